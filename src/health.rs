@@ -1,0 +1,360 @@
+//! How the box is doing: the conditions that hold now, told once and counted.
+//!
+//! Every stage reports here and nowhere else. A condition that begins is logged once; one that flaps is counted, and
+//! told again only after an hour, so the journal and the card stay bounded however long a fault repeats. Lights, the
+//! status at HQ and the notices in the numbered stream are all made from what stands here.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+use tokio::sync::watch;
+
+use crate::{notice::Notice, pos::connector::Progress};
+
+/// A condition is told again after this long at the earliest.
+const TELL_AGAIN_AFTER: TimeDelta = TimeDelta::hours(1);
+
+/// A condition that ended is remembered this long, so that one that flaps is known for what it is.
+const REMEMBERED: TimeDelta = TimeDelta::minutes(30);
+
+/// A passing condition becomes a notice to HQ only after this long; one that needs a technician at once.
+const NOTICE_AFTER: TimeDelta = TimeDelta::minutes(1);
+
+/// A record put aside shows on the box for a day.
+const PUT_ASIDE_SHOWN: TimeDelta = TimeDelta::days(1);
+
+/// Something that is not as it should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Condition {
+    /// No broker can be reached.
+    HqUnreachable,
+    /// The broker refuses the login, or TLS fails.
+    HqRefused,
+    /// Publishes to the events' topics do not arrive: the `hello` did not come back.
+    PublishDenied,
+    /// HQ's `stored` does not fit what was sent.
+    StoredRejected,
+    /// Another box publishes for this outlet.
+    OutletConflict,
+    /// The point of sale does not answer, or asks to wait.
+    PosUnreachable,
+    /// The point of sale refuses the credentials.
+    PosRefused,
+    /// The point of sale answers something else than its API promises.
+    PosUnreadable,
+    /// The point of sale gives records from outside of the window that was asked.
+    WindowNotHonoured,
+    /// The point of sale seems to mean other times by its window than by its records.
+    WindowUnproven,
+    /// The store fails or cannot be opened.
+    StoreFailed,
+    /// There is no more room: reading has stopped.
+    OutboxFull,
+    /// The box's clock is wrong.
+    ClockWrong,
+}
+
+impl Condition {
+    /// The name in status, notices and logs.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::HqUnreachable => "hq_unreachable",
+            Self::HqRefused => "hq_refused",
+            Self::PublishDenied => "publish_denied",
+            Self::StoredRejected => "stored_rejected",
+            Self::OutletConflict => "outlet_conflict",
+            Self::PosUnreachable => "pos_unreachable",
+            Self::PosRefused => "pos_refused",
+            Self::PosUnreadable => "pos_unreadable",
+            Self::WindowNotHonoured => "window_not_honoured",
+            Self::WindowUnproven => "window_unproven",
+            Self::StoreFailed => "store_failed",
+            Self::OutboxFull => "outbox_full",
+            Self::ClockWrong => "clock_wrong",
+        }
+    }
+
+    /// Whether waiting does not help: somebody has to come.
+    #[must_use]
+    pub fn needs_technician(self) -> bool {
+        match self {
+            Self::HqRefused
+            | Self::PublishDenied
+            | Self::StoredRejected
+            | Self::OutletConflict
+            | Self::PosRefused
+            | Self::WindowNotHonoured
+            | Self::StoreFailed
+            | Self::ClockWrong => true,
+            Self::HqUnreachable
+            | Self::PosUnreachable
+            | Self::PosUnreadable
+            | Self::WindowUnproven
+            | Self::OutboxFull => false,
+        }
+    }
+}
+
+/// Where the daemon is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// No stage has said anything yet.
+    #[default]
+    Starting,
+    /// The stages are at work.
+    Running,
+    /// An ordered stop is under way.
+    Stopping,
+}
+
+/// A condition that holds, or held lately.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// One line for a person.
+    pub text: String,
+    /// Since when, this time.
+    pub since: DateTime<Utc>,
+    /// How often it began since it was first remembered.
+    pub times: u64,
+    ended: Option<DateTime<Utc>>,
+    told: DateTime<Utc>,
+    noticed: bool,
+}
+
+/// One connection, for status and lights.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ConnectionHealth {
+    /// The system's name in the config.
+    pub system: &'static str,
+    /// How far it is read.
+    pub progress: Progress,
+    /// When its last answer was taken and stored.
+    pub last_answer: Option<DateTime<Utc>>,
+    /// Records put aside since the start, and when the last one was.
+    pub put_aside: (u64, Option<DateTime<Utc>>),
+    /// How far the server's clock is ahead of ours, in seconds.
+    pub clock_difference_s: Option<i64>,
+}
+
+/// What is known of the box at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Facts {
+    /// Where the daemon is in its life.
+    pub phase: Phase,
+    /// Whether events can be published: connected, and the `hello` came back.
+    pub hq_ready: bool,
+    /// The broker that is used.
+    pub broker: Option<String>,
+    /// The configured connections by name.
+    pub connections: BTreeMap<String, ConnectionHealth>,
+    /// Open gaps of all connections.
+    pub open_gaps: usize,
+    held: BTreeMap<(Condition, String), Held>,
+}
+
+impl Facts {
+    /// The conditions that hold now, with the connection they speak of (empty for the box itself).
+    pub fn conditions(&self) -> impl Iterator<Item = (Condition, &str, &Held)> {
+        self.held
+            .iter()
+            .filter(|(_, held)| held.ended.is_none())
+            .map(|((condition, connection), held)| (*condition, connection.as_str(), held))
+    }
+
+    /// Whether a condition holds for any connection.
+    #[must_use]
+    pub fn holds(&self, condition: Condition) -> bool {
+        self.conditions().any(|(held, _, _)| held == condition)
+    }
+
+    /// Whether a record was put aside lately.
+    #[must_use]
+    pub fn put_aside_lately(&self, now: DateTime<Utc>) -> bool {
+        let last = self.connections.values().filter_map(|connection| connection.put_aside.1).max();
+        last.is_some_and(|last| now - last < PUT_ASIDE_SHOWN)
+    }
+
+    /// Whether every connection's last polls were complete.
+    #[must_use]
+    pub fn polls_complete(&self) -> bool {
+        !self.connections.is_empty()
+            && self.connections.iter().all(|(name, connection)| {
+                connection.progress.complete
+                    && !self.conditions().any(|(condition, of, _)| {
+                        of == name && matches!(condition, Condition::PosUnreachable | Condition::PosUnreadable)
+                    })
+            })
+    }
+}
+
+/// The one place to which every stage reports.
+#[derive(Debug)]
+pub struct Health {
+    facts: Mutex<Facts>,
+    changed: watch::Sender<u64>,
+}
+
+impl Default for Health {
+    fn default() -> Self {
+        Self { facts: Mutex::default(), changed: watch::Sender::new(0) }
+    }
+}
+
+impl Health {
+    /// What is known now.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        self.lock().clone()
+    }
+
+    /// Wakes when something changed.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Changes facts; who watches is woken only if something is different afterwards.
+    pub fn update(&self, change: impl FnOnce(&mut Facts)) {
+        let mut facts = self.lock();
+        let before = facts.clone();
+        change(&mut facts);
+        if *facts != before {
+            drop(facts);
+            self.changed.send_modify(|version| *version += 1);
+        }
+    }
+
+    /// Changes what is known of one connection.
+    pub fn update_connection(&self, name: &str, change: impl FnOnce(&mut ConnectionHealth)) {
+        self.update(|facts| change(facts.connections.entry(name.to_owned()).or_default()));
+    }
+
+    /// A condition holds. It is logged when it begins, and when it still holds or begins again an hour later.
+    pub fn raise(&self, condition: Condition, connection: &str, text: &str, now: DateTime<Utc>) {
+        self.update(|facts| {
+            let key = (condition, connection.to_owned());
+            let code = condition.code();
+            match facts.held.get_mut(&key) {
+                None => {
+                    tracing::warn!(connection, code, "{text}");
+                    let held =
+                        Held { text: text.to_owned(), since: now, times: 1, ended: None, told: now, noticed: false };
+                    facts.held.insert(key, held);
+                }
+                Some(held) => {
+                    if held.ended.take().is_some() {
+                        held.since = now;
+                        held.times += 1;
+                    }
+                    text.clone_into(&mut held.text);
+                    if now - held.told >= TELL_AGAIN_AFTER {
+                        tracing::warn!(connection, code, times = held.times, "still: {text}");
+                        held.told = now;
+                        held.noticed = false;
+                    }
+                }
+            }
+        });
+    }
+
+    /// A condition no longer holds, or never did.
+    pub fn clear(&self, condition: Condition, connection: &str, now: DateTime<Utc>) {
+        self.update(|facts| {
+            let key = (condition, connection.to_owned());
+            if let Some(held) = facts.held.get_mut(&key).filter(|held| held.ended.is_none()) {
+                held.ended = Some(now);
+                // One that flaps is told as seldom when it ends as when it begins.
+                if held.times == 1 || held.told == now {
+                    tracing::info!(connection, code = condition.code(), "over: {}", held.text);
+                }
+            }
+            facts.held.retain(|_, held| held.ended.is_none_or(|ended| now - ended < REMEMBERED));
+        });
+    }
+
+    /// Raises or clears, as a text is there or not.
+    pub fn set(&self, condition: Condition, connection: &str, text: Option<&str>, now: DateTime<Utc>) {
+        match text {
+            Some(text) => self.raise(condition, connection, text, now),
+            None => self.clear(condition, connection, now),
+        }
+    }
+
+    /// Takes the conditions that HQ has not been told of in the numbered stream and that are worth it by now.
+    #[must_use]
+    pub fn take_notices(&self, now: DateTime<Utc>) -> Vec<(Option<String>, Notice)> {
+        let mut facts = self.lock();
+        let mut notices = Vec::new();
+        for ((condition, connection), held) in &mut facts.held {
+            let ripe = condition.needs_technician() || now - held.since >= NOTICE_AFTER;
+            if held.ended.is_none() && !held.noticed && ripe {
+                held.noticed = true;
+                let connection = (!connection.is_empty()).then(|| connection.clone());
+                notices.push((connection, Notice::new(condition.code(), held.text.clone())));
+            }
+        }
+        notices
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Facts> {
+        self.facts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: DateTime<Utc> = DateTime::UNIX_EPOCH;
+
+    fn minutes(n: i64) -> DateTime<Utc> {
+        START + TimeDelta::minutes(n)
+    }
+
+    #[test]
+    fn a_condition_that_flaps_is_one_condition_that_is_counted() {
+        let health = Health::default();
+        for n in 0..10 {
+            health.raise(Condition::PosUnreachable, "front", "no answer", minutes(n * 2));
+            assert!(health.facts().holds(Condition::PosUnreachable));
+            health.clear(Condition::PosUnreachable, "front", minutes(n * 2 + 1));
+            assert!(!health.facts().holds(Condition::PosUnreachable));
+        }
+        health.raise(Condition::PosUnreachable, "front", "no answer", minutes(20));
+        let facts = health.facts();
+        let held: Vec<_> = facts.conditions().collect();
+        assert_eq!((held.len(), held[0].2.times), (1, 11));
+    }
+
+    #[test]
+    fn what_passes_soon_is_no_notice_and_what_needs_a_technician_is_one_at_once() {
+        let health = Health::default();
+        health.raise(Condition::HqUnreachable, "", "the line is down", START);
+        health.raise(Condition::PosRefused, "front", "bad token", START);
+        let codes = |notices: Vec<(Option<String>, Notice)>| -> Vec<_> {
+            notices.into_iter().map(|(connection, notice)| (connection, notice.code)).collect()
+        };
+        assert_eq!(codes(health.take_notices(START)), [(Some("front".to_owned()), "pos_refused")]);
+        assert_eq!(codes(health.take_notices(minutes(2))), [(None, "hq_unreachable")]);
+        assert!(health.take_notices(minutes(3)).is_empty());
+    }
+
+    #[test]
+    fn nothing_changed_wakes_nobody() {
+        let health = Health::default();
+        let mut watch = health.watch();
+        health.clear(Condition::HqRefused, "", START);
+        health.update(|facts| facts.open_gaps = 0);
+        assert!(!watch.has_changed().expect("the sender lives"));
+        health.update(|facts| facts.open_gaps = 1);
+        assert!(watch.has_changed().expect("the sender lives"));
+        watch.mark_unchanged();
+    }
+}

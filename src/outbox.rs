@@ -1,0 +1,383 @@
+//! The outbox: where a sale is safe.
+//!
+//! The only user of sled. What it promises:
+//!
+//! 1. [`Outbox::capture`] stores new and changed records, what was seen, gaps and the connection's cursor in one
+//!    atomic commit, and returns only when it is on the device: power may be cut the instant after.
+//! 2. Every event has the next number of its stream; none is skipped, none is used twice.
+//! 3. Readers see only what is durable: [`Outbox::durable`] moves after the flush, never before.
+//! 4. An event leaves only after it was released: by HQ's `stored`, or by the broker's acknowledgement where the config
+//!    says so. Removal is by prefix, whole chunks at a time.
+//! 5. A store that shows any sign of a lost tail becomes a new stream and is read again from the source.
+//! 6. When there is no more room, records are refused, never dropped; room for the box's own notices is kept.
+//! 7. What brings no news writes no byte: a cursor that moved alone waits for the next commit or the ordered stop.
+//!
+//! Deliberately absent: deleting anything that was not released, and any way to publish what is not durable.
+
+mod layout;
+mod meta;
+#[cfg(test)]
+mod model;
+mod open;
+mod place;
+pub mod power;
+mod release;
+mod seen;
+mod stage;
+mod totals;
+
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
+};
+
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use thiserror::Error;
+use tokio::sync::watch;
+
+pub use self::{
+    meta::{chain_begin, chain_next},
+    open::{Finding, Opened},
+    place::write_durably,
+    release::StoredVerdict,
+    stage::{Capture, Captured, ClosingDraft},
+    totals::DayTotals,
+};
+use self::{
+    layout::ChunkHead,
+    meta::Meta,
+    place::{Marker, Place},
+    seen::SeenIndex,
+};
+use crate::{
+    event::{Event, Stream},
+    gap::Gap,
+};
+
+/// Room that only the box's own events may use once records are refused.
+const NOTICE_RESERVE_BYTES: u64 = 1024 * 1024;
+
+/// Below this much space on the file system no record is taken: sled must stay able to write.
+const FREE_MIN_BYTES: u64 = 8 * 1024 * 1024;
+
+/// How a store is kept.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The folder; made if it does not exist.
+    pub folder: PathBuf,
+    /// Bound of what the store may take on the card, sled's own slack included.
+    pub max_bytes: u64,
+    /// The outlet's id.
+    pub outlet: String,
+    /// Largest event that HQ's broker takes, envelope included.
+    pub event_max_bytes: usize,
+    /// How long what was seen is remembered: longer than any poll looks back.
+    pub retention: TimeDelta,
+    /// The configured connections: name, and what it reads (to notice a renaming).
+    pub connections: Vec<(String, String)>,
+    /// Names of connections that are gone for good.
+    pub retired: Vec<String>,
+}
+
+/// Why the outbox cannot do what was asked.
+#[derive(Debug, Error)]
+pub enum OutboxError {
+    /// The folder or a file in it.
+    #[error("outbox: cannot {doing} {}: {cause}; check that the folder exists, is writable and not full", path.display())]
+    Folder { doing: &'static str, path: PathBuf, cause: io::Error },
+    /// Another daemon has the store.
+    #[error(
+        "outbox: {} is in use by another tillbox{}; stop it first, or give this one another [outbox] path",
+        folder.display(), pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
+    )]
+    InUse { folder: PathBuf, pid: Option<u32> },
+    /// The store was written by a later version of this program.
+    #[error("outbox: the store has layout version {found}, this tillbox knows {known}: install the newer tillbox again")]
+    NewerVersion { found: u32, known: u32 },
+    /// A flush did not reach the device.
+    #[error("outbox: a flush of the store was not followed by a sync of its file: this build must not be used")]
+    SyncMissing,
+    /// A connection got another name.
+    #[error(
+        "outbox: connection `{new}` is new and `{old}`, which reads the same source, is gone: the name is part of each \
+         sale's identity, and a new one would count every sale twice; name it `{old}` again, or if it really is \
+         another account, add `{old}` to retired-connections in [outbox]"
+    )]
+    Renamed { old: String, new: String },
+    /// sled says so.
+    #[error("outbox: the store fails: {0}")]
+    Engine(String),
+    /// There is no more room for records.
+    #[error("outbox: full: {queued_bytes} of {limit_bytes} bytes wait for HQ; records are read again once there is room")]
+    Full { queued_bytes: u64, limit_bytes: u64 },
+    /// The store is closed after an error, until it can be opened again.
+    #[error("outbox: the store is closed: {0}")]
+    Closed(String),
+    /// The store began a new stream since the caller last looked: what it read must be read again.
+    #[error("outbox: a new stream began; reading again")]
+    NewStream,
+}
+
+impl From<sled::Error> for OutboxError {
+    fn from(error: sled::Error) -> Self {
+        Self::Engine(error.to_string())
+    }
+}
+
+/// How full the outbox is, and how far things have got. Numbers are the stream's.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Level {
+    /// The highest number that is on the device.
+    pub durable: u64,
+    /// Every event up to here was published and acknowledged.
+    pub acknowledged: u64,
+    /// Every event up to here was released.
+    pub released: u64,
+    /// Bytes that the events in the store take.
+    pub queued_bytes: u64,
+    /// Bytes that they may take.
+    pub limit_bytes: u64,
+    /// The card itself is (nearly) full.
+    pub card_full: bool,
+    /// Why the store is closed, if it is.
+    pub closed: Option<String>,
+    /// Counts the streams of this process: a caller that remembers what it read compares it.
+    pub epoch: u64,
+    /// The stored number before the stream's first.
+    base: u64,
+}
+
+impl Level {
+    /// Events that the broker has not acknowledged.
+    #[must_use]
+    pub fn unacknowledged(&self) -> u64 {
+        self.durable.saturating_sub(self.acknowledged)
+    }
+
+    /// Whether records are refused.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.card_full || self.queued_bytes >= self.limit_bytes
+    }
+
+    /// How full, in percent of what may be queued.
+    #[must_use]
+    pub fn percent(&self) -> u64 {
+        self.queued_bytes.saturating_mul(100) / self.limit_bytes.max(1)
+    }
+}
+
+/// The durable queue between the point of sale and HQ. Shared by the threads of one daemon.
+#[derive(Debug)]
+pub struct Outbox {
+    options: Options,
+    place: Place,
+    db: RwLock<Option<sled::Db>>,
+    writer: Mutex<Writer>,
+    level: watch::Sender<Level>,
+}
+
+/// What only one thread at a time may touch.
+#[derive(Debug)]
+struct Writer {
+    meta: Meta,
+    marker: Option<Marker>,
+    /// Counts the streams of this process, so that what was read for an earlier one is not stored in a later.
+    epoch: u64,
+    /// The last number that was handed out.
+    last: u64,
+    cumulative_bytes: u64,
+    /// Stored bytes of chunks that were removed, over the store's life.
+    removed_bytes: u64,
+    /// `None` until the first capture needs it: HQ gets what waits before the index is read.
+    seen: Option<SeenIndex>,
+    /// Cursors that moved without news.
+    waiting_cursors: BTreeMap<String, Vec<u8>>,
+    open_gaps: BTreeMap<String, Vec<Gap>>,
+    closed: Option<String>,
+}
+
+impl Writer {
+    fn queued_bytes(&self) -> u64 {
+        self.cumulative_bytes.saturating_sub(self.removed_bytes)
+    }
+}
+
+impl Outbox {
+    /// Where things stand now.
+    #[must_use]
+    pub fn level(&self) -> Level {
+        self.level.borrow().clone()
+    }
+
+    /// Follows the level; it changes with every commit, acknowledgement and release.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Level> {
+        self.level.subscribe()
+    }
+
+    /// The running stream, once its generation is known.
+    #[must_use]
+    pub fn stream(&self) -> Option<Stream> {
+        self.writer().meta.stream(&self.options.outlet)
+    }
+
+    /// The cursor that a connection stored last, as its connector wrote it.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn cursor(&self, connection: &str) -> Result<Option<Vec<u8>>, OutboxError> {
+        let writer = self.writer();
+        if let Some(waiting) = writer.waiting_cursors.get(connection) {
+            return Ok(Some(waiting.clone()));
+        }
+        let db = self.db();
+        let value = open_db(&db)?.get(layout::connection_key(layout::CURSOR, connection, &[]))?;
+        Ok(value.map(|value| value.to_vec()))
+    }
+
+    /// The gaps that are open, by connection.
+    #[must_use]
+    pub fn open_gaps(&self) -> BTreeMap<String, Vec<Gap>> {
+        self.writer().open_gaps.clone()
+    }
+
+    /// Counts and sums of every business day of a connection from `first` on, over the current states.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn day_totals(
+        &self,
+        connection: &str,
+        first: NaiveDate,
+    ) -> Result<BTreeMap<NaiveDate, DayTotals>, OutboxError> {
+        let db = self.db();
+        totals::day_totals(open_db(&db)?, connection, first)
+    }
+
+    /// The digest of the closing that was stored last for a day.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn last_closing(&self, connection: &str, day: NaiveDate) -> Result<Option<Vec<u8>>, OutboxError> {
+        let db = self.db();
+        let key = layout::connection_key(layout::CLOSING, connection, day.to_string().as_bytes());
+        Ok(open_db(&db)?.get(key)?.map(|value| value.to_vec()))
+    }
+
+    /// The durable events after number `after`, in order: at least one if there is one, and about `most` at most.
+    ///
+    /// # Errors
+    /// The store cannot be read, or an event that must be there is not.
+    pub fn read(&self, after: u64, most: usize) -> Result<Vec<Event>, OutboxError> {
+        let (durable, base) = {
+            let level = self.level.borrow();
+            (level.durable + level.base, level.base)
+        };
+        let mut next = after + base + 1;
+        let mut events = Vec::new();
+        let db = self.db();
+        let tree = open_db(&db)?;
+        while next <= durable && events.len() < most {
+            let Some((_, chunk)) = read_chunk_with(tree, next)? else {
+                return Err(OutboxError::Engine(format!("event {} is missing from the store", next - base)));
+            };
+            for event in chunk.into_iter().filter(|event| event.sequence >= next && event.sequence <= durable) {
+                events.push(Event { sequence: event.sequence - base, ..event });
+            }
+            let reached = events.last().map_or(next - 1, |event| event.sequence + base);
+            if reached < next {
+                return Err(OutboxError::Engine(format!("event {} is missing from its chunk", next - base)));
+            }
+            next = reached + 1;
+        }
+        Ok(events)
+    }
+
+    /// The path of the store, for messages.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.options.folder
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn db(&self) -> RwLockReadGuard<'_, Option<sled::Db>> {
+        self.db.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that every event up to `number` was published and acknowledged. Never waits for the store.
+    pub fn acknowledge(&self, number: u64) {
+        self.level.send_if_modified(|level| {
+            let acknowledged = number.min(level.durable).max(level.acknowledged);
+            std::mem::replace(&mut level.acknowledged, acknowledged) != acknowledged
+        });
+    }
+
+    /// Tells everyone who watches where things stand. What was acknowledged is known here alone until it is stored.
+    fn publish_level(&self, writer: &Writer) {
+        let card_full = self.place.free_bytes().is_ok_and(|free| free < FREE_MIN_BYTES);
+        self.level.send_if_modified(|level| {
+            let base = writer.meta.base;
+            let same_stream = level.epoch == writer.epoch;
+            let acknowledged = writer.meta.acknowledged - base;
+            let now = Level {
+                durable: writer.last - base,
+                acknowledged: if same_stream { acknowledged.max(level.acknowledged) } else { acknowledged },
+                released: writer.meta.released - base,
+                queued_bytes: writer.queued_bytes(),
+                limit_bytes: self.limit_bytes(),
+                card_full,
+                closed: writer.closed.clone(),
+                epoch: writer.epoch,
+                base,
+            };
+            let changed = *level != now;
+            *level = now;
+            changed
+        });
+    }
+
+    /// Bytes that events may take: sled keeps up to about twice what is queued, and what was seen stands beside it.
+    fn limit_bytes(&self) -> u64 {
+        self.options.max_bytes / 8 * 3
+    }
+
+    /// How far back what was seen is kept.
+    fn retained_since(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        now - self.options.retention
+    }
+}
+
+fn open_db(db: &Option<sled::Db>) -> Result<&sled::Tree, OutboxError> {
+    db.as_deref().ok_or_else(|| OutboxError::Closed("it is being opened again".to_owned()))
+}
+
+/// The chunk that holds a stored number, if the store has it.
+fn read_chunk_with(tree: &sled::Tree, number: u64) -> Result<Option<(ChunkHead, Vec<Event>)>, OutboxError> {
+    let range = layout::chunk_key(0, 0)..=layout::chunk_key(number, 0);
+    // The newest key below is a part of the chunk that begins at or before the number.
+    let Some(row) = tree.range(range).next_back() else { return Ok(None) };
+    let Some((first, _)) = layout::read_chunk_key(&row?.0) else { return Ok(None) };
+    let chunk = read_chunk_at(tree, first)?;
+    Ok(chunk.filter(|(head, _)| head.last() >= number))
+}
+
+/// The chunk whose first event has this number.
+fn read_chunk_at(tree: &sled::Tree, first: u64) -> Result<Option<(ChunkHead, Vec<Event>)>, OutboxError> {
+    let mut stored = Vec::new();
+    for row in tree.range(layout::chunk_key(first, 0)..=layout::chunk_key(first, u16::MAX)) {
+        stored.extend_from_slice(&row?.1);
+    }
+    if stored.is_empty() {
+        return Ok(None);
+    }
+    let damaged = || OutboxError::Engine(format!("the chunk that begins at event {first} is damaged"));
+    let head = ChunkHead::read(first, &stored).ok_or_else(damaged)?;
+    let events = layout::read_chunk(first, &stored).ok_or_else(damaged)?;
+    Ok(Some((head, events)))
+}

@@ -1,0 +1,75 @@
+//! What a store says of itself: its stream and its two cursors.
+
+use ring::digest;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    content::ContentId,
+    event::{Stream, StreamId},
+};
+
+/// The version of the store's layout that this program writes.
+pub const LAYOUT_VERSION: u32 = 1;
+
+/// A store's stream and cursors. Numbers in it count the store's whole life; a stream's own numbers begin after
+/// `base`, so a new stream takes over what was not acknowledged without rewriting it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Meta {
+    pub version: u32,
+    pub stream: String,
+    /// `None` until HQ's checkpoint was read: nothing is published before.
+    pub generation: Option<u32>,
+    /// The last number before this stream's first.
+    pub base: u64,
+    /// Every event up to here was published and acknowledged.
+    pub acknowledged: u64,
+    /// Every event up to here may be removed, and is.
+    pub released: u64,
+    /// Chain over the content ids up to `released`, hexadecimal.
+    pub chain: ContentId,
+}
+
+impl Meta {
+    /// A stream that begins after `base`.
+    pub fn begin(stream: StreamId, base: u64) -> Self {
+        Self {
+            version: LAYOUT_VERSION,
+            stream: stream.to_string(),
+            generation: None,
+            base,
+            acknowledged: base,
+            released: base,
+            chain: chain_begin(stream),
+        }
+    }
+
+    /// The stream's id.
+    pub fn stream_id(&self) -> Option<StreamId> {
+        StreamId::parse(&self.stream)
+    }
+
+    /// What the stream's events share, once the generation is known.
+    pub fn stream(&self, outlet: &str) -> Option<Stream> {
+        Some(Stream { id: self.stream_id()?, generation: self.generation?, outlet: outlet.to_owned() })
+    }
+}
+
+/// The chain before a stream's first event: SHA-256 of the stream's id in hexadecimal.
+#[must_use]
+pub fn chain_begin(stream: StreamId) -> ContentId {
+    hash(&[stream.to_string().as_bytes()])
+}
+
+/// The chain after one more event: SHA-256 of the chain before it and the event's content id, 32 bytes each.
+#[must_use]
+pub fn chain_next(chain: ContentId, content: ContentId) -> ContentId {
+    hash(&[&chain.0, &content.0])
+}
+
+fn hash(parts: &[&[u8]]) -> ContentId {
+    let mut context = digest::Context::new(&digest::SHA256);
+    parts.iter().for_each(|part| context.update(part));
+    let mut id = ContentId([0; 32]);
+    id.0.copy_from_slice(context.finish().as_ref());
+    id
+}

@@ -1,0 +1,187 @@
+//! The folder of a store: who may use it, what surely was handed out, and room to breathe on a full card.
+//!
+//! Beside sled's own folder `store` lie `lock` (the running daemon's pid), `marker.json` (a number that was surely
+//! handed out) and `reserve` (a file to give up when the card is full). Whatever is written here is written to a
+//! temporary file, synced, renamed, and its folder synced.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Read, Seek, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::OutboxError;
+
+/// Kept aside, and given up so that a full card still lets acknowledged events be removed.
+const RESERVE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// A store's folder, locked for this process.
+#[derive(Debug)]
+pub struct Place {
+    folder: PathBuf,
+    _lock: File,
+}
+
+/// A number that the store had surely handed out, and where it stood then.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marker {
+    pub stream: String,
+    pub sequence: u64,
+    /// Inode of sled's file: a store that was copied stands elsewhere.
+    pub inode: u64,
+    /// The system's machine id, where it has one.
+    pub machine: Option<String>,
+}
+
+impl Place {
+    /// Takes the folder, making it if it does not exist.
+    pub fn take(folder: &Path) -> Result<Self, OutboxError> {
+        let failed = |doing: &'static str, path: &Path| {
+            let path = path.to_owned();
+            move |cause: io::Error| OutboxError::Folder { doing, path, cause }
+        };
+        fs::create_dir_all(folder).map_err(failed("make the folder", folder))?;
+        let path = folder.join("lock");
+        let mut lock = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .map_err(failed("open", &path))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                let _unreadable_pid_is_named_so = lock.read_to_string(&mut pid);
+                let pid = pid.trim().parse().ok();
+                return Err(OutboxError::InUse { folder: folder.to_owned(), pid });
+            }
+            Err(TryLockError::Error(cause)) => return Err(failed("lock", &path)(cause)),
+        }
+        // On a full card the pid cannot be written; the lock itself holds all the same.
+        let _pid_is_only_a_courtesy =
+            lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| writeln!(lock, "{}", std::process::id()));
+        Ok(Self { folder: folder.to_owned(), _lock: lock })
+    }
+
+    pub fn store(&self) -> PathBuf {
+        self.folder.join("store")
+    }
+
+    pub fn marker(&self) -> Option<Marker> {
+        serde_json::from_slice(&fs::read(self.folder.join("marker.json")).ok()?).ok()
+    }
+
+    pub fn set_marker(&self, marker: &Marker) -> io::Result<()> {
+        write_durably(&self.folder.join("marker.json"), serde_json::to_string(marker)?.as_bytes())
+    }
+
+    /// Inode of sled's file, 0 while there is none.
+    pub fn inode(&self) -> u64 {
+        fs::metadata(self.store().join("db")).map_or(0, |file| file.ino())
+    }
+
+    /// Syncs what sled leaves unsynced when it makes its files.
+    pub fn sync(&self) -> io::Result<()> {
+        for name in ["conf", "db", "blobs", "."] {
+            let path = self.store().join(name);
+            if path.exists() {
+                File::open(path)?.sync_all()?;
+            }
+        }
+        File::open(&self.folder)?.sync_all()?;
+        self.folder.parent().map_or(Ok(()), |parent| match File::open(parent) {
+            Ok(parent) => parent.sync_all(),
+            // A parent that this user may not read was not made by this user either.
+            Err(_) => Ok(()),
+        })
+    }
+
+    /// Moves a store that cannot be read aside; gives its new place.
+    pub fn put_aside(&self, stamp: &str) -> io::Result<PathBuf> {
+        let aside = self.folder.join(format!("store.unreadable-{stamp}"));
+        fs::rename(self.store(), &aside)?;
+        File::open(&self.folder)?.sync_all()?;
+        Ok(aside)
+    }
+
+    /// Removes what a cut-off snapshot left behind, which sled would refuse to open.
+    pub fn remove_unfinished_snapshots(&self) {
+        for entry in fs::read_dir(self.store()).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            if name.starts_with("snap.") && name.ends_with(".generating") {
+                let _sled_names_what_stays = fs::remove_file(entry.path());
+            }
+        }
+    }
+
+    /// Copies the store without its snapshots, which sled rebuilds from the log: for a store that does not open.
+    pub fn copy_without_snapshots(&self) -> io::Result<PathBuf> {
+        let copy = self.folder.join("store.copy");
+        if copy.exists() {
+            fs::remove_dir_all(&copy)?;
+        }
+        fs::create_dir(&copy)?;
+        for entry in fs::read_dir(self.store())? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() && !entry.file_name().to_string_lossy().starts_with("snap.") {
+                fs::copy(entry.path(), copy.join(entry.file_name()))?;
+            }
+        }
+        Ok(copy)
+    }
+
+    /// Puts a copy that opens in the place of the store that does not.
+    pub fn adopt(&self, copy: &Path, stamp: &str) -> io::Result<PathBuf> {
+        let aside = self.put_aside(stamp)?;
+        fs::rename(copy, self.store())?;
+        Ok(aside)
+    }
+
+    /// Bytes that the file system still has for us.
+    pub fn free_bytes(&self) -> io::Result<u64> {
+        let file_system = rustix::fs::statvfs(&self.folder)?;
+        Ok(file_system.f_bavail.saturating_mul(file_system.f_frsize))
+    }
+
+    /// Makes the reserve if it is not there and there is ample room for it.
+    pub fn keep_reserve(&self) {
+        let path = self.folder.join("reserve");
+        if !path.exists() && self.free_bytes().is_ok_and(|free| free > 4 * RESERVE_BYTES) {
+            let made = File::create(&path).and_then(|file| {
+                rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, RESERVE_BYTES)?;
+                file.sync_all()
+            });
+            if made.is_err() {
+                let _a_reserve_that_is_not_whole_is_none = fs::remove_file(&path);
+            }
+        }
+    }
+
+    /// Gives the reserve up; tells whether there was one.
+    pub fn give_reserve_up(&self) -> bool {
+        fs::remove_file(self.folder.join("reserve")).is_ok()
+    }
+}
+
+/// The system's machine id.
+pub fn machine_id() -> Option<String> {
+    let id = fs::read_to_string("/etc/machine-id").ok()?;
+    Some(id.trim().to_owned()).filter(|id| !id.is_empty())
+}
+
+/// Replaces a file so that after a power cut either the old or the new one stands there, whole.
+pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("new");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}

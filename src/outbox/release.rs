@@ -1,0 +1,192 @@
+//! Forgetting, last of all: events leave the store once they are released, whole chunks at a time from the head.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+
+use super::{
+    Level, Outbox, OutboxError, Writer,
+    layout::{self, ChunkHead, META},
+    meta::chain_next,
+    open_db, read_chunk_with,
+    stage::{apply, flush},
+};
+use crate::{
+    config::Acknowledge,
+    content::ContentId,
+    event::{Event, StreamId},
+};
+
+/// Chunks that one batch removes at most.
+const REMOVED_CHUNKS_MAX: usize = 64;
+
+/// Released events are removed once there are this many …
+const REMOVE_AT_EVENTS: u64 = 100;
+
+/// … or after this long, so that a card is not written for each sale twice.
+pub const REMOVE_AFTER: Duration = Duration::from_secs(300);
+
+/// What HQ's word `stored` did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoredVerdict {
+    /// Events up to the number were released.
+    Released,
+    /// They had been released before.
+    Stale,
+    /// It speaks of another stream.
+    OtherStream,
+    /// It speaks of events that were not acknowledged yet.
+    TooHigh,
+    /// Its chain is not that of the events that this box sent.
+    Forged,
+}
+
+impl Outbox {
+    /// HQ says: stream S is stored through N, and this is the chain over its content ids up to N.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn stored(&self, stream: StreamId, through: u64, chain: ContentId) -> Result<StoredVerdict, OutboxError> {
+        let mut writer = self.writer();
+        let level = self.level();
+        if writer.meta.stream_id() != Some(stream) {
+            return Ok(StoredVerdict::OtherStream);
+        }
+        if through <= level.released {
+            return Ok(StoredVerdict::Stale);
+        }
+        if through > level.acknowledged {
+            return Ok(StoredVerdict::TooHigh);
+        }
+        let through = through + writer.meta.base;
+        let db = self.db();
+        if chain_through(open_db(&db)?, &writer, through)? != chain {
+            return Ok(StoredVerdict::Forged);
+        }
+        drop(db);
+        self.release(&mut writer, through)?;
+        Ok(StoredVerdict::Released)
+    }
+
+    /// Removes what may go, opens a store that failed, and looks after the room on the card. To be called about every
+    /// second; it writes only when there is something to remove. `ripe` says that [`REMOVE_AFTER`] has passed since
+    /// events were last removed.
+    ///
+    /// # Errors
+    /// The store fails or cannot be opened again.
+    pub fn tend(&self, acknowledge: Acknowledge, ripe: bool, now: DateTime<Utc>) -> Result<(), OutboxError> {
+        let mut writer = self.writer();
+        if writer.closed.is_some() {
+            self.open_again(&mut writer, now)?;
+        }
+        self.place.keep_reserve();
+        let level = self.level();
+        if acknowledge == Acknowledge::Broker {
+            let waiting = level.acknowledged.saturating_sub(level.released);
+            if waiting >= REMOVE_AT_EVENTS || (waiting > 0 && (ripe || level.is_full())) {
+                self.release_acknowledged(&mut writer, &level)?;
+            }
+        }
+        self.publish_level(&writer);
+        Ok(())
+    }
+
+    /// Removes what is released, stores cursors and marker: the last thing at an ordered stop.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn settle(&self, acknowledge: Acknowledge) -> Result<(), OutboxError> {
+        let mut writer = self.writer();
+        if acknowledge == Acknowledge::Broker {
+            let level = self.level();
+            self.release_acknowledged(&mut writer, &level)?;
+        }
+        let mut meta = writer.meta.clone();
+        meta.acknowledged = self.level().acknowledged + meta.base;
+        if meta != writer.meta || !writer.waiting_cursors.is_empty() {
+            let mut batch = sled::Batch::default();
+            for (connection, cursor) in &writer.waiting_cursors {
+                batch.insert(layout::connection_key(layout::CURSOR, connection, &[]), cursor.as_slice());
+            }
+            batch.insert(META, serde_json::to_vec(&meta).unwrap_or_default());
+            let db = self.db();
+            apply(open_db(&db)?, batch)?;
+            flush(open_db(&db)?)?;
+            writer.meta = meta;
+            writer.waiting_cursors.clear();
+        }
+        if writer.marker.as_ref().is_none_or(|marker| marker.sequence != writer.last) {
+            self.move_marker(&mut writer);
+        }
+        Ok(())
+    }
+
+    fn release_acknowledged(&self, writer: &mut Writer, level: &Level) -> Result<(), OutboxError> {
+        self.release(writer, level.acknowledged + writer.meta.base)
+    }
+
+    /// Releases up to a stored number, and removes the chunks that are released whole.
+    fn release(&self, writer: &mut Writer, through: u64) -> Result<(), OutboxError> {
+        let result = self.release_batches(writer, through);
+        if let Err(OutboxError::Engine(cause)) = &result {
+            self.close_failed(writer, cause.clone());
+        }
+        self.publish_level(writer);
+        result
+    }
+
+    fn release_batches(&self, writer: &mut Writer, through: u64) -> Result<(), OutboxError> {
+        let db = self.db();
+        let tree = open_db(&db)?;
+        while writer.meta.released < through {
+            let mut batch = sled::Batch::default();
+            let mut meta = writer.meta.clone();
+            let mut removed_bytes = writer.removed_bytes;
+            // The released cursor moves in the batch that removes: else a cut would hand the numbers out again.
+            for _ in 0..REMOVED_CHUNKS_MAX {
+                let number = meta.released + 1;
+                if number > through {
+                    break;
+                }
+                let (head, events) = chunk_of(tree, number)?;
+                let released = head.last().min(through);
+                meta.chain = chain_over(meta.chain, &events, number, released);
+                meta.released = released;
+                if released == head.last() {
+                    for part in 0..head.parts() {
+                        batch.remove(&layout::chunk_key(head.first, part));
+                    }
+                    removed_bytes = head.cumulative_bytes;
+                }
+            }
+            meta.acknowledged = (self.level().acknowledged + meta.base).max(meta.released);
+            batch.insert(META, serde_json::to_vec(&meta).unwrap_or_default());
+            apply(tree, batch)?;
+            writer.meta = meta;
+            writer.removed_bytes = removed_bytes;
+        }
+        Ok(())
+    }
+}
+
+/// The chain over the content ids up to a stored number, going on from what was released.
+fn chain_through(tree: &sled::Tree, writer: &Writer, through: u64) -> Result<ContentId, OutboxError> {
+    let mut chain = writer.meta.chain;
+    let mut next = writer.meta.released + 1;
+    while next <= through {
+        let (head, events) = chunk_of(tree, next)?;
+        chain = chain_over(chain, &events, next, through);
+        next = head.last() + 1;
+    }
+    Ok(chain)
+}
+
+fn chain_over(chain: ContentId, events: &[Event], from: u64, through: u64) -> ContentId {
+    let counted = events.iter().filter(|event| (from..=through).contains(&event.sequence));
+    counted.fold(chain, |chain, event| chain_next(chain, event.draft.content))
+}
+
+fn chunk_of(tree: &sled::Tree, number: u64) -> Result<(ChunkHead, Vec<Event>), OutboxError> {
+    read_chunk_with(tree, number)?
+        .ok_or_else(|| OutboxError::Engine(format!("event {number} is missing from the store")))
+}

@@ -1,0 +1,362 @@
+//! One commit: what a poll brought becomes numbered events, durable before anyone may see them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+
+use super::{
+    NOTICE_RESERVE_BYTES, Outbox, OutboxError, Writer,
+    layout::{self, ChunkHead, connection_key},
+    open_db,
+    place::Marker,
+    seen::{Identity, Seen, SeenIndex, Standing, hour_of},
+};
+use crate::{
+    event::{Draft, ENVELOPE_MAX_BYTES},
+    gap::Gap,
+    pos::page::Quarantined,
+    transaction::{Flag, Transaction},
+};
+
+/// The marker follows the numbers in steps of this many.
+const MARKER_STEP: u64 = 1_024;
+
+/// Pages of expired entries that one commit removes at most.
+const EXPIRED_PAGES_MAX: usize = 64;
+
+/// What one answer of a source brought, or what the box has to tell.
+#[derive(Debug, Default)]
+pub struct Capture {
+    /// The connection; empty for the box itself.
+    pub connection: String,
+    /// [`super::Level::epoch`] when the caller last read the connection's cursor.
+    pub epoch: u64,
+    /// When it was observed.
+    pub now: DateTime<Utc>,
+    /// Records as the source shows them, known or not.
+    pub transactions: Vec<Transaction>,
+    /// Records that could not be read.
+    pub quarantined: Vec<Quarantined>,
+    /// Intervals that are not proven complete.
+    pub gaps_opened: Vec<Gap>,
+    /// Gaps that were proven complete.
+    pub gaps_closed: Vec<Gap>,
+    /// Closings to send.
+    pub closings: Vec<ClosingDraft>,
+    /// Notices to send.
+    pub notices: Vec<Draft>,
+    /// The connector's cursor, if it moved.
+    pub cursor: Option<Vec<u8>>,
+}
+
+/// A closing as an event, and the digest by which a later one is compared.
+#[derive(Debug, Clone)]
+pub struct ClosingDraft {
+    /// The business day.
+    pub day: NaiveDate,
+    /// What is compared.
+    pub digest: Vec<u8>,
+    /// The event.
+    pub draft: Draft,
+}
+
+/// What a commit made durable.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Captured {
+    /// Records that were not known.
+    pub new: u64,
+    /// Known records with another content.
+    pub changed: u64,
+    /// Records put aside that were not known.
+    pub quarantined: u64,
+    /// Events of all types.
+    pub events: u64,
+    /// Business days whose totals moved.
+    pub days: std::collections::BTreeSet<NaiveDate>,
+    /// Timestamps of the new sales: for the receipt pulse.
+    pub new_sales: Vec<DateTime<Utc>>,
+}
+
+/// A commit that is ready to be applied.
+pub(super) struct Staged {
+    pub batch: sled::Batch,
+    pub chunks: Vec<ChunkHead>,
+    pub captured: Captured,
+    pub open_gaps: Option<Vec<Gap>>,
+    /// Whether records are in it, or only the box's own events.
+    pub records: bool,
+}
+
+impl Outbox {
+    /// Stores what is new or changed, and returns when it is on the device; what brings no news writes nothing.
+    ///
+    /// # Errors
+    /// There is no more room for records, the store fails, or a new stream began since the caller read its cursor.
+    /// Then nothing of it is stored, and no number is used.
+    pub fn capture(&self, capture: Capture) -> Result<Captured, OutboxError> {
+        let mut writer = self.writer();
+        let result = self.capture_locked(&mut writer, capture);
+        if let Some(seen) = &mut writer.seen {
+            seen.forget_pages();
+        }
+        match result {
+            Err(OutboxError::Engine(cause)) => {
+                self.close_failed(&mut writer, cause.clone());
+                Err(OutboxError::Engine(cause))
+            }
+            other => other,
+        }
+    }
+
+    /// Stores the box's own events.
+    ///
+    /// # Errors
+    /// As [`Outbox::capture`].
+    pub fn tell(&self, notices: Vec<Draft>, now: DateTime<Utc>) -> Result<Captured, OutboxError> {
+        let epoch = self.level().epoch;
+        self.capture(Capture { epoch, now, notices, ..Capture::default() })
+    }
+
+    fn capture_locked(&self, writer: &mut Writer, capture: Capture) -> Result<Captured, OutboxError> {
+        let db = self.db();
+        let db = db.as_ref().ok_or_else(|| OutboxError::Closed(writer.closed.clone().unwrap_or_default()))?;
+        if capture.epoch != writer.epoch {
+            return Err(OutboxError::NewStream);
+        }
+        let connection = capture.connection.clone();
+        let cursor = capture.cursor.clone();
+        let Some(staged) = self.stage(writer, db, capture)? else {
+            if let Some(cursor) = cursor {
+                writer.waiting_cursors.insert(connection, cursor);
+            }
+            return Ok(Captured::default());
+        };
+        self.check_room(writer, &staged)?;
+        apply(db, staged.batch)?;
+        flush(db)?;
+        Ok(self.adopt(writer, &connection, staged.chunks, staged.captured, staged.open_gaps))
+    }
+
+    /// Turns a capture into one batch; `None` if it brings no news.
+    pub(super) fn stage(
+        &self,
+        writer: &mut Writer,
+        tree: &sled::Tree,
+        capture: Capture,
+    ) -> Result<Option<Staged>, OutboxError> {
+        let mut seen = match writer.seen.take() {
+            Some(seen) => seen,
+            None => SeenIndex::open(tree)?,
+        };
+        let result = self.stage_with(writer, &mut seen, tree, capture);
+        writer.seen = Some(seen);
+        result
+    }
+
+    fn stage_with(
+        &self,
+        writer: &Writer,
+        seen: &mut SeenIndex,
+        tree: &sled::Tree,
+        capture: Capture,
+    ) -> Result<Option<Staged>, OutboxError> {
+        let Capture { connection, now, .. } = capture;
+        let mut batch = sled::Batch::default();
+        let mut drafts = Vec::new();
+        let mut captured = Captured::default();
+        let next = |drafts: &Vec<Draft>| writer.last - writer.meta.base + 1 + drafts.len() as u64;
+
+        for mut transaction in capture.transactions {
+            let identity = Identity::Record(transaction.resource, transaction.external_id.clone());
+            let content = transaction.content_id();
+            let known = seen.find(tree, &connection, &identity)?;
+            if known.is_some_and(|known| known.content == content) {
+                continue;
+            }
+            transaction.revision = known.map_or(1, |known| known.revision + 1);
+            captured.days.extend(known.and_then(|known| known.standing).map(|standing| standing.business_date));
+            captured.days.insert(transaction.business_date);
+            if known.is_none() {
+                captured.new += 1;
+                captured.new_sales.push(transaction.timestamp.with_timezone(&Utc));
+            } else {
+                captured.changed += 1;
+            }
+            let standing = Standing {
+                kind: transaction.kind,
+                currency: transaction.currency,
+                amount: transaction.amount,
+                business_date: transaction.business_date,
+            };
+            let hour = self.retention_hour(transaction.timestamp.with_timezone(&Utc), now);
+            let (revision, sequence) = (transaction.revision, next(&drafts));
+            drafts.push(transaction_draft(transaction, content, self.options.event_max_bytes));
+            let entry = Seen { identity, content, standing: Some(standing), revision, sequence };
+            seen.put(tree, &connection, hour, entry)?;
+        }
+        for quarantined in capture.quarantined {
+            let identity = Identity::Quarantined(quarantined.hash.clone());
+            if seen.find(tree, &connection, &identity)?.is_some() {
+                continue;
+            }
+            captured.quarantined += 1;
+            let sequence = next(&drafts);
+            let draft = quarantined.draft(&connection, now);
+            let entry = Seen { identity, content: draft.content, standing: None, revision: 1, sequence };
+            drafts.push(draft);
+            seen.put(tree, &connection, hour_of(now), entry)?;
+        }
+        let records = !drafts.is_empty();
+
+        let mut open_gaps = writer.open_gaps.get(&connection).cloned().unwrap_or_default();
+        let gaps_before = open_gaps.len();
+        let mut gaps_changed = false;
+        for gap in capture.gaps_opened {
+            if !open_gaps.contains(&gap) {
+                drafts.push(gap.draft(&connection, true, now));
+                batch.insert(gap_key(&connection, &gap), serde_json::to_vec(&gap).unwrap_or_default());
+                open_gaps.push(gap);
+            }
+        }
+        gaps_changed |= open_gaps.len() != gaps_before;
+        for gap in capture.gaps_closed {
+            if let Some(at) = open_gaps.iter().position(|open| *open == gap) {
+                open_gaps.remove(at);
+                drafts.push(gap.draft(&connection, false, now));
+                batch.remove(gap_key(&connection, &gap));
+                gaps_changed = true;
+            }
+        }
+        for closing in capture.closings {
+            batch.insert(
+                connection_key(layout::CLOSING, &connection, closing.day.to_string().as_bytes()),
+                closing.digest,
+            );
+            drafts.push(closing.draft);
+        }
+        drafts.extend(capture.notices);
+        if drafts.is_empty() {
+            return Ok(None);
+        }
+
+        let chunks = layout::write_chunks(writer.last + 1, &drafts, writer.cumulative_bytes);
+        let mut heads = Vec::with_capacity(chunks.len());
+        for (head, parts) in chunks {
+            for (part, value) in (0..).zip(parts) {
+                batch.insert(&layout::chunk_key(head.first, part), value);
+            }
+            heads.push(head);
+        }
+        seen.write(&mut batch);
+        if !connection.is_empty() {
+            let first_kept = hour_of(self.retained_since(now));
+            seen.expire(tree, &connection, first_kept, EXPIRED_PAGES_MAX, &mut batch)?;
+        }
+        let mut cursors = writer.waiting_cursors.clone();
+        cursors.extend(capture.cursor.map(|cursor| (connection.clone(), cursor)));
+        for (connection, cursor) in cursors {
+            batch.insert(connection_key(layout::CURSOR, &connection, &[]), cursor);
+        }
+        captured.events = drafts.len() as u64;
+        let open_gaps = gaps_changed.then_some(open_gaps);
+        Ok(Some(Staged { batch, chunks: heads, captured, open_gaps, records }))
+    }
+
+    /// Takes a commit that is on the device into the books, and lets everyone see it.
+    pub(super) fn adopt(
+        &self,
+        writer: &mut Writer,
+        connection: &str,
+        chunks: Vec<ChunkHead>,
+        captured: Captured,
+        open_gaps: Option<Vec<Gap>>,
+    ) -> Captured {
+        if let Some(head) = chunks.last() {
+            writer.last = head.last();
+            writer.cumulative_bytes = head.cumulative_bytes;
+        }
+        writer.waiting_cursors.clear();
+        if let Some(open_gaps) = open_gaps {
+            writer.open_gaps.insert(connection.to_owned(), open_gaps);
+        }
+        if writer.marker.as_ref().is_none_or(|marker| writer.last - marker.sequence >= MARKER_STEP) {
+            self.move_marker(writer);
+        }
+        self.publish_level(writer);
+        captured
+    }
+
+    /// Writes beside the store a number that was surely handed out.
+    pub(super) fn move_marker(&self, writer: &mut Writer) {
+        let marker = Marker {
+            stream: writer.meta.stream.clone(),
+            sequence: writer.last,
+            inode: self.place.inode(),
+            machine: super::place::machine_id(),
+        };
+        match self.place.set_marker(&marker) {
+            Ok(()) => writer.marker = Some(marker),
+            Err(error) => tracing::warn!(%error, "outbox: the marker beside the store cannot be written"),
+        }
+    }
+
+    fn check_room(&self, writer: &Writer, staged: &Staged) -> Result<(), OutboxError> {
+        let limit_bytes = self.limit_bytes();
+        let allowed_bytes = if staged.records { limit_bytes } else { limit_bytes + NOTICE_RESERVE_BYTES };
+        let queued_bytes = writer.queued_bytes();
+        if queued_bytes >= allowed_bytes || (staged.records && self.level().card_full) {
+            return Err(OutboxError::Full { queued_bytes, limit_bytes });
+        }
+        Ok(())
+    }
+
+    /// The hour under which an entry stands: the sale's own, or now for one that would expire at once or never.
+    fn retention_hour(&self, timestamp: DateTime<Utc>, now: DateTime<Utc>) -> u32 {
+        let kept = self.retained_since(now) < timestamp && timestamp <= now + chrono::TimeDelta::days(1);
+        hour_of(if kept { timestamp } else { now })
+    }
+}
+
+/// Applies a batch to sled's log in memory.
+pub(super) fn apply(tree: &sled::Tree, batch: sled::Batch) -> Result<(), OutboxError> {
+    // sled panics on some failures of the file system; for us they are failures of the store like any other.
+    catch_unwind(AssertUnwindSafe(|| tree.apply_batch(batch)))
+        .map_err(|_| OutboxError::Engine("it panicked in a commit".to_owned()))?
+        .map_err(OutboxError::from)
+}
+
+/// Returns when everything applied so far is on the device.
+pub(super) fn flush(tree: &sled::Tree) -> Result<(), OutboxError> {
+    catch_unwind(AssertUnwindSafe(|| tree.flush()))
+        .map_err(|_| OutboxError::Engine("it panicked in a flush".to_owned()))??;
+    Ok(())
+}
+
+fn gap_key(connection: &str, gap: &Gap) -> Vec<u8> {
+    connection_key(layout::GAP, connection, gap.id().as_bytes())
+}
+
+/// A record as an event. One that is larger than HQ's broker takes goes without its lines: the header's money must
+/// not be lost.
+fn transaction_draft(
+    mut transaction: Transaction,
+    content: crate::content::ContentId,
+    event_max_bytes: usize,
+) -> Draft {
+    let subject = transaction.subject();
+    let fits = |data: &str| data.len() + subject.len() + ENVELOPE_MAX_BYTES <= event_max_bytes;
+    let mut data = transaction.to_json();
+    if !fits(&data) {
+        transaction.items = None;
+        transaction.flags.insert(Flag::ItemsOmitted);
+        data = transaction.to_json();
+    }
+    Draft {
+        event_type: crate::event::EventType::Transaction,
+        connection: Some(transaction.connection.clone()),
+        time: transaction.timestamp.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+        subject,
+        content,
+        data,
+    }
+}

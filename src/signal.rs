@@ -1,0 +1,230 @@
+//! What the box shows: three lights whose meaning needs no reading.
+//!
+//! A pure, total function from health to a pattern per line. Colours follow IEC 60073, and patterns differ as well, so
+//! nothing is told by colour alone.
+//!
+//! | Line | Off | Steady | Slow blink (1 Hz) | Fast blink (4 Hz) |
+//! |---|---|---|---|---|
+//! | `sync` (green) | not running | everything is at HQ, with a short wink every 5 s | catching up | starting |
+//! | `hold` (yellow) | lines fine, no open gap | HQ unreachable, sales are kept here | POS unreachable | a gap, a record put aside, or outbox above 80 % |
+//! | `fault` (red) | none | needs a technician | printer: paper or fault | card full, reading stopped |
+//!
+//! Where several apply to one line, the graver one shows: on `hold` fast before slow before steady; on `fault` fast
+//! before steady before slow. Between the lines fault stands before hold before sync: green is steady only while yellow
+//! and red are dark, so no line ever says that all is well while another says that it is not.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::{
+    health::{Condition, Facts, Phase},
+    outbox::Level,
+};
+
+/// Above this much of the room for events the box warns.
+const NEARLY_FULL_PERCENT: u64 = 80;
+
+/// How a line is lit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Pattern {
+    /// Dark.
+    Off,
+    /// Lit.
+    Steady,
+    /// Lit, with a short wink every 5 s: a frozen program does not wink.
+    SteadyWink,
+    /// 1 Hz.
+    Slow,
+    /// 4 Hz.
+    Fast,
+}
+
+impl Pattern {
+    /// Whether the line is lit at a moment, in milliseconds since any fixed one.
+    #[must_use]
+    pub fn lit(self, at_ms: u64) -> bool {
+        match self {
+            Self::Off => false,
+            Self::Steady => true,
+            Self::SteadyWink => at_ms % 5_000 >= 150,
+            Self::Slow => at_ms % 1_000 < 500,
+            Self::Fast => at_ms % 250 < 125,
+        }
+    }
+}
+
+/// The three lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+pub struct Lights {
+    /// Green.
+    pub sync: Pattern,
+    /// Yellow.
+    pub hold: Pattern,
+    /// Red.
+    pub fault: Pattern,
+}
+
+impl Lights {
+    /// What a box shows that is not running.
+    pub const DARK: Self = Self { sync: Pattern::Off, hold: Pattern::Off, fault: Pattern::Off };
+}
+
+/// What the lights depend on, and nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a column or row of the table above")]
+pub struct Signs {
+    /// The daemon runs.
+    pub running: bool,
+    /// It has not yet heard from its stages.
+    pub starting: bool,
+    /// Every event was acknowledged, and the last polls were complete.
+    pub all_at_hq: bool,
+    /// Events cannot be published.
+    pub hq_unreachable: bool,
+    /// A point of sale does not answer, or not as it should.
+    pub pos_unreachable: bool,
+    /// A gap is open, or a record was put aside lately.
+    pub unproven: bool,
+    /// The outbox is above 80 % of its room.
+    pub nearly_full: bool,
+    /// Waiting does not help.
+    pub needs_technician: bool,
+    /// The printer wants paper, or reports a fault.
+    pub printer: bool,
+    /// There is no more room, and reading has stopped.
+    pub full: bool,
+}
+
+impl Signs {
+    /// Reads the signs from what is known.
+    #[must_use]
+    pub fn of(facts: &Facts, level: &Level, now: DateTime<Utc>) -> Self {
+        Self {
+            running: facts.phase != Phase::Stopping,
+            starting: facts.phase == Phase::Starting,
+            all_at_hq: facts.hq_ready && level.unacknowledged() == 0 && facts.polls_complete(),
+            hq_unreachable: facts.phase == Phase::Running && !facts.hq_ready,
+            pos_unreachable: facts.holds(Condition::PosUnreachable) || facts.holds(Condition::PosUnreadable),
+            unproven: facts.open_gaps > 0 || facts.put_aside_lately(now),
+            nearly_full: level.percent() > NEARLY_FULL_PERCENT,
+            needs_technician: facts.conditions().any(|(condition, _, _)| condition.needs_technician()),
+            printer: false,
+            full: facts.holds(Condition::OutboxFull) || level.is_full(),
+        }
+    }
+}
+
+/// What the lines show.
+#[must_use]
+pub fn lights(signs: Signs) -> Lights {
+    if !signs.running {
+        return Lights::DARK;
+    }
+    let fault = match signs {
+        Signs { full: true, .. } => Pattern::Fast,
+        Signs { needs_technician: true, .. } => Pattern::Steady,
+        Signs { printer: true, .. } => Pattern::Slow,
+        _ => Pattern::Off,
+    };
+    let hold = match signs {
+        Signs { unproven: true, .. } | Signs { nearly_full: true, .. } => Pattern::Fast,
+        Signs { pos_unreachable: true, .. } => Pattern::Slow,
+        Signs { hq_unreachable: true, .. } => Pattern::Steady,
+        _ => Pattern::Off,
+    };
+    let sync = match signs {
+        Signs { starting: true, .. } => Pattern::Fast,
+        Signs { all_at_hq: true, .. } if hold == Pattern::Off && fault == Pattern::Off => Pattern::SteadyWink,
+        _ => Pattern::Slow,
+    };
+    Lights { sync, hold, fault }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FINE: Signs = Signs {
+        running: true,
+        starting: false,
+        all_at_hq: true,
+        hq_unreachable: false,
+        pos_unreachable: false,
+        unproven: false,
+        nearly_full: false,
+        needs_technician: false,
+        printer: false,
+        full: false,
+    };
+
+    fn shown(signs: Signs) -> [Pattern; 3] {
+        let Lights { sync, hold, fault } = lights(signs);
+        [sync, hold, fault]
+    }
+
+    #[test]
+    fn every_cell_of_the_table() {
+        use Pattern::{Fast, Off, Slow, Steady, SteadyWink};
+        assert_eq!(shown(Signs { running: false, ..FINE }), [Off, Off, Off], "not running");
+        assert_eq!(shown(FINE), [SteadyWink, Off, Off], "everything is at HQ");
+        assert_eq!(shown(Signs { all_at_hq: false, ..FINE }), [Slow, Off, Off], "catching up");
+        assert_eq!(shown(Signs { starting: true, all_at_hq: false, ..FINE }), [Fast, Off, Off], "starting");
+        assert_eq!(shown(Signs { hq_unreachable: true, ..FINE }), [Slow, Steady, Off], "HQ unreachable");
+        assert_eq!(shown(Signs { pos_unreachable: true, ..FINE }), [Slow, Slow, Off], "POS unreachable");
+        assert_eq!(shown(Signs { unproven: true, ..FINE }), [Slow, Fast, Off], "a gap, or a record put aside");
+        assert_eq!(shown(Signs { nearly_full: true, ..FINE }), [Slow, Fast, Off], "outbox above 80 %");
+        assert_eq!(shown(Signs { needs_technician: true, ..FINE }), [Slow, Off, Steady], "needs a technician");
+        assert_eq!(shown(Signs { printer: true, ..FINE }), [Slow, Off, Slow], "printer");
+        assert_eq!(shown(Signs { full: true, ..FINE }), [Slow, Off, Fast], "card full");
+    }
+
+    #[test]
+    fn the_graver_one_shows() {
+        use Pattern::{Fast, Slow, Steady};
+        let line = |signs: Signs| (lights(signs).hold, lights(signs).fault);
+        let both_lines_down = Signs { hq_unreachable: true, pos_unreachable: true, ..FINE };
+        assert_eq!(line(both_lines_down).0, Slow);
+        assert_eq!(line(Signs { unproven: true, ..both_lines_down }).0, Fast);
+        let technician = Signs { needs_technician: true, printer: true, ..FINE };
+        assert_eq!(line(technician).1, Steady);
+        assert_eq!(line(Signs { full: true, ..technician }).1, Fast);
+    }
+
+    /// All 1,024 combinations: green is steady only when the other lines are dark, and no light is lit on a dead box.
+    #[test]
+    fn no_line_says_that_all_is_well_while_another_says_that_it_is_not() {
+        for bits in 0_u32..1 << 10 {
+            let bit = |n: u32| bits >> n & 1 == 1;
+            let signs = Signs {
+                running: bit(0),
+                starting: bit(1),
+                all_at_hq: bit(2),
+                hq_unreachable: bit(3),
+                pos_unreachable: bit(4),
+                unproven: bit(5),
+                nearly_full: bit(6),
+                needs_technician: bit(7),
+                printer: bit(8),
+                full: bit(9),
+            };
+            let [sync, hold, fault] = shown(signs);
+            assert_eq!(signs.running, sync != Pattern::Off, "{signs:?}");
+            assert!(signs.running || hold == Pattern::Off && fault == Pattern::Off, "{signs:?}");
+            if sync == Pattern::SteadyWink {
+                assert!(hold == Pattern::Off && fault == Pattern::Off && signs.all_at_hq, "{signs:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn patterns_blink_as_named() {
+        let edges = |pattern: Pattern, span_ms: u64| {
+            (1..span_ms).filter(|at| pattern.lit(*at) != pattern.lit(at - 1)).count()
+        };
+        assert_eq!(edges(Pattern::Slow, 10_001), 20);
+        assert_eq!(edges(Pattern::Fast, 10_001), 80);
+        assert_eq!(edges(Pattern::SteadyWink, 10_001), 4);
+        assert_eq!(edges(Pattern::Steady, 10_001) + edges(Pattern::Off, 10_001), 0);
+    }
+}
