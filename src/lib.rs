@@ -1,6 +1,8 @@
 //! Tillbox, in the order in which a sale meets its parts.
 
+pub mod amount;
 pub mod clock;
 pub mod config;
+pub mod numeral;
 pub mod secret;
 pub mod zone;
