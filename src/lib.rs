@@ -3,6 +3,7 @@
 pub mod amount;
 pub mod clock;
 pub mod config;
+pub mod instant;
 pub mod numeral;
 pub mod secret;
 pub mod zone;
