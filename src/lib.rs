@@ -3,7 +3,9 @@
 pub mod amount;
 pub mod clock;
 pub mod config;
+pub mod content;
 pub mod instant;
 pub mod numeral;
 pub mod secret;
+pub mod transaction;
 pub mod zone;
