@@ -71,7 +71,7 @@ impl Zone {
             part(local.minute()),
             part(local.second()),
             0,
-            self.rules.as_ref(),
+            (*self.rules).as_ref(),
         );
         let offset = found
             .ok()

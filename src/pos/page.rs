@@ -1,0 +1,228 @@
+//! One answer of a point of sale, read: its records, and what had to be put aside.
+//!
+//! A bad element never spoils its neighbours. Of one that is put aside only its place, its fault, its size and its hash
+//! are kept: its text may hold names and card numbers, and the source still has it.
+
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap},
+};
+
+use chrono::{DateTime, NaiveTime, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, value::RawValue};
+
+use super::body::JsonType;
+use crate::{
+    config::Currency,
+    content::ContentId,
+    transaction::{Resource, Transaction},
+    zone::Zone,
+};
+
+/// Names of unknown fields that are kept per page, and the characters that are kept of each.
+const UNKNOWN_FIELDS_MAX: usize = 32;
+const UNKNOWN_FIELD_CHARS_MAX: usize = 64;
+
+/// What a parser must know besides the body.
+#[derive(Debug, Clone)]
+pub struct ParseContext {
+    /// The configured name of the account.
+    pub connection: String,
+    /// Where the shop stands: its business days.
+    pub outlet_zone: Zone,
+    /// In which the source means its times that have no offset.
+    pub source_zone: Zone,
+    /// Of amounts whose currency the source does not state.
+    pub currency: Currency,
+    /// Local time at which a business day begins.
+    pub business_day_starts: NaiveTime,
+    /// When the body was read.
+    pub observed_at: DateTime<Utc>,
+}
+
+/// What an answer holds.
+#[derive(Debug, Clone, Default)]
+pub struct Page {
+    /// In the source's order; each identity once.
+    pub records: Vec<Transaction>,
+    /// In the source's order.
+    pub quarantined: Vec<Quarantined>,
+    /// The elements that the source sent, repeats and bad ones included: what its limit counts.
+    pub rows: usize,
+    /// Fields that this version does not know, as paths such as `/transactions/*/tip`: a first sign that the source has
+    /// changed. At most 32, each name cut after 64 characters; their values were not kept.
+    pub unknown_fields: BTreeSet<String>,
+}
+
+/// An element that could not become a record. It holds none of its text but a usable id.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quarantined {
+    /// What the element should have been.
+    pub resource: Resource,
+    /// The element's place in the body, a JSON pointer.
+    pub pointer: String,
+    /// The member at fault.
+    pub field: Option<Cow<'static, str>>,
+    /// The rule that it broke.
+    pub reason: Reason,
+    /// What should stand there.
+    pub expected: Cow<'static, str>,
+    /// The type of what stands there.
+    pub found: JsonType,
+    /// The element's length in the body.
+    pub size_bytes: usize,
+    /// The element's content, to tell whether it is still the same: the id of its canonical JSON, or of its bytes where
+    /// it is [`Reason::Unreadable`].
+    pub hash: ContentId,
+    /// Where that much could be read.
+    pub external_id: Option<String>,
+}
+
+/// Why an element is put aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reason {
+    /// No object.
+    NotAnObject,
+    /// JSON whose text cannot be held: half a character (`"\ud83c"` alone), or nested too deep.
+    Unreadable,
+    /// No text or number stands where the id should.
+    IdMissing,
+    /// A text or number that cannot be an id.
+    IdInvalid,
+    /// The same answer has this id with other content.
+    IdConflict,
+    /// The total is no plain decimal number.
+    AmountInvalid,
+    /// The total has more digits than can be held exactly.
+    AmountOutOfRange,
+    /// The time is in no known form, does not exist or lies before 2000.
+    TimestampInvalid,
+    /// A status that this version does not know, where the kind depends on it.
+    StatusUnknown,
+}
+
+/// A parser's reason for not making a record of an element.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The member at fault.
+    pub field: &'static str,
+    /// The rule that it broke.
+    pub reason: Reason,
+    /// What should stand there.
+    pub expected: &'static str,
+    /// The type of what stands there.
+    pub found: JsonType,
+    /// The element's id, where that much could be read.
+    pub external_id: Option<String>,
+}
+
+/// The names of fields that a parser does not know, within bounds.
+#[derive(Debug, Default)]
+pub struct UnknownFields(BTreeSet<String>);
+
+impl UnknownFields {
+    /// Notes those names that are not `known`; `place` is the path of their object, such as `/transactions/*`.
+    pub fn note<'n>(&mut self, place: &str, names: impl IntoIterator<Item = &'n str>, known: &[&str]) {
+        for name in names {
+            if self.0.len() >= UNKNOWN_FIELDS_MAX {
+                return;
+            }
+            if !known.contains(&name) {
+                let shown = name.chars().take(UNKNOWN_FIELD_CHARS_MAX);
+                let shown: String = shown.map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+                self.0.insert(format!("{place}/{shown}"));
+            }
+        }
+    }
+}
+
+impl Page {
+    /// Reads a list of elements with a system's parser of one. `place` is the list's JSON pointer.
+    ///
+    /// Two elements with one id: an exact repeat is passed over; one with other content is put aside, and the first
+    /// stays.
+    pub fn read(
+        elements: &[&RawValue],
+        place: &str,
+        resource: Resource,
+        mut unknown: UnknownFields,
+        mut parse: impl FnMut(&Map<String, Value>, &mut UnknownFields) -> Result<Transaction, Refusal>,
+    ) -> Self {
+        let mut page = Self { rows: elements.len(), ..Self::default() };
+        let mut seen: HashMap<String, ContentId> = HashMap::with_capacity(elements.len());
+        for (n, raw) in elements.iter().enumerate() {
+            let element = Element { raw, pointer: format!("{place}/{n}"), resource };
+            let Ok(value) = serde_json::from_str(raw.get()) else {
+                page.quarantined.push(element.unreadable());
+                continue;
+            };
+            let Value::Object(members) = &value else {
+                page.quarantined.push(element.not_an_object(&value));
+                continue;
+            };
+            match parse(members, &mut unknown) {
+                Err(refusal) => page.quarantined.push(element.refused(&value, refusal)),
+                Ok(record) => {
+                    let id = record.content_id();
+                    match seen.get(&record.external_id) {
+                        Some(first) if *first == id => {}
+                        Some(_) => page.quarantined.push(element.conflicting(&value, record.external_id)),
+                        None => {
+                            seen.insert(record.external_id.clone(), id);
+                            page.records.push(record);
+                        }
+                    }
+                }
+            }
+        }
+        page.unknown_fields = unknown.0;
+        page
+    }
+}
+
+/// An element on its way to quarantine.
+struct Element<'a> {
+    raw: &'a RawValue,
+    pointer: String,
+    resource: Resource,
+}
+
+impl Element<'_> {
+    fn unreadable(self) -> Quarantined {
+        let hash = ContentId::of_bytes(self.raw.get().as_bytes());
+        let found = JsonType::of_raw(self.raw);
+        self.put_aside(hash, Reason::Unreadable, "whole characters, nested at most 127 deep", found)
+    }
+
+    fn not_an_object(self, value: &Value) -> Quarantined {
+        self.put_aside(ContentId::of_json(value), Reason::NotAnObject, "an object", JsonType::of(Some(value)))
+    }
+
+    fn conflicting(self, value: &Value, external_id: String) -> Quarantined {
+        let expected = "one content for one id in one answer";
+        let aside = self.put_aside(ContentId::of_json(value), Reason::IdConflict, expected, JsonType::Object);
+        Quarantined { external_id: Some(external_id), ..aside }
+    }
+
+    fn refused(self, value: &Value, refusal: Refusal) -> Quarantined {
+        let Refusal { field, reason, expected, found, external_id } = refusal;
+        let aside = self.put_aside(ContentId::of_json(value), reason, expected, found);
+        Quarantined { field: Some(field.into()), external_id, ..aside }
+    }
+
+    fn put_aside(self, hash: ContentId, reason: Reason, expected: &'static str, found: JsonType) -> Quarantined {
+        Quarantined {
+            resource: self.resource,
+            pointer: self.pointer,
+            field: None,
+            reason,
+            expected: expected.into(),
+            found,
+            size_bytes: self.raw.get().len(),
+            hash,
+            external_id: None,
+        }
+    }
+}
