@@ -1,17 +1,61 @@
 //! The config file: one strict TOML document.
+//!
+//! A config is right as a whole or not at all: [`Config::load`] reads on after every fault and tells all of them at
+//! once, each with its place, its key and a way out. What a key means, its default and its bounds stand in `schema`;
+//! how a document is walked, in `read`; what single values look like, in `value`.
+//!
+//! - Unknown keys are faults: a misspelt key must not silently leave a default in force.
+//! - Whose word lets the box forget a sale has no default: the shop's owner chooses.
+//! - A secret appears in no fault, no `Debug` and no summary, and neither does what may be one by mistake.
+//! - Files that the config names are looked at here, so that a bad path is told by `tillbox check` and not at night.
+//!
+//! Deliberately absent: environment variables, includes and merging; one file says it all.
 
-use std::{path::PathBuf, time::Duration};
+mod address;
+mod currency;
+mod fault;
+mod files;
+mod nearest;
+mod read;
+mod schema;
+mod summary;
+mod unit;
+mod value;
+
+use std::{
+    fmt,
+    fs::File,
+    io::{self, Read as _},
+    net::Ipv6Addr,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
 use chrono::NaiveTime;
+
+pub use self::{
+    currency::Currency,
+    fault::{Fault, Faults, Position},
+    files::Origin,
+};
 use crate::{secret::Secret, zone::Zone};
+
+/// Far more than any shop needs; it bounds the work that a wrong file can make.
+const MAX_CONFIG_BYTES: u64 = 64 * 1024;
 
 /// Everything a technician can set, checked as a whole.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The shop.
     pub outlet: Outlet,
     /// At least one; names are unique.
     pub pos: Vec<Pos>,
+    /// Where the events go.
     pub hq: Hq,
+    /// Where they are kept until then.
     pub outbox: Outbox,
+    /// LEDs and printer lines.
     pub board: Board,
 }
 
@@ -20,8 +64,11 @@ pub struct Config {
 pub struct Outlet {
     /// Part of every topic and identity: 1 to 64 of `A-Z a-z 0-9 . _ -`.
     pub id: String,
+    /// What people call it.
     pub name: Option<String>,
+    /// The zone of its business days.
     pub timezone: Zone,
+    /// What its tills take.
     pub currency: Currency,
     /// Local time at which a business day begins; sales before it count for the day before.
     pub business_day_starts: NaiveTime,
@@ -32,14 +79,21 @@ pub struct Outlet {
 pub struct Pos {
     /// The connection; part of every identity (same rule as the outlet's id).
     pub name: String,
+    /// What answers there.
     pub system: System,
     /// Without a trailing slash, `http://` or `https://`.
     pub base_url: String,
+    /// What lets the box in.
     pub credentials: Credentials,
+    /// From one poll for news to the next.
     pub poll_every: Duration,
+    /// How far back a new store reads.
     pub backfill: Duration,
+    /// The rate budget of everything that the connection asks.
     pub requests_per_minute: u32,
+    /// The zone of the system's local times.
     pub timezone: Zone,
+    /// The currency of its amounts.
     pub currency: Currency,
     /// A PEM file of authorities to trust instead of the system's.
     pub ca_certificate: Option<PathBuf>,
@@ -47,32 +101,55 @@ pub struct Pos {
 
 /// The point-of-sale systems that this version can read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum System { Qasir }
+pub enum System {
+    /// Qasir.
+    Qasir,
+}
 
 /// What a connection shows to the POS to be let in.
 #[derive(Debug, Clone)]
-pub enum Credentials { BearerToken(Secret) }
+pub enum Credentials {
+    /// `Authorization: Bearer …`; printable ASCII without spaces.
+    BearerToken(Secret),
+}
 
 /// `[hq]`: where the events go.
 #[derive(Debug, Clone)]
 pub struct Hq {
     /// At least one, in the order in which they are tried.
     pub brokers: Vec<Broker>,
+    /// The levels above the outlet's id in every topic.
     pub topic_prefix: String,
+    /// Whose word lets the box forget an event.
     pub acknowledge: Acknowledge,
+    /// The broker's user; there whenever a password is.
     pub username: Option<String>,
+    /// Its password.
     pub password: Option<Secret>,
+    /// A PEM file of authorities to trust instead of the system's.
     pub ca_certificate: Option<PathBuf>,
+    /// A PEM file with the box's own certificate; there exactly if its key is.
     pub client_certificate: Option<PathBuf>,
+    /// A PEM file with the key to that certificate.
     pub client_key_file: Option<PathBuf>,
     /// Events published and not yet acknowledged, at most.
     pub window: u16,
+    /// The longest silence on the line before the box pings.
     pub keep_alive: Duration,
+    /// The largest event that is published.
     pub event_max_bytes: usize,
 }
 
+/// One of HQ's brokers.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Broker { pub tls: bool, pub host: String, pub port: u16 }
+pub struct Broker {
+    /// Whether the line is encrypted.
+    pub tls: bool,
+    /// A name or an address; IPv6 without brackets.
+    pub host: String,
+    /// From 1 on.
+    pub port: u16,
+}
 
 /// Whose word lets the box forget an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,53 +162,60 @@ pub enum Acknowledge {
 
 /// `[outbox]`: the store on this box.
 #[derive(Debug, Clone)]
-pub struct Outbox { pub path: PathBuf, pub max_bytes: u64 }
+pub struct Outbox {
+    /// Its folder.
+    pub path: PathBuf,
+    /// What it may take on the card.
+    pub max_bytes: u64,
+}
 
 /// `[board]`: LEDs and printer lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Board { None }
+pub enum Board {
+    /// No hardware.
+    None,
+}
 
-/// An ISO 4217 code, such as `IDR`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Currency([u8; 3]);
-
-// A stand-in until the config's own reading of a currency arrives.
-impl Currency {
-    /// The code of a currency, three capital letters.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let code: [u8; 3] = text.as_bytes().try_into().ok()?;
-        code.iter().all(u8::is_ascii_uppercase).then_some(Self(code))
+impl Config {
+    /// Reads and checks a config file and the files that it names.
+    ///
+    /// # Errors
+    /// Every fault, at once.
+    pub fn load(path: &Path) -> Result<Self, Faults> {
+        let unreadable = |error: &io::Error| Faults::whole(path, format!("cannot be read: {}", files::reason(error)));
+        let file = File::open(path).map_err(|e| unreadable(&e))?;
+        // Of the open file, not of the path: another file may stand there by now.
+        let mode = file.metadata().map_err(|e| unreadable(&e))?.permissions().mode();
+        let mut bytes = Vec::new();
+        file.take(MAX_CONFIG_BYTES + 1).read_to_end(&mut bytes).map_err(|e| unreadable(&e))?;
+        if u64::try_from(bytes.len()).is_ok_and(|length| length > MAX_CONFIG_BYTES) {
+            let message = format!("is longer than {}; is this the config file?", unit::size_text(MAX_CONFIG_BYTES));
+            return Err(Faults::whole(path, message));
+        }
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+            let line = valid.split(|byte| *byte == b'\n').count();
+            Faults::whole(path, format!("line {line} is not UTF-8; save the file as UTF-8"))
+        })?;
+        Self::parse(&text, &Origin { path, mode })
     }
 
-    /// The code as text.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        std::str::from_utf8(&self.0).unwrap_or_default()
+    /// Checks a config's text, and the files that it names, as if it were the content of `origin`.
+    ///
+    /// # Errors
+    /// Every fault, at once.
+    pub fn parse(text: &str, origin: &Origin) -> Result<Self, Faults> {
+        read::Document::parse(text).read(origin.path, |root| schema::config(root, origin))
     }
 }
 
-impl std::fmt::Display for Currency {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl std::fmt::Debug for Currency {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl serde::Serialize for Currency {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-}
-
-impl<'de> serde::Deserialize<'de> for Currency {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("a currency is three capital letters"))
+/// As the config writes it: `mqtts://mqtt.hq.example:8883`.
+impl fmt::Display for Broker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let scheme = if self.tls { "mqtts" } else { "mqtt" };
+        match self.host.parse::<Ipv6Addr>() {
+            Ok(address) => write!(f, "{scheme}://[{address}]:{}", self.port),
+            Err(_) => write!(f, "{scheme}://{}:{}", self.host, self.port),
+        }
     }
 }

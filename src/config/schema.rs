@@ -1,0 +1,228 @@
+//! The keys of the config file, with their defaults and bounds, table by table.
+
+use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
+
+use chrono::NaiveTime;
+
+use super::{
+    Acknowledge, Board, Broker, Config, Credentials, Currency, Hq, Outbox, Outlet, Pos, System,
+    files::Origin,
+    read::{Read, Table, Value},
+    value,
+};
+use crate::{secret::Secret, zone::Zone};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const KIB: u64 = 1 << 10;
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// Each connection is a thread; a shop has a handful.
+const MAX_CONNECTIONS: usize = 32;
+
+const DEFAULT_POLL_EVERY: Duration = Duration::from_secs(15);
+const POLL_EVERY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(60 * 60);
+/// Qasir's own history: three months.
+const DEFAULT_BACKFILL: Duration = DAY.saturating_mul(90);
+const BACKFILL: RangeInclusive<Duration> = Duration::ZERO..=DAY.saturating_mul(3_650);
+/// Below Qasir's limit in both of the forms in which it is told, 50 a minute and 500 an hour.
+const DEFAULT_REQUESTS_PER_MINUTE: u32 = 8;
+const REQUESTS_PER_MINUTE: RangeInclusive<u32> = 1..=6_000;
+
+const DEFAULT_TOPIC_PREFIX: &str = "tillbox";
+const DEFAULT_WINDOW: u16 = 100;
+const WINDOW: RangeInclusive<u16> = 1..=1_000;
+const DEFAULT_KEEP_ALIVE: Duration = Duration::from_secs(30);
+const KEEP_ALIVE: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(10 * 60);
+const DEFAULT_EVENT_MAX_BYTES: usize = 128 << 10;
+const EVENT_MAX_BYTES: RangeInclusive<u64> = 4 * KIB..=192 * KIB;
+
+const DEFAULT_OUTBOX_PATH: &str = "/var/lib/tillbox";
+const DEFAULT_OUTBOX_MAX_BYTES: u64 = 512 * MIB;
+/// From what the store needs for itself to more than any card holds.
+const OUTBOX_MAX_BYTES: RangeInclusive<u64> = 32 * MIB..=4_096 * GIB;
+
+const ACKNOWLEDGE: &str = "choose whose word lets the box forget a sale: `acknowledge = \"feed\"` keeps it until HQ's \
+    `tillbox feed` says that it is stored; `acknowledge = \"broker\"` forgets it once the broker has it, for an HQ with \
+    consumers of its own";
+
+/// The whole document.
+pub(super) fn config(root: &mut Table, origin: &Origin) -> Option<Config> {
+    let outlet = root.table("outlet", Some("write `[outlet]` with id, timezone and currency"), outlet);
+    let inherited = outlet.as_ref().map(|outlet| (outlet.timezone.clone(), outlet.currency));
+    let mut names = Vec::new();
+    let pos = root.tables("pos", "write `[[pos]]` with name, system and token-file", MAX_CONNECTIONS, |table| {
+        pos(table, origin, inherited.as_ref(), &mut names)
+    });
+    let hq = root.table("hq", Some("write `[hq]` with brokers and acknowledge"), |table| hq(table, origin));
+    let outbox = root.table("outbox", None, |table| Some(outbox(table, origin)));
+    let board = root.table("board", None, |table| Some(board(table)));
+    Some(Config {
+        outlet: outlet?,
+        pos: pos?,
+        hq: hq?,
+        outbox: outbox.unwrap_or_default(),
+        board: board.unwrap_or(Board::None),
+    })
+}
+
+fn outlet(table: &mut Table) -> Option<Outlet> {
+    let id = table.required("id", "add a line such as `id = \"jkt-014\"`", value::identifier);
+    let name = table.optional("name", value::name);
+    let timezone = table.required("timezone", "add a line such as `timezone = \"Asia/Jakarta\"`", value::zone);
+    let currency = table.required("currency", "add a line such as `currency = \"IDR\"`", value::currency);
+    let business_day_starts = table.or("business-day-starts", NaiveTime::MIN, value::time_of_day);
+    Some(Outlet { id: id?, name, timezone: timezone?, currency: currency?, business_day_starts })
+}
+
+fn pos(
+    table: &mut Table,
+    origin: &Origin,
+    inherited: Option<&(Zone, Currency)>,
+    names: &mut Vec<(String, String)>,
+) -> Option<Pos> {
+    let here = table.path().to_owned();
+    let name = table.required("name", "add a line such as `name = \"front\"`", |found| {
+        let name = value::identifier(found)?;
+        if let Some((_, there)) = names.iter().find(|(known, _)| *known == name) {
+            return Err(format!("`{name}` is already the name of {there}; give each connection a name of its own"));
+        }
+        names.push((name.clone(), here));
+        Ok(name)
+    });
+    let system = table.required("system", "add the line `system = \"qasir\"`", value::system);
+    let allow_plain_text = table.or("allow-plain-text", false, Value::boolean);
+    let default_url = system.unwrap_or(System::Qasir).default_base_url().to_owned();
+    let base_url = table.or("base-url", default_url, |found| value::base_url(found, allow_plain_text));
+    let token = secret(table, origin, "token", "token-file", value::token);
+    table.require(&["token-file", "token"], "add a line such as `token-file = \"/etc/tillbox/qasir.token\"`");
+    let poll_every = table.or("poll-every", DEFAULT_POLL_EVERY, |found| value::duration(found, &POLL_EVERY));
+    let backfill = table.or("backfill", DEFAULT_BACKFILL, |found| value::duration(found, &BACKFILL));
+    let requests_per_minute =
+        table.or("requests-per-minute", DEFAULT_REQUESTS_PER_MINUTE, |found| value::count(found, &REQUESTS_PER_MINUTE));
+    let timezone = table.optional("timezone", value::zone);
+    let currency = table.optional("currency", value::currency);
+    let ca_certificate = certificate(table, origin, "ca-certificate");
+    if ca_certificate.is_some() && base_url.starts_with("http://") {
+        table.fault("ca-certificate", "has no use with an http:// address; take it out, or write https://");
+    }
+    Some(Pos {
+        name: name?,
+        system: system?,
+        base_url,
+        credentials: Credentials::BearerToken(token?),
+        poll_every,
+        backfill,
+        requests_per_minute,
+        timezone: timezone.or_else(|| inherited.map(|(zone, _)| zone.clone()))?,
+        currency: currency.or_else(|| inherited.map(|(_, currency)| *currency))?,
+        ca_certificate,
+    })
+}
+
+fn hq(table: &mut Table, origin: &Origin) -> Option<Hq> {
+    let allow_plain_text = table.or("allow-plain-text", false, Value::boolean);
+    let mut listed: Vec<Broker> = Vec::new();
+    let remedy = "write a list such as `brokers = [\"mqtts://mqtt.hq.example:8883\"]`";
+    let brokers = table.each("brokers", remedy, |found| {
+        let broker = value::broker(found, allow_plain_text)?;
+        if listed.contains(&broker) {
+            return Err(format!("`{broker}` is listed twice; take one out"));
+        }
+        listed.push(broker.clone());
+        Ok(broker)
+    });
+    let acknowledge = table.required("acknowledge", ACKNOWLEDGE, |found| {
+        value::one_of(found, &[("feed", Acknowledge::Feed), ("broker", Acknowledge::Broker)])
+    });
+    let topic_prefix = table.or("topic-prefix", DEFAULT_TOPIC_PREFIX.to_owned(), value::topic_prefix);
+    let username = table.optional("username", value::username);
+    let password = secret(table, origin, "password", "password-file", value::password);
+    let ca_certificate = certificate(table, origin, "ca-certificate");
+    let client_certificate = certificate(table, origin, "client-certificate");
+    let client_key_file = table.secret("client-key-file", |found| origin.private_key(found.text(A_PATH)?));
+    let window = table.or("window", DEFAULT_WINDOW, |found| value::count(found, &WINDOW));
+    let keep_alive = table.or("keep-alive", DEFAULT_KEEP_ALIVE, |found| value::duration(found, &KEEP_ALIVE));
+    let event_max_bytes = table.or("event-max-size", DEFAULT_EVENT_MAX_BYTES, |found| {
+        let bytes = value::size(found, &EVENT_MAX_BYTES)?;
+        usize::try_from(bytes).map_err(|e| e.to_string())
+    });
+
+    for (given, absent) in [("client-certificate", "client-key-file"), ("client-key-file", "client-certificate")] {
+        if table.has(given) && !table.has(absent) {
+            table.require(&[absent], &format!("`{given}` is given, and neither has a use without the other"));
+        }
+    }
+    if ["password", "password-file"].iter().any(|key| table.has(key)) {
+        table.require(&["username"], "a password is given, and MQTT takes none without a user name");
+    }
+    if brokers.as_ref().is_some_and(|list| !list.is_empty() && list.iter().all(|broker| !broker.tls)) {
+        for key in ["ca-certificate", "client-certificate"].into_iter().filter(|key| table.has(key)) {
+            table.fault(key, "has no use, as no broker is reached by mqtts://; take it out, or write mqtts://");
+        }
+    }
+    Some(Hq {
+        brokers: brokers?,
+        topic_prefix,
+        acknowledge: acknowledge?,
+        username,
+        password,
+        ca_certificate,
+        client_certificate,
+        client_key_file,
+        window,
+        keep_alive,
+        event_max_bytes,
+    })
+}
+
+fn outbox(table: &mut Table, origin: &Origin) -> Outbox {
+    let default = Outbox::default();
+    Outbox {
+        path: table.or("path", default.path, |found| origin.resolve(found.text(A_PATH)?)),
+        max_bytes: table.or("max-size", default.max_bytes, |found| value::size(found, &OUTBOX_MAX_BYTES)),
+    }
+}
+
+fn board(table: &mut Table) -> Board {
+    table.or("profile", Board::None, |found| match found.text("\"none\"")? {
+        "none" => Ok(Board::None),
+        _ => Err("this version drives no board yet; write \"none\"".to_owned()),
+    })
+}
+
+const A_PATH: &str = "a path in quotes";
+
+fn certificate(table: &mut Table, origin: &Origin, key: &'static str) -> Option<PathBuf> {
+    table.optional(key, |found| origin.certificate(found.text(A_PATH)?))
+}
+
+/// A secret in the config itself or in a file of its own, not both.
+fn secret(
+    table: &mut Table,
+    origin: &Origin,
+    key: &'static str,
+    file_key: &'static str,
+    check: fn(&str) -> Read<()>,
+) -> Option<Secret> {
+    let inline = table.secret(key, |found| origin.inline_secret(found.text("text in quotes")?, check));
+    let in_file = table.secret(file_key, |found| origin.secret(found.text(A_PATH)?, check));
+    if table.has(key) && table.has(file_key) {
+        table.fault(file_key, format!("`{key}` is given too; keep one of them"));
+    }
+    in_file.or(inline)
+}
+
+impl System {
+    fn default_base_url(self) -> &'static str {
+        match self {
+            Self::Qasir => "https://api.qasir.id/v1",
+        }
+    }
+}
+
+impl Default for Outbox {
+    fn default() -> Self {
+        Self { path: PathBuf::from(DEFAULT_OUTBOX_PATH), max_bytes: DEFAULT_OUTBOX_MAX_BYTES }
+    }
+}
