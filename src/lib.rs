@@ -4,3 +4,6 @@ pub mod clock;
 pub mod config;
 pub mod secret;
 pub mod zone;
+
+#[cfg(feature = "demo")]
+pub mod demo;
