@@ -4,5 +4,7 @@
 //! identities with the rest of the program: a truth derived from the code under proof would prove nothing.
 //!
 //! - [`shop`]: what happens in a shop on one day, and the shop's own books: the truth that HQ's states must equal.
+//! - [`http_server`]: HTTP/1.1 on the loopback, with transport faults on command.
 
+pub mod http_server;
 pub mod shop;
