@@ -5,6 +5,8 @@
 //!
 //! - [`shop`]: what happens in a shop on one day, and the shop's own books: the truth that HQ's states must equal.
 //! - [`http_server`]: HTTP/1.1 on the loopback, with transport faults on command.
+//! - [`qasir`]: Qasir's API over it, as far as it is documented.
 
 pub mod http_server;
+pub mod qasir;
 pub mod shop;
