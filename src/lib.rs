@@ -11,3 +11,6 @@ pub mod pos;
 pub mod secret;
 pub mod transaction;
 pub mod zone;
+
+#[cfg(feature = "demo")]
+pub mod demo;
