@@ -37,6 +37,12 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use thiserror::Error;
 use tokio::sync::watch;
 
+use self::{
+    layout::ChunkHead,
+    meta::Meta,
+    place::{Marker, Place},
+    seen::SeenIndex,
+};
 pub use self::{
     meta::{chain_begin, chain_next},
     open::{Finding, Opened},
@@ -44,12 +50,6 @@ pub use self::{
     release::StoredVerdict,
     stage::{Capture, Captured, ClosingDraft},
     totals::DayTotals,
-};
-use self::{
-    layout::ChunkHead,
-    meta::Meta,
-    place::{Marker, Place},
-    seen::SeenIndex,
 };
 use crate::{
     event::{Event, Stream},
@@ -94,7 +94,9 @@ pub enum OutboxError {
     )]
     InUse { folder: PathBuf, pid: Option<u32> },
     /// The store was written by a later version of this program.
-    #[error("outbox: the store has layout version {found}, this tillbox knows {known}: install the newer tillbox again")]
+    #[error(
+        "outbox: the store has layout version {found}, this tillbox knows {known}: install the newer tillbox again"
+    )]
     NewerVersion { found: u32, known: u32 },
     /// A flush did not reach the device.
     #[error("outbox: a flush of the store was not followed by a sync of its file: this build must not be used")]
@@ -110,7 +112,9 @@ pub enum OutboxError {
     #[error("outbox: the store fails: {0}")]
     Engine(String),
     /// There is no more room for records.
-    #[error("outbox: full: {queued_bytes} of {limit_bytes} bytes wait for HQ; records are read again once there is room")]
+    #[error(
+        "outbox: full: {queued_bytes} of {limit_bytes} bytes wait for HQ; records are read again once there is room"
+    )]
     Full { queued_bytes: u64, limit_bytes: u64 },
     /// The store is closed after an error, until it can be opened again.
     #[error("outbox: the store is closed: {0}")]

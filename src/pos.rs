@@ -1,8 +1,11 @@
 //! The point-of-sale systems: how each is asked, and how its answers become records or reasons why not.
 //!
-//! A system's parser is a pure function from a body to a [`page::Page`]; it sees no network, no clock and no store.
+//! A system's parser is a pure function from a body to a [`page::Page`], and its [`connector::Connector`] a pure machine
+//! that decides what to ask; neither sees a network, a clock or a store. Only [`http`] does I/O.
 
 pub mod body;
+pub mod connector;
 pub mod fields;
+pub mod http;
 pub mod page;
 pub mod qasir;

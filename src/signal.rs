@@ -219,9 +219,8 @@ mod tests {
 
     #[test]
     fn patterns_blink_as_named() {
-        let edges = |pattern: Pattern, span_ms: u64| {
-            (1..span_ms).filter(|at| pattern.lit(*at) != pattern.lit(at - 1)).count()
-        };
+        let edges =
+            |pattern: Pattern, span_ms: u64| (1..span_ms).filter(|at| pattern.lit(*at) != pattern.lit(at - 1)).count();
         assert_eq!(edges(Pattern::Slow, 10_001), 20);
         assert_eq!(edges(Pattern::Fast, 10_001), 80);
         assert_eq!(edges(Pattern::SteadyWink, 10_001), 4);

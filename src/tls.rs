@@ -19,7 +19,9 @@ pub enum TlsError {
     #[error("{}: {cause}; expected {expected} in PEM form", path.display())]
     Pem { path: PathBuf, expected: &'static str, cause: String },
     /// The system has no authorities.
-    #[error("the system has no certificate authorities: {0}; install Debian's package ca-certificates, or name a ca-certificate file in the config")]
+    #[error(
+        "the system has no certificate authorities: {0}; install Debian's package ca-certificates, or name a ca-certificate file in the config"
+    )]
     NoAuthorities(String),
     /// rustls refuses what was given.
     #[error("the client certificate and its key cannot be used: {0}")]
@@ -52,10 +54,7 @@ pub fn authorities(file: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, 
 ///
 /// # Errors
 /// A file cannot be used, or the key does not fit the certificate.
-pub fn client(
-    authority_file: Option<&Path>,
-    identity: Option<(&Path, &Path)>,
-) -> Result<Arc<ClientConfig>, TlsError> {
+pub fn client(authority_file: Option<&Path>, identity: Option<(&Path, &Path)>) -> Result<Arc<ClientConfig>, TlsError> {
     let mut roots = RootCertStore::empty();
     // The system's list may hold old certificates that rustls does not read; the others count.
     let (_added, _passed_over) = roots.add_parsable_certificates(authorities(authority_file)?);

@@ -21,10 +21,7 @@ use super::{
     power,
     stage::{apply, flush},
 };
-use crate::{
-    event::StreamId,
-    gap::{Gap, GapReason},
-};
+use crate::{event::StreamId, gap::Gap};
 
 /// sled's page cache: it holds what is read and written, and a box has 512 MB for everything.
 const CACHE_BYTES: u64 = 4 * 1024 * 1024;
@@ -172,11 +169,7 @@ impl Outbox {
 }
 
 /// Opens sled's folder: as it is, else without its snapshots, else anew beside what cannot be read.
-fn open_tolerantly(
-    place: &Place,
-    now: DateTime<Utc>,
-    findings: &mut Vec<Finding>,
-) -> Result<sled::Db, OutboxError> {
+fn open_tolerantly(place: &Place, now: DateTime<Utc>, findings: &mut Vec<Finding>) -> Result<sled::Db, OutboxError> {
     place.remove_unfinished_snapshots();
     let stamp = now.format("%Y%m%dT%H%M%SZ").to_string();
     let folder_error = |doing| move |cause| OutboxError::Folder { doing, path: PathBuf::from("store"), cause };
@@ -210,10 +203,7 @@ enum Unopened {
 }
 
 fn open_sled(folder: &Path) -> Result<sled::Db, Unopened> {
-    let config = sled::Config::new()
-        .path(folder)
-        .cache_capacity(CACHE_BYTES)
-        .flush_every_ms(Some(COLLECT_EVERY_MS));
+    let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(Some(COLLECT_EVERY_MS));
     match catch_unwind(AssertUnwindSafe(|| config.open())) {
         Ok(Ok(db)) => Ok(db),
         Ok(Err(sled::Error::Io(cause))) if is_the_systems(&cause) => Err(Unopened::System(cause)),

@@ -29,7 +29,7 @@ const HOUR_BITS: u32 = 24;
 pub enum Identity {
     /// A record that was read.
     Record(Resource, String),
-    /// A record that was put aside, by the hash of what was found.
+    /// A record that was put aside, by the content id of what was found.
     Quarantined(String),
 }
 
@@ -284,7 +284,7 @@ fn read_entry(from: &mut &[u8]) -> Option<Seen> {
     }
     let kind = *KINDS.get(usize::from(read_bytes::<1>(from)?[0]))?;
     let currency = Currency::parse(std::str::from_utf8(read_bytes::<3>(from)?).ok()?)?;
-    let amount = Amount::from_bytes(*read_bytes(from)?);
+    let amount = Amount::from_bytes(*read_bytes(from)?)?;
     let days = TimeDelta::try_days(i64::from(i32::from_be_bytes(*read_bytes(from)?)))?;
     let business_date = NaiveDate::default().checked_add_signed(days)?;
     let identity = Identity::Record(*RESOURCES.get(usize::from(resource))?, id);

@@ -2,18 +2,20 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use chrono::{DateTime, NaiveDate, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
+use serde::Serialize;
 
 use super::{
     NOTICE_RESERVE_BYTES, Outbox, OutboxError, Writer,
     layout::{self, ChunkHead, connection_key},
-    open_db,
     place::Marker,
     seen::{Identity, Seen, SeenIndex, Standing, hour_of},
 };
 use crate::{
-    event::{Draft, ENVELOPE_MAX_BYTES},
+    content::ContentId,
+    event::{Draft, ENVELOPE_MAX_BYTES, EventType},
     gap::Gap,
+    instant,
     pos::page::Quarantined,
     transaction::{Flag, Transaction},
 };
@@ -195,13 +197,13 @@ impl Outbox {
             seen.put(tree, &connection, hour, entry)?;
         }
         for quarantined in capture.quarantined {
-            let identity = Identity::Quarantined(quarantined.hash.clone());
+            let identity = Identity::Quarantined(quarantined.hash.to_string());
             if seen.find(tree, &connection, &identity)?.is_some() {
                 continue;
             }
             captured.quarantined += 1;
             let sequence = next(&drafts);
-            let draft = quarantined.draft(&connection, now);
+            let draft = quarantine_draft(&quarantined, &connection, now);
             let entry = Seen { identity, content: draft.content, standing: None, revision: 1, sequence };
             drafts.push(draft);
             seen.put(tree, &connection, hour_of(now), entry)?;
@@ -338,25 +340,46 @@ fn gap_key(connection: &str, gap: &Gap) -> Vec<u8> {
 
 /// A record as an event. One that is larger than HQ's broker takes goes without its lines: the header's money must
 /// not be lost.
-fn transaction_draft(
-    mut transaction: Transaction,
-    content: crate::content::ContentId,
-    event_max_bytes: usize,
-) -> Draft {
-    let subject = transaction.subject();
+fn transaction_draft(mut transaction: Transaction, content: ContentId, event_max_bytes: usize) -> Draft {
+    let subject = transaction.identity().subject();
     let fits = |data: &str| data.len() + subject.len() + ENVELOPE_MAX_BYTES <= event_max_bytes;
-    let mut data = transaction.to_json();
+    let text = |transaction: &Transaction| serde_json::to_string(transaction).unwrap_or_default();
+    let mut data = text(&transaction);
     if !fits(&data) {
         transaction.items = None;
         transaction.flags.insert(Flag::ItemsOmitted);
-        data = transaction.to_json();
+        data = text(&transaction);
     }
     Draft {
-        event_type: crate::event::EventType::Transaction,
+        event_type: EventType::Transaction,
         connection: Some(transaction.connection.clone()),
-        time: transaction.timestamp.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+        time: instant::text(transaction.timestamp),
         subject,
         content,
         data,
+    }
+}
+
+#[derive(Serialize)]
+struct QuarantineData<'a> {
+    schema: &'static str,
+    connection: &'a str,
+    observed_at: String,
+    #[serde(flatten)]
+    quarantined: &'a Quarantined,
+}
+
+/// A record that was put aside as an event: where and why, and nothing of its text.
+fn quarantine_draft(quarantined: &Quarantined, connection: &str, now: DateTime<Utc>) -> Draft {
+    let time = instant::text_utc(now);
+    let data = QuarantineData { schema: "tillbox.quarantine.v1", connection, observed_at: time.clone(), quarantined };
+    let value = serde_json::to_value(data).unwrap_or_default();
+    Draft {
+        event_type: EventType::Quarantine,
+        connection: Some(connection.to_owned()),
+        subject: format!("quarantine/{}", quarantined.hash),
+        time,
+        content: ContentId::of_json(&value),
+        data: value.to_string(),
     }
 }

@@ -36,15 +36,11 @@ pub(super) fn day_totals(
                 continue;
             }
             let (totals, lines) = days.entry(standing.business_date).or_insert_with(|| {
-                let empty = DayTotals {
-                    sums: BTreeMap::new(),
-                    sequences: (seen.sequence, seen.sequence),
-                    digest: [0; 32],
-                };
+                let empty =
+                    DayTotals { sums: BTreeMap::new(), sequences: (seen.sequence, seen.sequence), digest: [0; 32] };
                 (empty, Vec::new())
             });
-            let (count, sum) =
-                totals.sums.entry((standing.kind, standing.currency)).or_insert((0, Some(Amount::ZERO)));
+            let (count, sum) = totals.sums.entry((standing.kind, standing.currency)).or_insert((0, Some(Amount::ZERO)));
             *count += 1;
             *sum = sum.and_then(|sum| sum.checked_add(standing.amount));
             totals.sequences = (totals.sequences.0.min(seen.sequence), totals.sequences.1.max(seen.sequence));

@@ -1,0 +1,142 @@
+//! Closings: per connection and business day, what HQ must have; any day is checked with one comparison.
+//!
+//! A closing is sent after the day's end, and again whenever late records change it. A day that was not seen whole says
+//! so: it is incomplete, never wrong.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+use serde::Serialize;
+
+use crate::{
+    amount::Amount,
+    config::Currency,
+    content::ContentId,
+    event::{Draft, EventType},
+    gap::Gap,
+    instant,
+    outbox::{ClosingDraft, DayTotals},
+    transaction::Kind,
+    zone::Zone,
+};
+
+/// A day is closed this long after its end, so that the last polls of it are in.
+const GRACE: TimeDelta = TimeDelta::minutes(15);
+
+/// A day that is still incomplete so long after its end is told as it is.
+const PATIENCE: TimeDelta = TimeDelta::hours(6);
+
+/// When business days begin, and where.
+#[derive(Debug, Clone)]
+pub struct Calendar {
+    /// The outlet's zone.
+    pub zone: Zone,
+    /// Local time at which a day begins.
+    pub day_starts: NaiveTime,
+}
+
+/// What the box knows of one day.
+#[derive(Debug)]
+pub struct Day<'a> {
+    /// The day.
+    pub date: NaiveDate,
+    /// Its counts and sums.
+    pub totals: &'a DayTotals,
+    /// Everything of it was read at least once.
+    pub covered: bool,
+    /// The digest of the closing that was sent last.
+    pub last: Option<&'a [u8]>,
+}
+
+#[derive(Serialize)]
+struct Data<'a> {
+    schema: &'static str,
+    connection: &'a str,
+    #[serde(with = "instant::day")]
+    business_date: NaiveDate,
+    complete: bool,
+    totals: Vec<Line>,
+    records: u64,
+    first_sequence: u64,
+    last_sequence: u64,
+    open_gaps: Vec<&'a Gap>,
+    digest: ContentId,
+}
+
+#[derive(Serialize)]
+struct Line {
+    kind: Kind,
+    currency: Currency,
+    count: u64,
+    sum: Option<Amount>,
+}
+
+impl Calendar {
+    /// The interval of a business day: begin, and end which belongs to the next.
+    #[must_use]
+    pub fn bounds(&self, day: NaiveDate) -> (DateTime<Utc>, DateTime<Utc>) {
+        let next = day.succ_opt().unwrap_or(day);
+        (self.zone.day_begins(day, self.day_starts), self.zone.day_begins(next, self.day_starts))
+    }
+
+    /// The business day of an instant.
+    #[must_use]
+    pub fn day_of(&self, at: DateTime<Utc>) -> NaiveDate {
+        self.zone.business_date(at, self.day_starts)
+    }
+}
+
+/// The closing to send for a day now, if there is one to send.
+#[must_use]
+pub fn closing(
+    connection: &str,
+    calendar: &Calendar,
+    day: &Day<'_>,
+    gaps: &[Gap],
+    now: DateTime<Utc>,
+) -> Option<ClosingDraft> {
+    let (begin, end) = calendar.bounds(day.date);
+    let open_gaps: Vec<&Gap> = gaps.iter().filter(|gap| gap.from < end && gap.to >= begin).collect();
+    let complete = day.covered && open_gaps.is_empty();
+    let due = end + if complete || day.last.is_some() { GRACE } else { PATIENCE };
+    if now < due {
+        return None;
+    }
+    let totals = by_kind(&day.totals.sums);
+    let data = Data {
+        schema: "tillbox.closing.v1",
+        connection,
+        business_date: day.date,
+        complete,
+        records: totals.iter().map(|line| line.count).sum(),
+        totals,
+        first_sequence: day.totals.sequences.0,
+        last_sequence: day.totals.sequences.1,
+        open_gaps,
+        digest: ContentId(day.totals.digest),
+    };
+    let value = serde_json::to_value(&data).unwrap_or_default();
+    let content = ContentId::of_json(&value);
+    if day.last == Some(&content.0) {
+        return None;
+    }
+    let draft = Draft {
+        event_type: EventType::Closing,
+        connection: Some(connection.to_owned()),
+        subject: format!("closing/{}", day.date),
+        time: instant::text_utc(now),
+        content,
+        data: value.to_string(),
+    };
+    Some(ClosingDraft { day: day.date, digest: content.0.to_vec(), draft })
+}
+
+fn by_kind(sums: &BTreeMap<(Kind, Currency), (u64, Option<Amount>)>) -> Vec<Line> {
+    let line = |(&(kind, currency), &(count, sum)): (&(Kind, Currency), &(u64, Option<Amount>))| Line {
+        kind,
+        currency,
+        count,
+        sum,
+    };
+    sums.iter().map(line).collect()
+}

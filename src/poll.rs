@@ -1,0 +1,391 @@
+//! Polling: one named thread per connection drives its connector.
+//!
+//! The thread asks the connector for the next step, keeps to the budget, sends the request, and stores what the answer
+//! brought together with the cursor in one commit. Whatever fails, the watermark stays where it was: the connector is
+//! made anew from the cursor that is stored. Everything that waits here can be interrupted.
+
+pub mod budget;
+mod closings;
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::{DateTime, TimeDelta, TimeZone, Utc};
+
+use self::{budget::Budget, closings::Closings};
+use crate::{
+    clock::Clock,
+    closing::Calendar,
+    gap::Gap,
+    health::{Condition, Health},
+    instant,
+    outbox::{Capture, Captured, Outbox, OutboxError},
+    pos::{
+        connector::{Connector, Step, Yield},
+        http::{Answer, Client, Failure, Request},
+    },
+    stop::Stop,
+};
+
+/// Wait before a failed request is sent again: the first, and the longest.
+const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
+
+/// Wait before credentials that were refused are tried again.
+const REFUSED_WAIT: Duration = Duration::from_secs(300);
+
+/// Wait before a source that answers nonsense is asked again, at least.
+const UNREADABLE_WAIT: Duration = Duration::from_secs(15);
+
+/// Wait while the outbox is full or closed.
+const NO_ROOM_WAIT: Duration = Duration::from_secs(5);
+
+/// A clock that differs from the server's by more than this is worth a word …
+const CLOCK_WORD: TimeDelta = TimeDelta::minutes(10);
+
+/// … and by more than this it is not to be trusted: the watermark must not follow it.
+const CLOCK_WRONG: TimeDelta = TimeDelta::hours(24);
+
+/// Makes a connector from the cursor that is stored and the gaps that are open.
+pub type MakeConnector = Box<dyn Fn(Option<&[u8]>, Vec<Gap>, DateTime<Utc>) -> Box<dyn Connector> + Send>;
+
+/// What one connection's thread works with.
+pub struct Poll {
+    /// The connection's name.
+    pub connection: String,
+    /// The system's name, for messages.
+    pub system: &'static str,
+    /// Makes its connector.
+    pub make: MakeConnector,
+    /// Asks its server.
+    pub client: Client,
+    /// How often it may be asked.
+    pub requests_per_minute: u32,
+    /// The outlet's business days.
+    pub calendar: Calendar,
+    /// How long what was seen is remembered.
+    pub retention: TimeDelta,
+    /// Where everything goes.
+    pub outbox: Arc<Outbox>,
+    /// Where everything is reported.
+    pub health: Arc<Health>,
+    /// The outlet's time.
+    pub clock: Clock,
+    /// The word to stop.
+    pub stop: Stop,
+}
+
+/// The thread's state between two steps.
+struct Loop {
+    poll: Poll,
+    connector: Box<dyn Connector>,
+    epoch: u64,
+    budget: Budget,
+    failures: u32,
+    closings: Closings,
+    chance: u64,
+}
+
+impl Poll {
+    /// Polls until the word to stop.
+    ///
+    /// # Errors
+    /// The store cannot be read at the start.
+    pub fn run(self) -> Result<(), OutboxError> {
+        let now = self.clock.now();
+        let (connector, epoch) = self.resume(now)?;
+        let budget = Budget::new(self.requests_per_minute, now);
+        let closings = Closings::new(&self.calendar, self.retention);
+        let mut this = Loop { poll: self, connector, epoch, budget, failures: 0, closings, chance: seed() };
+        // A thousand boxes that come back after a power cut must not ask at the same moment.
+        let jitter = this.jitter(Duration::from_secs(2));
+        let mut stopped = this.wait(jitter);
+        while !stopped {
+            let pause = this.step();
+            stopped = this.wait(pause);
+        }
+        Ok(())
+    }
+
+    fn resume(&self, now: DateTime<Utc>) -> Result<(Box<dyn Connector>, u64), OutboxError> {
+        let epoch = self.outbox.level().epoch;
+        let cursor = self.outbox.cursor(&self.connection)?;
+        let gaps = self.outbox.open_gaps().remove(&self.connection).unwrap_or_default();
+        Ok(((self.make)(cursor.as_deref(), gaps, now), epoch))
+    }
+}
+
+impl Loop {
+    /// Does one thing; gives how long to wait before the next, in the outlet's time.
+    fn step(&mut self) -> Duration {
+        let now = self.poll.clock.now();
+        if now < earliest_now() {
+            let text = format!("the clock shows {}, which is before this program was made", instant::text_utc(now));
+            self.poll.health.raise(Condition::ClockWrong, &self.poll.connection, &text, now);
+            return NO_ROOM_WAIT;
+        }
+        if !self.has_room(now) {
+            return NO_ROOM_WAIT;
+        }
+        if self.epoch != self.poll.outbox.level().epoch {
+            return self.start_over(now);
+        }
+        let Some(pause) = self.close_days(now) else { return self.start_over(now) };
+        if !pause.is_zero() {
+            return pause;
+        }
+        let request = match self.connector.next(now) {
+            Step::Wait(until) => return (until - now).to_std().unwrap_or_default(),
+            Step::Ask(request) => request,
+        };
+        let wait = self.budget.wait(now);
+        if !wait.is_zero() {
+            return wait;
+        }
+        self.budget.spend(now);
+        let answered = self.poll.client.ask(&request);
+        if self.poll.stop.is_given() {
+            return Duration::ZERO;
+        }
+        let now = self.poll.clock.now();
+        match answered {
+            Ok(answer) => self.take(&request, &answer, now),
+            Err(failure) => self.failed(&request, &failure, now),
+        }
+    }
+
+    fn take(&mut self, request: &Request, answer: &Answer, now: DateTime<Utc>) -> Duration {
+        self.budget.praise();
+        if !self.clock_is_right(answer.date, now) {
+            return NO_ROOM_WAIT;
+        }
+        match self.connector.take(answer, now) {
+            Ok(found) => self.store(found, now),
+            Err(fault) => {
+                self.unreachable_over(now);
+                let text = format!("{} GET {}: {fault}; nothing was taken from it", self.poll.system, request.path);
+                self.raise(Condition::PosUnreadable, &text, now);
+                self.backoff().max(UNREADABLE_WAIT)
+            }
+        }
+    }
+
+    /// Stores a yield and the cursor in one commit.
+    fn store(&mut self, found: Yield, now: DateTime<Utc>) -> Duration {
+        let capture = Capture {
+            connection: self.poll.connection.clone(),
+            epoch: self.epoch,
+            now,
+            transactions: found.transactions,
+            quarantined: found.quarantined,
+            gaps_opened: found.gaps_opened,
+            gaps_closed: found.gaps_closed,
+            notices: found.notices.iter().map(|notice| notice.draft(Some(&self.poll.connection), now)).collect(),
+            closings: Vec::new(),
+            cursor: Some(self.connector.cursor()),
+        };
+        match self.poll.outbox.capture(capture) {
+            Ok(captured) => {
+                self.stored(&captured, now);
+                for (condition, text) in found.conditions {
+                    self.poll.health.set(condition, &self.poll.connection, text.as_deref(), now);
+                }
+                self.poll.health.clear(Condition::PosUnreadable, &self.poll.connection, now);
+                self.unreachable_over(now);
+                self.failures = 0;
+                Duration::ZERO
+            }
+            Err(error) => self.not_stored(&error, now),
+        }
+    }
+
+    fn stored(&mut self, captured: &Captured, now: DateTime<Utc>) {
+        if captured.events > 0 {
+            let Captured { new, changed, quarantined, .. } = captured;
+            tracing::debug!(connection = %self.poll.connection, new, changed, quarantined, "poll: stored");
+        }
+        self.closings.touched(captured, now);
+        let open_gaps = self.poll.outbox.open_gaps().values().map(Vec::len).sum();
+        let progress = self.connector.progress();
+        self.poll.health.update(|facts| {
+            facts.open_gaps = open_gaps;
+            let connection = facts.connections.entry(self.poll.connection.clone()).or_default();
+            connection.progress = progress;
+            connection.last_answer = Some(now);
+            if captured.quarantined > 0 {
+                connection.put_aside = (connection.put_aside.0 + captured.quarantined, Some(now));
+            }
+        });
+    }
+
+    /// The outbox took nothing: the connector goes back to what is stored.
+    fn not_stored(&mut self, error: &OutboxError, now: DateTime<Utc>) -> Duration {
+        match error {
+            OutboxError::Full { .. } => self.poll.health.raise(Condition::OutboxFull, "", &error.to_string(), now),
+            OutboxError::NewStream => {}
+            _ => self.poll.health.raise(Condition::StoreFailed, "", &error.to_string(), now),
+        }
+        self.start_over(now).max(NO_ROOM_WAIT)
+    }
+
+    fn failed(&mut self, request: &Request, failure: &Failure, now: DateTime<Utc>) -> Duration {
+        if let Some(found) = self.connector.failed(failure, now) {
+            return self.store(found, now);
+        }
+        let progress = self.connector.progress();
+        self.poll.health.update_connection(&self.poll.connection, |connection| connection.progress = progress);
+        let text = format!("{} GET {}: {failure}", self.poll.system, request.path);
+        match failure {
+            Failure::TooMany { retry_after } => {
+                let chance = self.next_chance();
+                self.budget.complain(*retry_after, now, chance);
+                self.raise(Condition::PosUnreachable, &text, now);
+                self.budget.wait(now)
+            }
+            Failure::Refused(_) => {
+                let text = format!("{text}; renew the token of connection `{}`", self.poll.connection);
+                self.unreachable_over(now);
+                self.raise(Condition::PosRefused, &text, now);
+                REFUSED_WAIT
+            }
+            Failure::Unexpected(_) | Failure::TooLarge => {
+                self.unreachable_over(now);
+                self.raise(Condition::PosUnreadable, &format!("{text}; check the base-url"), now);
+                self.backoff().max(UNREADABLE_WAIT)
+            }
+            Failure::Unreachable(_) => {
+                self.raise(Condition::PosUnreachable, &text, now);
+                self.backoff()
+            }
+        }
+    }
+
+    /// Sends the closings that are due. `None` asks to start over.
+    fn close_days(&mut self, now: DateTime<Utc>) -> Option<Duration> {
+        if !self.closings.are_due(now) {
+            return Some(Duration::ZERO);
+        }
+        let connection = &self.poll.connection;
+        let gaps = self.poll.outbox.open_gaps().remove(connection).unwrap_or_default();
+        let connector = &self.connector;
+        let drafts = self.closings.drafts(
+            &self.poll.outbox,
+            connection,
+            &self.poll.calendar,
+            &gaps,
+            |from, to| connector.covers(from, to),
+            now,
+        );
+        let result = drafts.and_then(|closings| {
+            if closings.is_empty() {
+                return Ok(());
+            }
+            let capture = Capture {
+                connection: connection.clone(),
+                epoch: self.epoch,
+                now,
+                closings,
+                cursor: Some(self.connector.cursor()),
+                ..Capture::default()
+            };
+            self.poll.outbox.capture(capture).map(|_| ())
+        });
+        match result {
+            Ok(()) => Some(Duration::ZERO),
+            Err(OutboxError::NewStream) => None,
+            Err(error) => Some(self.not_stored(&error, now)),
+        }
+    }
+
+    /// Makes the connector anew from what is stored.
+    fn start_over(&mut self, now: DateTime<Utc>) -> Duration {
+        match self.poll.resume(now) {
+            Ok((connector, epoch)) => {
+                (self.connector, self.epoch) = (connector, epoch);
+                self.closings = Closings::new(&self.poll.calendar, self.poll.retention);
+                Duration::ZERO
+            }
+            // The store is closed: the next step finds that, and waits.
+            Err(_) => NO_ROOM_WAIT,
+        }
+    }
+
+    fn has_room(&mut self, now: DateTime<Utc>) -> bool {
+        let level = self.poll.outbox.level();
+        if level.closed.is_some() {
+            return false;
+        }
+        self.poll.health.clear(Condition::StoreFailed, "", now);
+        // Reading goes on only when there is some room, else it would stop and go with every event that leaves.
+        let full = level.is_full() || self.poll.health.facts().holds(Condition::OutboxFull) && level.percent() > 95;
+        if full {
+            let text = format!(
+                "outbox: {} of {} bytes wait for HQ{}: reading has stopped, the point of sale keeps its history",
+                level.queued_bytes,
+                level.limit_bytes,
+                if level.card_full { ", and the card is full" } else { "" }
+            );
+            self.poll.health.raise(Condition::OutboxFull, "", &text, now);
+        } else {
+            self.poll.health.clear(Condition::OutboxFull, "", now);
+        }
+        !full
+    }
+
+    /// Compares our clock with the server's. One that is far off moves no watermark.
+    fn clock_is_right(&self, server: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
+        let Some(server) = server else { return true };
+        let difference = server - now;
+        let word = (difference.abs() > CLOCK_WORD).then_some(difference.num_seconds());
+        self.poll.health.update_connection(&self.poll.connection, |connection| connection.clock_difference_s = word);
+        let wrong = difference.abs() > CLOCK_WRONG;
+        let text = format!(
+            "the clock shows {}, the point of sale's {}: one of them is wrong, and nothing is read until they agree",
+            instant::text_utc(now),
+            instant::text_utc(server)
+        );
+        self.poll.health.set(Condition::ClockWrong, &self.poll.connection, wrong.then_some(text.as_str()), now);
+        !wrong
+    }
+
+    fn raise(&self, condition: Condition, text: &str, now: DateTime<Utc>) {
+        self.poll.health.raise(condition, &self.poll.connection, text, now);
+    }
+
+    fn unreachable_over(&self, now: DateTime<Utc>) {
+        self.poll.health.clear(Condition::PosUnreachable, &self.poll.connection, now);
+        self.poll.health.clear(Condition::PosRefused, &self.poll.connection, now);
+    }
+
+    fn backoff(&mut self) -> Duration {
+        let (first, longest) = RETRY;
+        let full = (first * (1 << self.failures.min(5))).min(longest);
+        self.failures = self.failures.saturating_add(1);
+        full / 2 + self.jitter(full / 2)
+    }
+
+    fn jitter(&mut self, span: Duration) -> Duration {
+        let span_ms = u64::try_from(span.as_millis()).unwrap_or(u64::MAX).max(1);
+        Duration::from_millis(self.next_chance() % span_ms)
+    }
+
+    fn next_chance(&mut self) -> u64 {
+        // A step of a linear congruence is chance enough to spread boxes.
+        self.chance = self.chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.chance >> 33
+    }
+
+    fn wait(&self, span: Duration) -> bool {
+        if span.is_zero() { self.poll.stop.is_given() } else { self.poll.stop.wait(self.poll.clock.real(span)) }
+    }
+}
+
+fn seed() -> u64 {
+    let mut bytes = [0; 8];
+    let _without_chance_all_boxes_are_alike =
+        ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes);
+    u64::from_be_bytes(bytes)
+}
+
+/// No clock that shows an earlier instant is right: this program did not exist then.
+fn earliest_now() -> DateTime<Utc> {
+    Utc.with_ymd_and_hms(2026, 1, 1, 0, 0, 0).single().unwrap_or_default()
+}
