@@ -167,6 +167,8 @@ pub struct Outbox {
     pub path: PathBuf,
     /// What it may take on the card.
     pub max_bytes: u64,
+    /// Names of connections that are gone for good: others may then read the same source.
+    pub retired_connections: Vec<String>,
 }
 
 /// `[board]`: LEDs and printer lines.

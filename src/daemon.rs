@@ -1,1 +1,464 @@
-//! later
+//! The wiring page: every stage is made here, supervised here, and stopped here in order.
+//!
+//! - One named thread per connection polls; one task forwards; one keeps the store; one drives the lights.
+//! - The death of any of them ends the process with its reason, and systemd starts it anew.
+//! - Stopping: polling first, then acknowledgements may come in, then the store settles. The whole of it takes less than
+//!   5 s; a request that hangs at a point of sale is abandoned.
+
+use std::{
+    io::Write as _,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+
+use chrono::TimeDelta;
+use thiserror::Error;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, interval, timeout},
+};
+
+use crate::{
+    board::{Lamps, VirtualPin},
+    clock::Clock,
+    closing::Calendar,
+    config::{Acknowledge, Config, Credentials, Pos, System},
+    health::{Condition, Facts, Health, Phase},
+    mqtt::{self, Link},
+    notice::Notice,
+    outbox::{Finding, Opened, Options, Outbox, OutboxError, REMOVE_AFTER},
+    poll::{Poll, Rewinds},
+    pos::{
+        http::Client,
+        page::ParseContext,
+        qasir::connector::{Qasir, RESCAN_HORIZON},
+    },
+    signal::{Lights, Signs, lights},
+    status::{self, Description, State},
+    stop::Stop,
+    tls::TlsError,
+};
+
+/// What was seen is remembered this much longer than any poll looks back.
+const RETENTION_MARGIN: TimeDelta = TimeDelta::days(4);
+
+/// A store that cannot be opened is tried again after this long.
+const OPEN_AGAIN_AFTER: Duration = Duration::from_secs(15);
+
+/// The store is looked after this often.
+const TEND_EVERY: Duration = Duration::from_secs(1);
+
+/// The lights are driven this often: often enough for the fastest pattern.
+const LIGHTS_EVERY: Duration = Duration::from_millis(125);
+
+/// A stage that has said nothing after this long no longer counts as starting.
+const STARTING_MAX: Duration = Duration::from_secs(15);
+
+/// At a stop, polls in flight may end within this; then they are abandoned.
+const POLLS_STOP_MAX: Duration = Duration::from_secs(1);
+
+/// How the daemon runs beside what its config says.
+#[derive(Debug, Clone)]
+pub struct Mode {
+    /// The outlet's time.
+    pub clock: Clock,
+    /// Writes the status to standard output, a line of JSON at each change: for the demonstration and for tests.
+    pub report: bool,
+}
+
+/// Why the daemon ended otherwise than by the word to stop.
+#[derive(Debug, Error)]
+pub enum DaemonError {
+    /// The store cannot be used at all.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
+    /// Certificates or keys of the config cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The system gives no threads, signals or timers.
+    #[error("the system refuses {0}: {1}")]
+    System(&'static str, std::io::Error),
+    /// A stage ended that must not.
+    #[error("{0} ended unexpectedly: {1}")]
+    StageEnded(String, String),
+}
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// The daemon cannot start or a stage ended; one line that says why.
+pub fn run(config: Config, mode: Mode) -> Result<(), DaemonError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(4)
+        .thread_keep_alive(Duration::from_secs(5))
+        .build()
+        .map_err(|error| DaemonError::System("an event loop", error))?;
+    let result = runtime.block_on(run_stages(config, mode));
+    // A request that hangs at a point of sale must not hold the process.
+    runtime.shutdown_background();
+    result
+}
+
+async fn run_stages(config: Config, mode: Mode) -> Result<(), DaemonError> {
+    let stop = Stop::default();
+    listen_for_stop(&stop)?;
+    let health = Arc::new(Health::default());
+    let clock = mode.clock.clone();
+
+    let Some(outbox) = open_outbox(&config, &clock, &health, &stop, &mode).await? else { return Ok(()) };
+    let outbox = Arc::new(outbox);
+    let (ended, mut endings) = mpsc::unbounded_channel();
+
+    let polls_stop = Stop::default();
+    let rewinds = Rewinds::default();
+    let mut polls = Vec::new();
+    for pos in &config.pos {
+        let poll = make_poll(&config, pos, &outbox, &health, &clock, &polls_stop, &rewinds)?;
+        polls.push(start_poll(poll, ended.clone())?);
+    }
+
+    let link_stop = Stop::default();
+    let link = make_link(&config, &outbox, &health, &clock, &link_stop, rewinds);
+    let mut link = tokio::spawn(link.run());
+    let keeper = tokio::spawn(keep(Arc::clone(&outbox), Arc::clone(&health), clock.clone(), config.hq.acknowledge));
+    let lights = tokio::spawn(drive_lights(Arc::clone(&outbox), Arc::clone(&health), mode, describe(&config, &outbox)));
+
+    notify(&[sd_notify::NotifyState::Ready]);
+    tracing::info!(outlet = %config.outlet.id, connections = config.pos.len(), "tillbox {} is running", env!("CARGO_PKG_VERSION"));
+
+    let result = tokio::select! {
+        () = stop.given() => Ok(()),
+        Some((name, reason)) = endings.recv() => Err(DaemonError::StageEnded(name, reason)),
+        ended = &mut link => match ended {
+            Ok(Ok(())) => Err(DaemonError::StageEnded("hq".to_owned(), "it returned".to_owned())),
+            Ok(Err(error)) => Err(error.into()),
+            Err(error) => Err(DaemonError::StageEnded("hq".to_owned(), error.to_string())),
+        },
+    };
+
+    notify(&[sd_notify::NotifyState::Stopping]);
+    tracing::info!("stopping");
+    health.update(|facts| facts.phase = Phase::Stopping);
+    polls_stop.give();
+    wait_for_polls(polls).await;
+    link_stop.give();
+    if result.is_ok() && timeout(mqtt::STOP_MAX, &mut link).await.is_err() {
+        tracing::warn!("stopping: the line to HQ did not end in time; what was not acknowledged is sent again");
+    }
+    keeper.abort();
+    let level = outbox.level();
+    let settle = tokio::task::spawn_blocking(move || outbox.settle(config.hq.acknowledge));
+    match timeout(Duration::from_secs(1), settle).await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(error))) => tracing::warn!(%error, "stopping: the store could not be settled; nothing is lost"),
+        Ok(Err(_)) | Err(_) => tracing::warn!("stopping: the store did not settle in time; nothing is lost"),
+    }
+    lights.abort();
+    let _lines_go_dark_with_it = lights.await;
+    tracing::info!(unacknowledged = level.unacknowledged(), "stopped");
+    result
+}
+
+/// Opens the store; one that cannot be opened for now shows as a fault and is tried again, so that no crash loop wears
+/// the card. `None` at the word to stop.
+async fn open_outbox(
+    config: &Config,
+    clock: &Clock,
+    health: &Arc<Health>,
+    stop: &Stop,
+    mode: &Mode,
+) -> Result<Option<Outbox>, DaemonError> {
+    let longest_look_back = config.pos.iter().map(|pos| pos.backfill).max().unwrap_or_default();
+    let longest_look_back = TimeDelta::from_std(longest_look_back).unwrap_or(TimeDelta::days(3650));
+    let options = Options {
+        folder: config.outbox.path.clone(),
+        max_bytes: config.outbox.max_bytes,
+        outlet: config.outlet.id.clone(),
+        event_max_bytes: config.hq.event_max_bytes,
+        retention: longest_look_back.max(RESCAN_HORIZON) + RETENTION_MARGIN,
+        connections: config.pos.iter().map(|pos| (pos.name.clone(), source_of(pos))).collect(),
+        retired: config.outbox.retired_connections.clone(),
+    };
+    loop {
+        let now = clock.now();
+        match Outbox::open(options.clone(), now) {
+            Ok(Opened { outbox, findings }) => {
+                health.clear(Condition::StoreFailed, "", now);
+                tell_findings(&outbox, &findings, now);
+                return Ok(Some(outbox));
+            }
+            Err(error @ (OutboxError::Folder { .. } | OutboxError::Engine(_))) => {
+                health.update(|facts| facts.phase = Phase::Running);
+                health.raise(Condition::StoreFailed, "", &error.to_string(), now);
+                report_once(mode, health, config);
+                tokio::select! {
+                    () = tokio::time::sleep(OPEN_AGAIN_AFTER) => {}
+                    () = stop.given() => return Ok(None),
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn tell_findings(outbox: &Outbox, findings: &[Finding], now: chrono::DateTime<chrono::Utc>) {
+    let mut notices = Vec::new();
+    for finding in findings {
+        let notice = match finding {
+            Finding::Fresh => {
+                tracing::info!(folder = %outbox.folder().display(), "outbox: a new store");
+                continue;
+            }
+            Finding::NewStream { why } => Notice::new(
+                "new_stream",
+                format!("the store shows a sign of a lost tail ({why}): a new stream begins, and the points of sale are read again"),
+            ),
+            Finding::PutAside { to, cause } => Notice::new(
+                "store_put_aside",
+                format!("the store could not be read ({cause}); it lies at {} now, and a new one begins", to.display()),
+            ),
+            Finding::Repaired { original } => Notice::new(
+                "store_repaired",
+                format!("the store opened only without its snapshots; the original lies at {}", original.display()),
+            ),
+        };
+        tracing::error!(code = notice.code, "outbox: {}", notice.text);
+        notices.push(notice.draft(None, now));
+    }
+    if !notices.is_empty()
+        && let Err(error) = outbox.tell(notices, now)
+    {
+        tracing::error!(%error, "outbox: the notice for HQ cannot be stored");
+    }
+}
+
+/// What a connection reads: two names for one source would count each of its sales twice.
+fn source_of(pos: &Pos) -> String {
+    format!("{:?} {}", pos.system, pos.base_url).to_lowercase()
+}
+
+fn make_poll(
+    config: &Config,
+    pos: &Pos,
+    outbox: &Arc<Outbox>,
+    health: &Arc<Health>,
+    clock: &Clock,
+    stop: &Stop,
+    rewinds: &Rewinds,
+) -> Result<Poll, TlsError> {
+    let Credentials::BearerToken(token) = &pos.credentials;
+    let client = Client::new(&pos.base_url, token.clone(), pos.ca_certificate.as_deref())?;
+    let context = ParseContext {
+        connection: pos.name.clone(),
+        outlet_zone: config.outlet.timezone.clone(),
+        source_zone: pos.timezone.clone(),
+        currency: pos.currency,
+        business_day_starts: config.outlet.business_day_starts,
+        observed_at: clock.now(),
+    };
+    let poll_every = TimeDelta::from_std(pos.poll_every).unwrap_or(TimeDelta::hours(1));
+    let backfill = TimeDelta::from_std(pos.backfill).unwrap_or(TimeDelta::days(3650));
+    let System::Qasir = pos.system;
+    let system = "qasir";
+    health.update_connection(&pos.name, |connection| connection.system = system);
+    Ok(Poll {
+        connection: pos.name.clone(),
+        system,
+        make: Box::new(move |cursor, gaps, now| {
+            Box::new(Qasir::new(context.clone(), poll_every, backfill, cursor, gaps, now))
+        }),
+        client,
+        requests_per_minute: pos.requests_per_minute,
+        calendar: Calendar {
+            zone: config.outlet.timezone.clone(),
+            day_starts: config.outlet.business_day_starts,
+        },
+        retention: outbox.retention(),
+        outbox: Arc::clone(outbox),
+        health: Arc::clone(health),
+        clock: clock.clone(),
+        stop: stop.clone(),
+        rewinds: rewinds.clone(),
+    })
+}
+
+type Endings = mpsc::UnboundedSender<(String, String)>;
+
+fn start_poll(poll: Poll, ended: Endings) -> Result<thread::JoinHandle<()>, DaemonError> {
+    let name = format!("poll {}", poll.connection);
+    let stop = poll.stop.clone();
+    let run = move || {
+        let name = format!("poll {}", poll.connection);
+        let reason = match catch_unwind(AssertUnwindSafe(|| poll.run())) {
+            Ok(Ok(())) if stop.is_given() => return,
+            Ok(Ok(())) => "it returned".to_owned(),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "it panicked".to_owned(),
+        };
+        let _the_daemon_ends_already = ended.send((name, reason));
+    };
+    // Thread names are cut at 15 bytes by the kernel; the connection's name tells most.
+    thread::Builder::new().name(name).spawn(run).map_err(|error| DaemonError::System("a thread", error))
+}
+
+async fn wait_for_polls(polls: Vec<thread::JoinHandle<()>>) {
+    let joined = tokio::task::spawn_blocking(move || polls.into_iter().for_each(|poll| drop(poll.join())));
+    if timeout(POLLS_STOP_MAX, joined).await.is_err() {
+        tracing::warn!("stopping: a request hangs at a point of sale and is abandoned");
+    }
+}
+
+fn make_link(
+    config: &Config,
+    outbox: &Arc<Outbox>,
+    health: &Arc<Health>,
+    clock: &Clock,
+    stop: &Stop,
+    rewinds: Rewinds,
+) -> Link {
+    Link {
+        hq: config.hq.clone(),
+        outlet: config.outlet.clone(),
+        outbox: Arc::clone(outbox),
+        health: Arc::clone(health),
+        clock: clock.clone(),
+        stop: stop.clone(),
+        rewind: Box::new(move |connection, watermark| rewinds.ask(connection, watermark - RESCAN_HORIZON)),
+        describe: Box::new(describe(config, outbox)),
+    }
+}
+
+fn describe(config: &Config, outbox: &Arc<Outbox>) -> impl Fn() -> Description + Send + Sync + 'static {
+    let (outlet, name, acknowledge) = (config.outlet.id.clone(), config.outlet.name.clone(), config.hq.acknowledge);
+    let outbox = Arc::clone(outbox);
+    move || Description { outlet: outlet.clone(), name: name.clone(), acknowledge, stream: outbox.stream() }
+}
+
+/// Keeps the store: removal, opening it again after a failure, and the notices of what holds.
+async fn keep(outbox: Arc<Outbox>, health: Arc<Health>, clock: Clock, acknowledge: Acknowledge) {
+    let mut ticks = interval(TEND_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut removed = (0, Instant::now());
+    loop {
+        ticks.tick().await;
+        let level = outbox.level();
+        if level.released != removed.0 || level.acknowledged == level.released {
+            removed = (level.released, Instant::now());
+        }
+        let ripe = removed.1.elapsed() >= REMOVE_AFTER;
+        let (outbox, health, clock) = (Arc::clone(&outbox), Arc::clone(&health), clock.clone());
+        let tended = tokio::task::spawn_blocking(move || tend(&outbox, &health, &clock, acknowledge, ripe));
+        if tended.await.is_err() {
+            tracing::error!("outbox: looking after the store panicked");
+        }
+    }
+}
+
+fn tend(outbox: &Outbox, health: &Health, clock: &Clock, acknowledge: Acknowledge, ripe: bool) {
+    let now = clock.now();
+    match outbox.tend(acknowledge, ripe, now) {
+        Ok(()) => health.clear(Condition::StoreFailed, "", now),
+        Err(error) => health.raise(Condition::StoreFailed, "", &error.to_string(), now),
+    }
+    let notices: Vec<_> = health
+        .take_notices(now)
+        .into_iter()
+        .map(|(connection, notice)| notice.draft(connection.as_deref(), now))
+        .collect();
+    if !notices.is_empty()
+        && let Err(error) = outbox.tell(notices, now)
+    {
+        tracing::debug!(%error, "outbox: a notice for HQ cannot be stored");
+    }
+}
+
+/// Drives the lights, and logs and reports what changes.
+async fn drive_lights(
+    outbox: Arc<Outbox>,
+    health: Arc<Health>,
+    mode: Mode,
+    describe: impl Fn() -> Description + Send,
+) {
+    let mut lamps = Lamps::new(VirtualPin::default(), VirtualPin::default(), VirtualPin::default());
+    let mut ticks = interval(LIGHTS_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let started = Instant::now();
+    let (mut shown, mut reported) = (None, None);
+    loop {
+        ticks.tick().await;
+        let facts = health.facts();
+        if facts.phase == Phase::Starting && (has_settled(&facts) || started.elapsed() > STARTING_MAX) {
+            health.update(|facts| facts.phase = Phase::Running);
+            continue;
+        }
+        let (level, now) = (outbox.level(), mode.clock.now());
+        let lights = lights(Signs::of(&facts, &level, now));
+        let Ok(()) = lamps.show(lights, u64::try_from(started.elapsed().as_millis()).unwrap_or(0));
+        if shown.replace(lights) != Some(lights) {
+            let Lights { sync, hold, fault } = lights;
+            tracing::info!(?sync, ?hold, ?fault, "lights");
+        }
+        let report = (facts, level);
+        if mode.report && reported.as_ref() != Some(&report) {
+            let (facts, level) = &report;
+            write_report(&status::body(&describe(), State::Running, facts, level, now));
+            reported = Some(report);
+        }
+    }
+}
+
+/// Whether every stage has said how it is doing.
+fn has_settled(facts: &Facts) -> bool {
+    let conditions: Vec<_> = facts.conditions().map(|(condition, connection, _)| (condition, connection)).collect();
+    let hq = facts.hq_ready
+        || conditions.iter().any(|(condition, _)| {
+            matches!(condition, Condition::HqUnreachable | Condition::HqRefused | Condition::PublishDenied)
+        });
+    let mut connections = facts.connections.iter();
+    hq && connections.all(|(name, health)| {
+        health.last_answer.is_some() || conditions.iter().any(|(_, connection)| connection == name)
+    })
+}
+
+fn report_once(mode: &Mode, health: &Health, config: &Config) {
+    if mode.report {
+        let description = Description {
+            outlet: config.outlet.id.clone(),
+            name: config.outlet.name.clone(),
+            acknowledge: config.hq.acknowledge,
+            stream: None,
+        };
+        let (facts, level) = (health.facts(), crate::outbox::Level::default());
+        write_report(&status::body(&description, State::Running, &facts, &level, mode.clock.now()));
+    }
+}
+
+fn write_report(body: &[u8]) {
+    let mut out = std::io::stdout().lock();
+    // Whoever read the reports may be gone; the daemon goes on.
+    let _nobody_reads = out.write_all(body).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+}
+
+fn listen_for_stop(stop: &Stop) -> Result<(), DaemonError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let refused = |error| DaemonError::System("signals", error);
+    let (mut terminate, mut interrupt) =
+        (signal(SignalKind::terminate()).map_err(refused)?, signal(SignalKind::interrupt()).map_err(refused)?);
+    let stop = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        stop.give();
+    });
+    Ok(())
+}
+
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    // Without systemd there is nobody to notify.
+    let _nobody = sd_notify::notify(states);
+}

@@ -152,6 +152,8 @@ pub struct Facts {
     pub hq_ready: bool,
     /// The broker that is used.
     pub broker: Option<String>,
+    /// The nonce of the session with it.
+    pub session: Option<String>,
     /// The configured connections by name.
     pub connections: BTreeMap<String, ConnectionHealth>,
     /// Open gaps of all connections.

@@ -9,7 +9,7 @@
 //! - [`poll`] drives one connector per connection and proves what is complete; what is not, is a [`gap`];
 //! - [`outbox`] makes it durable as numbered events ([`event`]) before anyone may see them;
 //! - [`closing`] sums up each business day;
-//! - [`forward`] decides what is published, and [`mqtt`] publishes it;
+//! - [`forward`] decides what is published, and [`mqtt`] publishes it; a [`checkpoint`] lets the next box go on;
 //! - [`health`] knows how the box is doing; [`signal`] shows it on lights ([`board`]), [`status`] tells it to HQ;
 //! - [`daemon`] wires, supervises and stops all of it.
 //!
@@ -47,6 +47,7 @@ pub mod closing;
 pub mod event;
 pub mod outbox;
 
+pub mod checkpoint;
 pub mod forward;
 pub mod mqtt;
 

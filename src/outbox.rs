@@ -47,12 +47,12 @@ pub use self::{
     meta::{chain_begin, chain_next},
     open::{Finding, Opened},
     place::write_durably,
-    release::StoredVerdict,
+    release::{REMOVE_AFTER, StoredVerdict},
     stage::{Capture, Captured, ClosingDraft},
     totals::DayTotals,
 };
 use crate::{
-    event::{Event, Stream},
+    event::{Event, Stream, StreamId},
     gap::Gap,
 };
 
@@ -228,6 +228,12 @@ impl Outbox {
         self.writer().meta.stream(&self.options.outlet)
     }
 
+    /// The running stream's id.
+    #[must_use]
+    pub fn stream_id(&self) -> StreamId {
+        self.writer().meta.stream_id().unwrap_or(StreamId([0; 16]))
+    }
+
     /// The cursor that a connection stored last, as its connector wrote it.
     ///
     /// # Errors
@@ -298,6 +304,12 @@ impl Outbox {
             next = reached + 1;
         }
         Ok(events)
+    }
+
+    /// How long what was seen is remembered.
+    #[must_use]
+    pub fn retention(&self) -> TimeDelta {
+        self.options.retention
     }
 
     /// The path of the store, for messages.

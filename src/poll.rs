@@ -7,7 +7,11 @@
 pub mod budget;
 mod closings;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 
@@ -71,6 +75,23 @@ pub struct Poll {
     pub clock: Clock,
     /// The word to stop.
     pub stop: Stop,
+    /// Connections that are to be read again.
+    pub rewinds: Rewinds,
+}
+
+/// Instants from which connections are to be read again, asked for by others and heard by the polls.
+#[derive(Debug, Clone, Default)]
+pub struct Rewinds(Arc<Mutex<BTreeMap<String, DateTime<Utc>>>>);
+
+impl Rewinds {
+    /// Asks a connection to be read again from an instant on.
+    pub fn ask(&self, connection: &str, since: DateTime<Utc>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(connection.to_owned(), since);
+    }
+
+    fn take(&self, connection: &str) -> Option<DateTime<Utc>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(connection)
+    }
 }
 
 /// The thread's state between two steps.
@@ -131,6 +152,9 @@ impl Loop {
         let Some(pause) = self.close_days(now) else { return self.start_over(now) };
         if !pause.is_zero() {
             return pause;
+        }
+        if let Some(since) = self.poll.rewinds.take(&self.poll.connection) {
+            self.connector.rewind(since);
         }
         let request = match self.connector.next(now) {
             Step::Wait(until) => return (until - now).to_std().unwrap_or_default(),

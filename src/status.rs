@@ -1,1 +1,205 @@
-//! later
+//! What the box says of itself on HQ's retained `status` topic, and the unnumbered `hello`.
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+
+use crate::{
+    config::Acknowledge,
+    event::Stream,
+    health::Facts,
+    instant,
+    outbox::Level,
+    pos::connector::Progress,
+    signal::{Lights, Signs, lights},
+};
+
+/// What does not change while the daemon runs, and the stream.
+#[derive(Debug, Clone)]
+pub struct Description {
+    /// The outlet's id.
+    pub outlet: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// Whose word releases an event.
+    pub acknowledge: Acknowledge,
+    /// The stream, once it has a generation.
+    pub stream: Option<Stream>,
+}
+
+/// The box's own word on its state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// It runs.
+    Running,
+    /// It was stopped in order.
+    Stopped,
+    /// The broker says it: the connection of that session is gone.
+    Lost,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    schema: &'static str,
+    outlet: &'a str,
+    name: Option<&'a str>,
+    state: State,
+    session: Option<&'a str>,
+    version: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<Report<'a>>,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    at: String,
+    stream: Option<String>,
+    generation: Option<u32>,
+    acknowledge: &'static str,
+    lights: Lights,
+    outbox: OutboxReport,
+    open_gaps: usize,
+    connections: Vec<ConnectionReport<'a>>,
+    conditions: Vec<ConditionReport<'a>>,
+}
+
+#[derive(Serialize)]
+struct OutboxReport {
+    durable: u64,
+    acknowledged: u64,
+    released: u64,
+    queued_bytes: u64,
+    limit_bytes: u64,
+}
+
+#[derive(Serialize)]
+struct ConnectionReport<'a> {
+    name: &'a str,
+    system: &'static str,
+    identity: Option<&'a str>,
+    complete: bool,
+    since: Option<String>,
+    watermark: Option<String>,
+    last_answer: Option<String>,
+    put_aside: u64,
+    clock_difference_s: Option<i64>,
+    notes: &'a [String],
+}
+
+#[derive(Serialize)]
+struct ConditionReport<'a> {
+    code: &'static str,
+    connection: Option<&'a str>,
+    text: &'a str,
+    since: String,
+    times: u64,
+    needs_technician: bool,
+}
+
+/// The body of a birth, a change or a goodbye.
+#[must_use]
+pub fn body(
+    description: &Description,
+    state: State,
+    facts: &Facts,
+    level: &Level,
+    now: DateTime<Utc>,
+) -> Vec<u8> {
+    let connections = facts.connections.iter().map(|(name, health)| {
+        let Progress { identity, watermark, since, complete, notes } = &health.progress;
+        ConnectionReport {
+            name,
+            system: health.system,
+            identity: identity.as_deref(),
+            complete: *complete,
+            since: since.map(instant::text_utc),
+            watermark: watermark.map(instant::text_utc),
+            last_answer: health.last_answer.map(instant::text_utc),
+            put_aside: health.put_aside.0,
+            clock_difference_s: health.clock_difference_s,
+            notes,
+        }
+    });
+    let conditions = facts.conditions().map(|(condition, connection, held)| ConditionReport {
+        code: condition.code(),
+        connection: (!connection.is_empty()).then_some(connection),
+        text: &held.text,
+        since: instant::text_utc(held.since),
+        times: held.times,
+        needs_technician: condition.needs_technician(),
+    });
+    let report = Report {
+        at: instant::text_utc(now),
+        stream: description.stream.as_ref().map(|stream| stream.id.to_string()),
+        generation: description.stream.as_ref().map(|stream| stream.generation),
+        acknowledge: acknowledge_name(description.acknowledge),
+        lights: lights(Signs::of(facts, level, now)),
+        outbox: OutboxReport {
+            durable: level.durable,
+            acknowledged: level.acknowledged,
+            released: level.released,
+            queued_bytes: level.queued_bytes,
+            limit_bytes: level.limit_bytes,
+        },
+        open_gaps: facts.open_gaps,
+        connections: connections.collect(),
+        conditions: conditions.collect(),
+    };
+    write(description, state, facts.session.as_deref(), Some(report))
+}
+
+/// The last will of a session: the broker publishes it when the connection is gone without a goodbye.
+#[must_use]
+pub fn lost(description: &Description, session: &str) -> Vec<u8> {
+    write(description, State::Lost, Some(session), None)
+}
+
+fn write(description: &Description, state: State, session: Option<&str>, report: Option<Report<'_>>) -> Vec<u8> {
+    let body = Body {
+        schema: "tillbox.status.v1",
+        outlet: &description.outlet,
+        name: description.name.as_deref(),
+        state,
+        session,
+        version: env!("CARGO_PKG_VERSION"),
+        report,
+    };
+    serde_json::to_vec(&body).expect("texts and integers are always JSON")
+}
+
+fn acknowledge_name(acknowledge: Acknowledge) -> &'static str {
+    match acknowledge {
+        Acknowledge::Feed => "feed",
+        Acknowledge::Broker => "broker",
+    }
+}
+
+#[derive(Serialize)]
+struct Hello<'a> {
+    specversion: &'static str,
+    id: String,
+    source: String,
+    #[serde(rename = "type")]
+    event_type: &'static str,
+    datacontenttype: &'static str,
+    data: HelloData<'a>,
+}
+
+#[derive(Serialize)]
+struct HelloData<'a> {
+    nonce: &'a str,
+}
+
+/// The unnumbered event by which a session proves that its publishes arrive.
+#[must_use]
+pub fn hello(outlet: &str, nonce: &str) -> Vec<u8> {
+    let hello = Hello {
+        specversion: "1.0",
+        id: format!("hello.{nonce}"),
+        source: format!("/outlets/{outlet}"),
+        event_type: "tillbox.hello.v1",
+        datacontenttype: "application/json",
+        data: HelloData { nonce },
+    };
+    serde_json::to_vec(&hello).expect("texts are always JSON")
+}

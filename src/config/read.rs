@@ -175,9 +175,19 @@ impl<'d> Table<'d> {
         &mut self,
         key: &'static str,
         remedy: &str,
-        mut read: impl FnMut(&Value<'d>) -> Read<T>,
+        read: impl FnMut(&Value<'d>) -> Read<T>,
     ) -> Option<Vec<T>> {
         self.require(&[key], remedy);
+        self.list(key, remedy, read)
+    }
+
+    /// A list that may be absent, and if it is there has at least one element, each read by itself.
+    pub(super) fn list<T>(
+        &mut self,
+        key: &'static str,
+        remedy: &str,
+        mut read: impl FnMut(&Value<'d>) -> Read<T>,
+    ) -> Option<Vec<T>> {
         let list = self.value(key, false, |value| match value.value {
             DeValue::Array(list) if !list.is_empty() => Ok(list),
             DeValue::Array(_) => Err(format!("is an empty list; {remedy}")),

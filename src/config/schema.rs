@@ -181,6 +181,9 @@ fn outbox(table: &mut Table, origin: &Origin) -> Outbox {
     Outbox {
         path: table.or("path", default.path, |found| origin.resolve(found.text(A_PATH)?)),
         max_bytes: table.or("max-size", default.max_bytes, |found| value::size(found, &OUTBOX_MAX_BYTES)),
+        retired_connections: table
+            .list("retired-connections", "write a list of names such as `[\"front\"]`", value::identifier)
+            .unwrap_or_default(),
     }
 }
 
@@ -223,6 +226,6 @@ impl System {
 
 impl Default for Outbox {
     fn default() -> Self {
-        Self { path: PathBuf::from(DEFAULT_OUTBOX_PATH), max_bytes: DEFAULT_OUTBOX_MAX_BYTES }
+        Self { path: PathBuf::from(DEFAULT_OUTBOX_PATH), max_bytes: DEFAULT_OUTBOX_MAX_BYTES, retired_connections: Vec::new() }
     }
 }
