@@ -98,7 +98,7 @@ impl Link {
             }),
             tls: tls.filter(|_| broker.tls),
             keep_alive: self.hq.keep_alive,
-            last_will: (self.topic("status"), status::lost(&(self.describe)(), &nonce)),
+            last_will: Some((self.topic("status"), status::lost(&(self.describe)(), &nonce))),
             // Twice the window and the box's own: an acknowledgement that is late never meets its packet id again.
             in_flight_max: self.hq.window.saturating_mul(2).saturating_add(16),
             packet_max_bytes,

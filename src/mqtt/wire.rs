@@ -31,8 +31,8 @@ pub struct Connect {
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// A dead peer is noticed within twice this.
     pub keep_alive: Duration,
-    /// Retained last will: topic and body.
-    pub last_will: (String, Vec<u8>),
+    /// Retained last will: topic and body, if there is one.
+    pub last_will: Option<(String, Vec<u8>)>,
     /// Publishes without an acknowledgement, at most.
     pub in_flight_max: u16,
     /// Largest packet body either way.
@@ -83,7 +83,9 @@ impl Wire {
         let mut options = MqttOptions::new(client_id, broker.host, broker.port);
         options.set_clean_session(true).set_keep_alive(keep_alive).set_inflight(in_flight_max);
         options.set_max_packet_size(packet_max_bytes, packet_max_bytes);
-        options.set_last_will(LastWill::new(last_will.0, last_will.1, QoS::AtLeastOnce, true));
+        if let Some((topic, body)) = last_will {
+            options.set_last_will(LastWill::new(topic, body, QoS::AtLeastOnce, true));
+        }
         if let Some((name, password)) = login {
             options.set_credentials(name, password);
         }

@@ -1,0 +1,229 @@
+//! The play: a shop day in under a minute, with everything that happens to a box on the way.
+
+use std::{
+    io, process,
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
+
+use super::{
+    Options, Sabotage, broker, daemon,
+    hq::Hq,
+    http_server::{Fault, Garbling},
+    line::{Line, Wire},
+    proof::{Proof, prove, rupiah},
+    qasir::{self, QasirServer},
+    screen::{Moment, Screen},
+    shop::ShopDay,
+};
+use crate::{clock::Clock, closing::Calendar, config::Broker, stop::Stop, zone::Zone};
+
+/// The shop's clock runs so many times as fast as ours: a day of 18 hours lasts three quarters of a minute.
+const RATE: u32 = 1_500;
+
+/// The first day that is played.
+const FIRST_DAY: (i32, u32, u32) = (2026, 3, 14);
+
+/// Local time at which the shop's day begins for the play.
+const OPENS: NaiveTime = NaiveTime::from_hms_opt(6, 0, 0).expect("a time of day");
+
+/// How long after midnight the play goes on: the closing of the day is sent a quarter of an hour after it.
+const AFTER_MIDNIGHT: TimeDelta = TimeDelta::minutes(30);
+
+/// After the faults end, everything must be at HQ within this; else the proof is made with what is there.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// How often the play looks at things.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Sabotage withholds the transaction that arrives as this one.
+const WITHHELD: u64 = 100;
+
+/// What happens at a time of the shop's day (hours and minutes), and the words for it.
+const SCRIPT: &[(u32, u32, Act, &str)] = &[
+    (9, 10, Act::CutHq, "the line to HQ is cut: sales are kept in the box"),
+    (12, 20, Act::MendHq, "the line to HQ is back: the box catches up"),
+    (13, 40, Act::PosBroken, "the point of sale answers 500, then a web page, then half a body"),
+    (14, 30, Act::PosCut, "the point of sale is gone"),
+    (16, 10, Act::PosBack, "the point of sale is back"),
+    (17, 0, Act::CutHq, "the line to HQ is cut again"),
+    (17, 30, Act::Kill, "the daemon is killed, with sales waiting in it"),
+    (18, 30, Act::Start, "the daemon starts again, still without a line"),
+    (19, 0, Act::MendHq, "the line to HQ is back"),
+    (20, 0, Act::Mute, "the line to HQ goes mute: it takes everything and carries nothing"),
+    (21, 0, Act::MendHq, "the line to HQ carries again"),
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Act {
+    CutHq,
+    MendHq,
+    Mute,
+    PosBroken,
+    PosCut,
+    PosBack,
+    Kill,
+    Start,
+}
+
+/// Everything that plays along.
+struct Stage {
+    screen: Screen,
+    calendar: Calendar,
+    clock: Clock,
+    pos: QasirServer,
+    line: Wire,
+    hq: Hq,
+    daemon: daemon::Box,
+    stop: Stop,
+}
+
+/// Plays until the proof; tells whether it held.
+///
+/// # Errors
+/// The machine gives no port, process or folder.
+pub fn play(options: &Options) -> io::Result<bool> {
+    let folder = std::env::temp_dir().join(format!("tillbox-demo-{}", process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let held = play_in(options, &folder);
+    if held.as_ref().is_ok_and(|held| *held) {
+        std::fs::remove_dir_all(&folder)?;
+    } else {
+        println!("What the daemon logged is in {}", folder.join("daemon.log").display());
+    }
+    held
+}
+
+fn play_in(options: &Options, folder: &std::path::Path) -> io::Result<bool> {
+    let zone = Zone::load("Asia/Jakarta").map_err(io::Error::other)?;
+    let calendar = Calendar { zone: zone.clone(), day_starts: NaiveTime::MIN };
+    let first = NaiveDate::from_ymd_opt(FIRST_DAY.0, FIRST_DAY.1, FIRST_DAY.2).unwrap_or_default();
+    let clock = Clock::running_at(zone.day_begins(first, OPENS), RATE);
+
+    let pos = QasirServer::start(clock.clone(), qasir::Options::new(zone.clone(), daemon::TOKEN))?;
+    let broker = broker::start()?;
+    let line = Wire::to(broker)?;
+    let withheld = (options.sabotage == Some(Sabotage::DropOne)).then_some(WITHHELD);
+    let direct = Broker { tls: false, host: broker.ip().to_string(), port: broker.port() };
+    let hq = Hq::start(direct, "tillbox", daemon::OUTLET, withheld)?;
+    let daemon = daemon::Box::prepare(folder, &pos.base_url(), line.address())?;
+    let mut stage = Stage { screen: Screen::default(), calendar, clock, pos, line, hq, daemon, stop: Stop::default() };
+
+    stage.screen.say(&format!(
+        "A shop with {} sales a day at a simulated Qasir, a box of its own process, an MQTT broker, HQ. One day takes \
+         under a minute.",
+        options.sales
+    ));
+    if withheld.is_some() {
+        stage.screen.say(&format!("Sabotage: transaction number {WITHHELD} is withheld from HQ, behind the box's back."));
+    }
+    stage.daemon.start(stage.clock.now(), RATE)?;
+    let mut day = first;
+    loop {
+        let shop_day = ShopDay::generate(options.seed.wrapping_add(day_number(day, first)), day, &zone, options.sales);
+        stage.pos.load(&shop_day);
+        stage.play_day(day)?;
+        let proof = stage.settle();
+        stage.screen.say(&format!("\nThe proof for {day}:\n{proof}"));
+        if !proof.holds() {
+            stage.screen.say("NOT PROVEN: HQ does not hold what the shop sold.");
+            return Ok(false);
+        }
+        stage.screen.say("Proven: HQ holds every sale exactly as it was, each once.");
+        if !options.keep_running {
+            return Ok(true);
+        }
+        day = day.checked_add_days(Days::new(1)).unwrap_or(day);
+    }
+}
+
+fn day_number(day: NaiveDate, first: NaiveDate) -> u64 {
+    u64::try_from((day - first).num_days()).unwrap_or(0)
+}
+
+impl Stage {
+    /// Lets a day pass, with the script's faults.
+    fn play_day(&mut self, day: NaiveDate) -> io::Result<()> {
+        let end = self.calendar.bounds(day).1 + AFTER_MIDNIGHT;
+        let at = |hour, minute| {
+            let time = NaiveTime::from_hms_opt(hour, minute, 0).unwrap_or_default();
+            self.calendar.zone.day_begins(day, time)
+        };
+        let mut acts: Vec<(DateTime<Utc>, Act, &str)> =
+            SCRIPT.iter().map(|(hour, minute, act, words)| (at(*hour, *minute), *act, *words)).collect();
+        acts.reverse();
+        while self.clock.now() < end {
+            while let Some((_, act, words)) = acts.pop_if(|(at, _, _)| *at <= self.clock.now()) {
+                let time = self.local_time();
+                self.screen.say(&format!("{time}  {words}"));
+                self.perform(act)?;
+            }
+            self.look()?;
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, act: Act) -> io::Result<()> {
+        match act {
+            Act::CutHq => self.line.set(Line::Cut),
+            Act::Mute => self.line.set(Line::Mute),
+            // What was swallowed on a mute line is gone: its connections end with it.
+            Act::MendHq => {
+                self.line.set(Line::Cut);
+                self.line.set(Line::Open);
+            }
+            Act::PosBroken => {
+                self.pos.http().fail_next(2, Fault::Broken(500));
+                self.pos.http().fail_next(2, Fault::Garbled(Garbling::Html));
+                self.pos.http().fail_next(2, Fault::Garbled(Garbling::Truncated));
+                self.pos.http().fail_next(1, Fault::TooMany(Some(30)));
+            }
+            Act::PosCut => self.pos.http().fail(Fault::Cut),
+            Act::PosBack => self.pos.http().heal(),
+            Act::Kill => self.daemon.kill(),
+            Act::Start => self.daemon.start(self.clock.now(), RATE)?,
+        }
+        Ok(())
+    }
+
+    /// Waits until HQ holds everything, or patience ends; then compares.
+    fn settle(&mut self) -> Proof {
+        let begun = Instant::now();
+        loop {
+            let now = self.clock.now();
+            let proof = prove(&self.pos.books(), &self.hq.holdings(), &self.calendar, now);
+            if proof.holds() || begun.elapsed() > PATIENCE || self.look().is_err() {
+                return proof;
+            }
+        }
+    }
+
+    /// Shows the moment, and lets a little time pass.
+    fn look(&mut self) -> io::Result<()> {
+        if let Some(words) = self.daemon.ended() {
+            return Err(io::Error::other(words));
+        }
+        let report = self.daemon.report();
+        let number = |path: &str| report.as_ref().and_then(|report| report.pointer(path)?.as_u64()).unwrap_or(0);
+        let waiting = number("/report/outbox/durable").saturating_sub(number("/report/outbox/released"));
+        let (states, money) = {
+            let holdings = self.hq.holdings();
+            let money = holdings.states.values().map(|state| match state.kind.as_str() {
+                "sale" => state.amount,
+                "refund" => -state.amount,
+                _ => rust_decimal::Decimal::ZERO,
+            });
+            (holdings.states.len(), rupiah(money.sum()))
+        };
+        let clock = self.local_time();
+        let books = self.pos.books().states().len();
+        self.screen.show(&Moment { clock, books, waiting, hq: (states, money), report });
+        let _never_given = self.stop.wait(LOOK_EVERY);
+        Ok(())
+    }
+
+    fn local_time(&self) -> String {
+        self.calendar.zone.local(self.clock.now()).format("%H:%M").to_string()
+    }
+}
