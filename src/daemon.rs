@@ -214,7 +214,9 @@ fn tell_findings(outbox: &Outbox, findings: &[Finding], now: chrono::DateTime<ch
             }
             Finding::NewStream { why } => Notice::new(
                 "new_stream",
-                format!("the store shows a sign of a lost tail ({why}): a new stream begins, and the points of sale are read again"),
+                format!(
+                    "the store shows a sign of a lost tail ({why}): a new stream begins, and the points of sale are read again"
+                ),
             ),
             Finding::PutAside { to, cause } => Notice::new(
                 "store_put_aside",
@@ -272,10 +274,7 @@ fn make_poll(
         }),
         client,
         requests_per_minute: pos.requests_per_minute,
-        calendar: Calendar {
-            zone: config.outlet.timezone.clone(),
-            day_starts: config.outlet.business_day_starts,
-        },
+        calendar: Calendar { zone: config.outlet.timezone.clone(), day_starts: config.outlet.business_day_starts },
         retention: outbox.retention(),
         outbox: Arc::clone(outbox),
         health: Arc::clone(health),
@@ -376,12 +375,7 @@ fn tend(outbox: &Outbox, health: &Health, clock: &Clock, acknowledge: Acknowledg
 }
 
 /// Drives the lights, and logs and reports what changes.
-async fn drive_lights(
-    outbox: Arc<Outbox>,
-    health: Arc<Health>,
-    mode: Mode,
-    describe: impl Fn() -> Description + Send,
-) {
+async fn drive_lights(outbox: Arc<Outbox>, health: Arc<Health>, mode: Mode, describe: impl Fn() -> Description + Send) {
     let mut lamps = Lamps::new(VirtualPin::default(), VirtualPin::default(), VirtualPin::default());
     let mut ticks = interval(LIGHTS_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

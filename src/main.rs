@@ -41,8 +41,13 @@ TILLBOX_LOG chooses what is logged, such as `debug` or `warn,tillbox::poll=debug
 ";
 
 enum Command {
-    Run { config: PathBuf, mode: Mode },
-    Check { config: PathBuf },
+    Run {
+        config: PathBuf,
+        mode: Mode,
+    },
+    Check {
+        config: PathBuf,
+    },
     #[cfg(feature = "demo")]
     Demo(tillbox::demo::Options),
     Print(String),

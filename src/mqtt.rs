@@ -82,12 +82,7 @@ impl Link {
         Ok(())
     }
 
-    async fn attempt(
-        &self,
-        broker: &Broker,
-        tls: Option<Arc<rustls::ClientConfig>>,
-        ready: impl FnOnce(),
-    ) -> Ended {
+    async fn attempt(&self, broker: &Broker, tls: Option<Arc<rustls::ClientConfig>>, ready: impl FnOnce()) -> Ended {
         let nonce = nonce();
         let packet_max_bytes = self.hq.event_max_bytes + PACKET_OVERHEAD_BYTES;
         let connect = Connect {

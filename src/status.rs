@@ -98,13 +98,7 @@ struct ConditionReport<'a> {
 
 /// The body of a birth, a change or a goodbye.
 #[must_use]
-pub fn body(
-    description: &Description,
-    state: State,
-    facts: &Facts,
-    level: &Level,
-    now: DateTime<Utc>,
-) -> Vec<u8> {
+pub fn body(description: &Description, state: State, facts: &Facts, level: &Level, now: DateTime<Utc>) -> Vec<u8> {
     let connections = facts.connections.iter().map(|(name, health)| {
         let Progress { identity, watermark, since, complete, notes } = &health.progress;
         ConnectionReport {

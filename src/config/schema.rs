@@ -226,6 +226,10 @@ impl System {
 
 impl Default for Outbox {
     fn default() -> Self {
-        Self { path: PathBuf::from(DEFAULT_OUTBOX_PATH), max_bytes: DEFAULT_OUTBOX_MAX_BYTES, retired_connections: Vec::new() }
+        Self {
+            path: PathBuf::from(DEFAULT_OUTBOX_PATH),
+            max_bytes: DEFAULT_OUTBOX_MAX_BYTES,
+            retired_connections: Vec::new(),
+        }
     }
 }

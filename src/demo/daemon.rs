@@ -63,7 +63,13 @@ path = "{}"
             folder.join("outbox").display()
         );
         // The token stands in the file, so nobody else may read it.
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&config)?.write_all(text.as_bytes())?;
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&config)?
+            .write_all(text.as_bytes())?;
         Ok(Self { config, log: folder.join("daemon.log"), child: None, report: Arc::default(), starts: 0 })
     }
 

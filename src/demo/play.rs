@@ -116,7 +116,9 @@ fn play_in(options: &Options, folder: &std::path::Path) -> io::Result<bool> {
         options.sales
     ));
     if withheld.is_some() {
-        stage.screen.say(&format!("Sabotage: transaction number {WITHHELD} is withheld from HQ, behind the box's back."));
+        stage
+            .screen
+            .say(&format!("Sabotage: transaction number {WITHHELD} is withheld from HQ, behind the box's back."));
     }
     stage.daemon.start(stage.clock.now(), RATE)?;
     let mut day = first;

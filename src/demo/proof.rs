@@ -186,13 +186,22 @@ impl fmt::Display for Proof {
         for day in &self.wrong_closings {
             writeln!(f, "  the closing of {day} is missing or does NOT say the same")?;
         }
-        for (what, ids) in [("missing at HQ", &self.missing), ("unknown in the books", &self.surplus), ("different", &self.different), ("open gap", &self.gaps)] {
+        for (what, ids) in [
+            ("missing at HQ", &self.missing),
+            ("unknown in the books", &self.surplus),
+            ("different", &self.different),
+            ("open gap", &self.gaps),
+        ] {
             for id in ids.iter().take(5) {
                 writeln!(f, "  {what}: {id}")?;
             }
         }
         for (stream, holes) in &self.holes {
-            writeln!(f, "  stream {stream} lacks number {}", holes.iter().take(5).map(u64::to_string).collect::<Vec<_>>().join(", "))?;
+            writeln!(
+                f,
+                "  stream {stream} lacks number {}",
+                holes.iter().take(5).map(u64::to_string).collect::<Vec<_>>().join(", ")
+            )?;
         }
         Ok(())
     }

@@ -204,8 +204,10 @@ async fn greet(link: &Link, wire: &mut Wire, nonce: &str) -> Result<(Option<Chec
             }
             Ok(Err(error)) => return Err(error.into()),
             Err(_) => {
-                return Err(denied("a hello published to events/hello did not come back: publishes are acknowledged \
-                                   but do not arrive"));
+                return Err(denied(
+                    "a hello published to events/hello did not come back: publishes are acknowledged \
+                                   but do not arrive",
+                ));
             }
         }
     }
@@ -321,7 +323,8 @@ impl Session<'_> {
         if self.link.hq.acknowledge != Acknowledge::Feed || self.storing.is_some() {
             return;
         }
-        let too_high = |stored: &Stored| stored.stream == self.stream.id.to_string() && stored.through > level.acknowledged;
+        let too_high =
+            |stored: &Stored| stored.stream == self.stream.id.to_string() && stored.through > level.acknowledged;
         let Some(stored) = self.stored.take() else { return };
         if too_high(&stored) {
             if stored.through > level.durable {
@@ -462,4 +465,3 @@ async fn finished(
         None => std::future::pending().await,
     }
 }
-

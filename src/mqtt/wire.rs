@@ -233,7 +233,7 @@ fn describe(error: &ConnectionError) -> WireError {
 
 fn describe_state(error: &StateError) -> WireError {
     match error {
-        StateError::Io(error) => describe_io(error),
+        StateError::Io(error) | StateError::Deserialization(rumqttc::mqttbytes::Error::Io(error)) => describe_io(error),
         StateError::AwaitPingResp => WireError::Lost("the broker has not answered a ping".to_owned()),
         StateError::ConnectionAborted => WireError::Lost("the broker closed the connection".to_owned()),
         other => WireError::Lost(format!("the connection broke: {other}")),
