@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_watermark_is_told_only_when_its_backlog_has_left() {
-        let at = |hour| BTreeMap::from([("front".to_owned(), DateTime::from_timestamp(hour * 3600, 0))]);
+        let at = |hour: i64| BTreeMap::from([("front".to_owned(), DateTime::from_timestamp(hour * 3600, 0))]);
         let mut safe = SafeWatermarks::default();
         safe.learn(at(1), 10, 3);
         assert!(safe.safe().is_empty());
