@@ -26,6 +26,7 @@ use std::{process::ExitCode, str::FromStr};
 
 use chrono::{DateTime, Utc};
 
+use self::play::Curtain;
 use crate::clock::Clock;
 
 /// What a person can choose.
@@ -69,8 +70,10 @@ impl FromStr for Sabotage {
 #[must_use]
 pub fn run(options: &Options) -> ExitCode {
     match play::play(options) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(Curtain::Proven) => ExitCode::SUCCESS,
+        Ok(Curtain::NotProven) => ExitCode::FAILURE,
+        // As a shell says it of a program that SIGINT ended.
+        Ok(Curtain::Interrupted) => ExitCode::from(130),
         Err(error) => {
             eprintln!("tillbox demo: {error}");
             ExitCode::from(70)

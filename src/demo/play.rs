@@ -79,23 +79,34 @@ struct Stage {
     stop: Stop,
 }
 
-/// Plays until the proof; tells whether it held.
+/// How a play ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Curtain {
+    /// HQ holds what the shop sold.
+    Proven,
+    /// It does not.
+    NotProven,
+    /// Somebody wanted it to end.
+    Interrupted,
+}
+
+/// Plays until the proof, or until SIGINT or SIGTERM.
 ///
 /// # Errors
-/// The machine gives no port, process or folder.
-pub fn play(options: &Options) -> io::Result<bool> {
+/// The machine gives no port, process or folder, or the daemon ended by itself.
+pub fn play(options: &Options) -> io::Result<Curtain> {
     let folder = std::env::temp_dir().join(format!("tillbox-demo-{}", process::id()));
     std::fs::create_dir_all(&folder)?;
-    let held = play_in(options, &folder);
-    if held.as_ref().is_ok_and(|held| *held) {
+    let ended = play_in(options, &folder);
+    if matches!(ended, Ok(Curtain::Proven | Curtain::Interrupted)) {
         std::fs::remove_dir_all(&folder)?;
     } else {
         println!("What the daemon logged is in {}", folder.join("daemon.log").display());
     }
-    held
+    ended
 }
 
-fn play_in(options: &Options, folder: &std::path::Path) -> io::Result<bool> {
+fn play_in(options: &Options, folder: &std::path::Path) -> io::Result<Curtain> {
     let zone = Zone::load("Asia/Jakarta").map_err(io::Error::other)?;
     let calendar = Calendar { zone: zone.clone(), day_starts: NaiveTime::MIN };
     let first = NaiveDate::from_ymd_opt(FIRST_DAY.0, FIRST_DAY.1, FIRST_DAY.2).unwrap_or_default();
@@ -109,6 +120,7 @@ fn play_in(options: &Options, folder: &std::path::Path) -> io::Result<bool> {
     let hq = Hq::start(direct, "tillbox", daemon::OUTLET, withheld)?;
     let daemon = daemon::Box::prepare(folder, &pos.base_url(), line.address())?;
     let mut stage = Stage { screen: Screen::default(), calendar, clock, pos, line, hq, daemon, stop: Stop::default() };
+    listen_for_stop(&stage.stop)?;
 
     stage.screen.say(&format!(
         "A shop with {} sales a day at a simulated Qasir, a box of its own process, an MQTT broker, HQ. One day takes \
@@ -126,18 +138,40 @@ fn play_in(options: &Options, folder: &std::path::Path) -> io::Result<bool> {
         let shop_day = ShopDay::generate(options.seed.wrapping_add(day_number(day, first)), day, &zone, options.sales);
         stage.pos.load(&shop_day);
         stage.play_day(day)?;
-        let proof = stage.settle();
+        let proof = stage.settle()?;
+        if stage.stop.is_given() {
+            return Ok(Curtain::Interrupted);
+        }
         stage.screen.say(&format!("\nThe proof for {day}:\n{proof}"));
         if !proof.holds() {
             stage.screen.say("NOT PROVEN: HQ does not hold what the shop sold.");
-            return Ok(false);
+            return Ok(Curtain::NotProven);
         }
         stage.screen.say("Proven: HQ holds every sale exactly as it was, each once.");
         if !options.keep_running {
-            return Ok(true);
+            return Ok(Curtain::Proven);
         }
         day = day.checked_add_days(Days::new(1)).unwrap_or(day);
     }
+}
+
+fn listen_for_stop(stop: &Stop) -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (runtime, stop) = (tokio::runtime::Builder::new_current_thread().enable_all().build()?, stop.clone());
+    let (mut terminate, mut interrupt) = {
+        let _entered = runtime.enter();
+        (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
+        runtime.block_on(async {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        });
+        stop.give();
+    })?;
+    Ok(())
 }
 
 fn day_number(day: NaiveDate, first: NaiveDate) -> u64 {
@@ -155,7 +189,7 @@ impl Stage {
         let mut acts: Vec<(DateTime<Utc>, Act, &str)> =
             SCRIPT.iter().map(|(hour, minute, act, words)| (at(*hour, *minute), *act, *words)).collect();
         acts.reverse();
-        while self.clock.now() < end {
+        while self.clock.now() < end && !self.stop.is_given() {
             while let Some((_, act, words)) = acts.pop_if(|(at, _, _)| *at <= self.clock.now()) {
                 let time = self.local_time();
                 self.screen.say(&format!("{time}  {words}"));
@@ -190,20 +224,22 @@ impl Stage {
     }
 
     /// Waits until HQ holds everything, or patience ends; then compares.
-    fn settle(&mut self) -> Proof {
+    fn settle(&mut self) -> io::Result<Proof> {
         let begun = Instant::now();
         loop {
             let now = self.clock.now();
             let proof = prove(&self.pos.books(), &self.hq.holdings(), &self.calendar, now);
-            if proof.holds() || begun.elapsed() > PATIENCE || self.look().is_err() {
-                return proof;
+            if proof.holds() || begun.elapsed() > PATIENCE || self.stop.is_given() {
+                return Ok(proof);
             }
+            self.look()?;
         }
     }
 
     /// Shows the moment, and lets a little time pass.
     fn look(&mut self) -> io::Result<()> {
-        if let Some(words) = self.daemon.ended() {
+        // The terminal sends its interrupt to the daemon, too.
+        if let Some(words) = self.daemon.ended().filter(|_| !self.stop.wait(LOOK_EVERY)) {
             return Err(io::Error::other(words));
         }
         let report = self.daemon.report();
@@ -221,7 +257,7 @@ impl Stage {
         let clock = self.local_time();
         let books = self.pos.books().states().len();
         self.screen.show(&Moment { clock, books, waiting, hq: (states, money), report });
-        let _never_given = self.stop.wait(LOOK_EVERY);
+        let _seen_by_the_caller = self.stop.wait(LOOK_EVERY);
         Ok(())
     }
 
