@@ -1,13 +1,17 @@
 //! Where the log goes: the journal under systemd, else standard error.
 
-use tracing_subscriber::{EnvFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+use tracing::Level;
+use tracing_subscriber::{filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 /// Sets the program's log up: structured fields in the journal where standard error is the journal's, lines otherwise.
 /// `TILLBOX_LOG` chooses what is logged (`info` if it is not set), in the form `warn,tillbox::poll=debug`.
 pub fn start() {
     // The libraries are heard only when something is wrong.
-    let filter = EnvFilter::try_from_env("TILLBOX_LOG").unwrap_or_else(|_| EnvFilter::new("warn,tillbox=info"));
-    let registry = tracing_subscriber::registry().with(filter);
+    let usual = || Targets::new().with_default(Level::WARN).with_target("tillbox", Level::INFO);
+    let chosen = std::env::var("TILLBOX_LOG").ok();
+    let filter = chosen.as_deref().map(str::parse);
+    let refused = matches!(filter, Some(Err(_)));
+    let registry = tracing_subscriber::registry().with(filter.and_then(Result::ok).unwrap_or_else(usual));
     let journal = std::env::var_os("JOURNAL_STREAM").and_then(|_| tracing_journald::layer().ok());
     match journal {
         Some(journal) => registry.with(journal).init(),
@@ -15,5 +19,8 @@ pub fn start() {
             let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
             registry.with(lines).init();
         }
+    }
+    if refused {
+        tracing::warn!("TILLBOX_LOG is not of the form `warn,tillbox::poll=debug` and is left out of account");
     }
 }
