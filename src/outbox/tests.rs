@@ -1,0 +1,1 @@
+//! The outbox, case by case.
