@@ -9,6 +9,8 @@ use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
+    thread,
+    time::{Duration, Instant},
 };
 
 use super::OutboxError;
@@ -19,8 +21,23 @@ const CACHE_BYTES: u64 = 4 * 1024 * 1024;
 /// sled collects one segment of garbage each time.
 const COLLECT_EVERY_MS: u64 = 250;
 
+/// How long sled's own threads may go on holding the file of a store that was just closed.
+const LOCK_PATIENCE: Duration = Duration::from_millis(500);
+
 /// Opens sled's folder.
 pub fn open_sled(folder: &Path) -> Result<sled::Db, OutboxError> {
+    let begun = Instant::now();
+    loop {
+        match open_once(folder) {
+            Err(OutboxError::Folder { cause, .. }) if is_locked(&cause) && begun.elapsed() < LOCK_PATIENCE => {
+                thread::park_timeout(LOCK_PATIENCE / 50);
+            }
+            other => return other,
+        }
+    }
+}
+
+fn open_once(folder: &Path) -> Result<sled::Db, OutboxError> {
     let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(Some(COLLECT_EVERY_MS));
     match catch_unwind(AssertUnwindSafe(|| config.open())) {
         Ok(Ok(db)) => Ok(db),
@@ -76,8 +93,12 @@ fn is_the_systems(cause: &io::Error) -> bool {
         PermissionDenied | ReadOnlyFilesystem | StorageFull | QuotaExceeded | NotADirectory | WouldBlock | OutOfMemory
     );
     let no_descriptors = matches!(cause.raw_os_error(), Some(libc::EMFILE | libc::ENFILE));
-    // sled tells only in words that its file is locked: by what still holds the handle that failed.
-    kind || no_descriptors || cause.to_string().starts_with("could not acquire lock")
+    kind || no_descriptors || is_locked(cause)
+}
+
+/// sled tells only in words that its file is locked: by what still holds the handle of a store that was closed.
+fn is_locked(cause: &io::Error) -> bool {
+    cause.to_string().starts_with("could not acquire lock")
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {

@@ -2,9 +2,11 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Display,
     fs::{self, OpenOptions},
     io::Write,
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -42,10 +44,13 @@ pub fn options(folder: &Path) -> Options {
 }
 
 /// A sale of some hours ago with a total that tells its version.
-pub fn sale(id: impl ToString, version: u32, hours_ago: i64) -> Transaction {
-    let records: Vec<serde_json::Value> =
-        serde_json::from_str(include_str!("../../tests/fixtures/content-ids.json")).unwrap();
-    let mut sale: Transaction = serde_json::from_str(&records[0]["record"].to_string()).unwrap();
+pub fn sale(id: impl Display, version: u32, hours_ago: i64) -> Transaction {
+    static RECORD: LazyLock<Transaction> = LazyLock::new(|| {
+        let records: Vec<serde_json::Value> =
+            serde_json::from_str(include_str!("../../tests/fixtures/content-ids.json")).unwrap();
+        serde_json::from_str(&records[0]["record"].to_string()).unwrap()
+    });
+    let mut sale = RECORD.clone();
     sale.external_id = id.to_string();
     sale.amount = Amount::parse(&(15_000 + version).to_string()).unwrap();
     sale.amounts.grand_total = sale.amount;

@@ -79,12 +79,14 @@ pub mod witness {
     }
 
     /// What is known of a file that is followed.
+    #[must_use]
     pub fn of(path: &Path) -> Seen {
         with(|files| files.get(path).cloned()).unwrap_or_default()
     }
 
+    /// Follows it no more.
     pub fn forget(path: &Path) {
-        with(|files| files.remove(path));
+        with(|files| drop(files.remove(path)));
     }
 
     pub(super) fn before(fd: libc::c_int) -> Option<(u64, Vec<u8>)> {

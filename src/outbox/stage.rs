@@ -132,7 +132,7 @@ impl Outbox {
         self.check_room(writer, &staged)?;
         apply(db, staged.batch)?;
         flush(db)?;
-        Ok(self.adopt(writer, &connection, staged.chunks, staged.captured, staged.open_gaps))
+        Ok(self.adopt(writer, &connection, &staged.chunks, staged.captured, staged.open_gaps))
     }
 
     /// Turns a capture into one batch; `None` if it brings no news.
@@ -267,7 +267,7 @@ impl Outbox {
         &self,
         writer: &mut Writer,
         connection: &str,
-        chunks: Vec<ChunkHead>,
+        chunks: &[ChunkHead],
         captured: Captured,
         open_gaps: Option<Vec<Gap>>,
     ) -> Captured {
