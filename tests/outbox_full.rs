@@ -97,15 +97,10 @@ fn child() {
             }
         }
         let refused = refused.expect("a full card cannot take so many records");
-        assert!(
-            matches!(refused, OutboxError::Engine(_) | OutboxError::Full { .. } | OutboxError::Damaged(_)),
-            "{refused}"
-        );
+        assert!(matches!(&refused, OutboxError::Engine(cause) if cause.contains("StorageFull")), "{refused}");
         let durable = outbox.level().durable;
         assert_eq!(durable, u64::from(pages) * 100, "round {round}: what was confirmed counts, nothing else");
-        if outbox.level().closed.is_some() {
-            assert!(matches!(outbox.capture(page(&outbox, pages)), Err(OutboxError::Closed(_))));
-        }
+        assert!(matches!(outbox.capture(page(&outbox, pages)), Err(OutboxError::Closed(_))));
 
         // With the reserve it opens again though the card is full; where that is used up it says so, and waits.
         for _ in 0..3 {
