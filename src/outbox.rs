@@ -14,6 +14,10 @@
 //!
 //! Deliberately absent: deleting anything that was not released, and any way to publish what is not durable.
 
+mod draft;
+mod engine;
+#[cfg(test)]
+mod fixture;
 mod layout;
 mod meta;
 #[cfg(test)]
@@ -24,6 +28,8 @@ pub mod power;
 mod release;
 mod seen;
 mod stage;
+#[cfg(test)]
+mod tests;
 mod totals;
 
 use std::{
@@ -62,6 +68,9 @@ const NOTICE_RESERVE_BYTES: u64 = 1024 * 1024;
 /// Below this much space on the file system no record is taken: sled must stay able to write.
 const FREE_MIN_BYTES: u64 = 8 * 1024 * 1024;
 
+/// Bytes of events that one reading takes at most, about: what is read waits in memory.
+pub const READ_MAX_BYTES: usize = 1024 * 1024;
+
 /// How a store is kept.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -86,18 +95,35 @@ pub struct Options {
 pub enum OutboxError {
     /// The folder or a file in it.
     #[error("outbox: cannot {doing} {}: {cause}; check that the folder exists, is writable and not full", path.display())]
-    Folder { doing: &'static str, path: PathBuf, cause: io::Error },
+    Folder {
+        /// What was being done.
+        doing: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
     /// Another daemon has the store.
     #[error(
         "outbox: {} is in use by another tillbox{}; stop it first, or give this one another [outbox] path",
         folder.display(), pid.map(|pid| format!(" (process {pid})")).unwrap_or_default()
     )]
-    InUse { folder: PathBuf, pid: Option<u32> },
+    InUse {
+        /// The folder.
+        folder: PathBuf,
+        /// The other process, if it could be read.
+        pid: Option<u32>,
+    },
     /// The store was written by a later version of this program.
     #[error(
         "outbox: the store has layout version {found}, this tillbox knows {known}: install the newer tillbox again"
     )]
-    NewerVersion { found: u32, known: u32 },
+    NewerVersion {
+        /// The store's version.
+        found: u32,
+        /// This program's.
+        known: u32,
+    },
     /// A flush did not reach the device.
     #[error("outbox: a flush of the store was not followed by a sync of its file: this build must not be used")]
     SyncMissing,
@@ -107,27 +133,34 @@ pub enum OutboxError {
          sale's identity, and a new one would count every sale twice; name it `{old}` again, or if it really is \
          another account, add `{old}` to retired-connections in [outbox]"
     )]
-    Renamed { old: String, new: String },
-    /// sled says so.
+    Renamed {
+        /// The name that is gone.
+        old: String,
+        /// The name that is new.
+        new: String,
+    },
+    /// sled says so; opening the store again may help.
     #[error("outbox: the store fails: {0}")]
     Engine(String),
+    /// What must be in the store is not, or cannot be read.
+    #[error("outbox: the store is damaged: {0}")]
+    Damaged(String),
     /// There is no more room for records.
     #[error(
         "outbox: full: {queued_bytes} of {limit_bytes} bytes wait for HQ; records are read again once there is room"
     )]
-    Full { queued_bytes: u64, limit_bytes: u64 },
+    Full {
+        /// Bytes that wait.
+        queued_bytes: u64,
+        /// Bytes that may.
+        limit_bytes: u64,
+    },
     /// The store is closed after an error, until it can be opened again.
     #[error("outbox: the store is closed: {0}")]
     Closed(String),
     /// The store began a new stream since the caller last looked: what it read must be read again.
     #[error("outbox: a new stream began; reading again")]
     NewStream,
-}
-
-impl From<sled::Error> for OutboxError {
-    fn from(error: sled::Error) -> Self {
-        Self::Engine(error.to_string())
-    }
 }
 
 /// How full the outbox is, and how far things have got. Numbers are the stream's.
@@ -201,6 +234,8 @@ struct Writer {
     waiting_cursors: BTreeMap<String, Vec<u8>>,
     open_gaps: BTreeMap<String, Vec<Gap>>,
     closed: Option<String>,
+    /// The failure that closed the store speaks of its content: it is looked through when it is opened again.
+    damaged: bool,
 }
 
 impl Writer {
@@ -239,13 +274,12 @@ impl Outbox {
     /// # Errors
     /// The store cannot be read.
     pub fn cursor(&self, connection: &str) -> Result<Option<Vec<u8>>, OutboxError> {
-        let writer = self.writer();
-        if let Some(waiting) = writer.waiting_cursors.get(connection) {
-            return Ok(Some(waiting.clone()));
+        let waiting = self.writer().waiting_cursors.get(connection).cloned();
+        if waiting.is_some() {
+            return Ok(waiting);
         }
-        let db = self.db();
-        let value = open_db(&db)?.get(layout::connection_key(layout::CURSOR, connection, &[]))?;
-        Ok(value.map(|value| value.to_vec()))
+        let key = layout::connection_key(layout::CURSOR, connection, &[]);
+        self.reading(|tree| Ok(tree.get(key)?.map(|value| value.to_vec())))
     }
 
     /// The gaps that are open, by connection.
@@ -263,8 +297,7 @@ impl Outbox {
         connection: &str,
         first: NaiveDate,
     ) -> Result<BTreeMap<NaiveDate, DayTotals>, OutboxError> {
-        let db = self.db();
-        totals::day_totals(open_db(&db)?, connection, first)
+        self.reading(|tree| totals::day_totals(tree, connection, first))
     }
 
     /// The digest of the closing that was stored last for a day.
@@ -272,38 +305,37 @@ impl Outbox {
     /// # Errors
     /// The store cannot be read.
     pub fn last_closing(&self, connection: &str, day: NaiveDate) -> Result<Option<Vec<u8>>, OutboxError> {
-        let db = self.db();
         let key = layout::connection_key(layout::CLOSING, connection, day.to_string().as_bytes());
-        Ok(open_db(&db)?.get(key)?.map(|value| value.to_vec()))
+        self.reading(|tree| Ok(tree.get(key)?.map(|value| value.to_vec())))
     }
 
-    /// The durable events after number `after`, in order: at least one if there is one, and about `most` at most.
+    /// The durable events after number `after`, in order: at least one if there is one, about `most` and
+    /// [`READ_MAX_BYTES`] at most. `epoch` is [`Level::epoch`] when the caller took its number from the level.
     ///
     /// # Errors
-    /// The store cannot be read, or an event that must be there is not.
-    pub fn read(&self, after: u64, most: usize) -> Result<Vec<Event>, OutboxError> {
+    /// The store cannot be read, an event that must be there is not, or a new stream began.
+    pub fn read(&self, epoch: u64, after: u64, most: usize) -> Result<Vec<Event>, OutboxError> {
         let (durable, base) = {
             let level = self.level.borrow();
+            if level.epoch != epoch {
+                return Err(OutboxError::NewStream);
+            }
             (level.durable + level.base, level.base)
         };
-        let mut next = after + base + 1;
-        let mut events = Vec::new();
-        let db = self.db();
-        let tree = open_db(&db)?;
-        while next <= durable && events.len() < most {
-            let Some((_, chunk)) = read_chunk_with(tree, next)? else {
-                return Err(OutboxError::Engine(format!("event {} is missing from the store", next - base)));
-            };
-            for event in chunk.into_iter().filter(|event| event.sequence >= next && event.sequence <= durable) {
-                events.push(Event { sequence: event.sequence - base, ..event });
+        self.reading(|tree| {
+            let mut next = after + base + 1;
+            let (mut events, mut bytes) = (Vec::new(), 0);
+            while next <= durable && events.len() < most && bytes < READ_MAX_BYTES {
+                let (head, chunk) = chunk_of(tree, next)?;
+                let wanted = next..=durable.min(head.last());
+                for event in chunk.into_iter().filter(|event| wanted.contains(&event.sequence)) {
+                    bytes += event.draft.data.len();
+                    events.push(Event { sequence: event.sequence - base, ..event });
+                }
+                next = head.last() + 1;
             }
-            let reached = events.last().map_or(next - 1, |event| event.sequence + base);
-            if reached < next {
-                return Err(OutboxError::Engine(format!("event {} is missing from its chunk", next - base)));
-            }
-            next = reached + 1;
-        }
-        Ok(events)
+            Ok(events)
+        })
     }
 
     /// How long what was seen is remembered.
@@ -326,9 +358,35 @@ impl Outbox {
         self.db.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that every event up to `number` was published and acknowledged. Never waits for the store.
-    pub fn acknowledge(&self, number: u64) {
+    /// Reads from the store. Not to be called by a thread that holds the writer.
+    fn reading<T>(&self, work: impl FnOnce(&sled::Tree) -> Result<T, OutboxError>) -> Result<T, OutboxError> {
+        let result = {
+            let db = self.db();
+            engine::guarded("reading", || work(open_db(db.as_ref())?))
+        };
+        if let Err(error) = &result {
+            self.close_after(&mut self.writer(), error);
+        }
+        result
+    }
+
+    /// Changes the store: the one way to the writer for whatever may fail, so that no failure leaves the store open.
+    fn writing<T>(&self, work: impl FnOnce(&mut Writer) -> Result<T, OutboxError>) -> Result<T, OutboxError> {
+        let mut writer = self.writer();
+        let result = engine::guarded("writing", || work(&mut writer));
+        if let Err(error) = &result {
+            self.close_after(&mut writer, error);
+        }
+        result
+    }
+
+    /// Notes that every event up to `number` was published and acknowledged, unless another stream began since
+    /// [`Level::epoch`] was `epoch`: then the number speaks of other events. Never waits for the store.
+    pub fn acknowledge(&self, epoch: u64, number: u64) {
         self.level.send_if_modified(|level| {
+            if level.epoch != epoch {
+                return false;
+            }
             let acknowledged = number.min(level.durable).max(level.acknowledged);
             std::mem::replace(&mut level.acknowledged, acknowledged) != acknowledged
         });
@@ -369,8 +427,13 @@ impl Outbox {
     }
 }
 
-fn open_db(db: &Option<sled::Db>) -> Result<&sled::Tree, OutboxError> {
-    db.as_deref().ok_or_else(|| OutboxError::Closed("it is being opened again".to_owned()))
+fn open_db(db: Option<&sled::Db>) -> Result<&sled::Tree, OutboxError> {
+    db.map(|db| &**db).ok_or_else(|| OutboxError::Closed("it failed, and is opened again".to_owned()))
+}
+
+/// The chunk that holds a stored number, which must be there.
+fn chunk_of(tree: &sled::Tree, number: u64) -> Result<(ChunkHead, Vec<Event>), OutboxError> {
+    read_chunk_with(tree, number)?.ok_or_else(|| OutboxError::Damaged(format!("stored event {number} is missing")))
 }
 
 /// The chunk that holds a stored number, if the store has it.
@@ -392,7 +455,7 @@ fn read_chunk_at(tree: &sled::Tree, first: u64) -> Result<Option<(ChunkHead, Vec
     if stored.is_empty() {
         return Ok(None);
     }
-    let damaged = || OutboxError::Engine(format!("the chunk that begins at event {first} is damaged"));
+    let damaged = || OutboxError::Damaged(format!("the chunk that begins at event {first} is damaged"));
     let head = ChunkHead::read(first, &stored).ok_or_else(damaged)?;
     let events = layout::read_chunk(first, &stored).ok_or_else(damaged)?;
     Ok(Some((head, events)))

@@ -43,6 +43,11 @@ impl Meta {
         }
     }
 
+    /// As the store holds it.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("texts and integers are always JSON")
+    }
+
     /// The stream's id.
     pub fn stream_id(&self) -> Option<StreamId> {
         StreamId::parse(&self.stream)
@@ -68,7 +73,9 @@ pub fn chain_next(chain: ContentId, content: ContentId) -> ContentId {
 
 fn hash(parts: &[&[u8]]) -> ContentId {
     let mut context = digest::Context::new(&digest::SHA256);
-    parts.iter().for_each(|part| context.update(part));
+    for part in parts {
+        context.update(part);
+    }
     let mut id = ContentId([0; 32]);
     id.0.copy_from_slice(context.finish().as_ref());
     id

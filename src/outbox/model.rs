@@ -1,1 +1,441 @@
-//! The outbox against a model.
+//! The outbox against a model: random shop days with crashes between any two steps.
+//!
+//! The model is what a reader may rely on: a list of events, what was seen, cursors and gaps. A commit that a crash
+//! cut off may be there or not, but whole, and only if nobody was told that it failed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::{
+    Capture, ClosingDraft, Outbox, OutboxError, StoredVerdict, chain_begin, chain_next,
+    engine::{apply, flush},
+    fixture::{End, SHOP, Shop, gap, notice, now, page, read_all, sale, unreadable},
+    open_db,
+};
+use crate::{
+    config::Acknowledge,
+    content::ContentId,
+    event::{EventType, StreamId},
+    gap::Gap,
+};
+
+/// What one poll brings.
+#[derive(Debug, Clone)]
+struct Answer {
+    /// Id, version, and how many hours ago.
+    sales: Vec<(u32, u32, i64)>,
+    unreadable: Vec<u32>,
+    opened: Vec<u32>,
+    closed: Vec<u32>,
+    notices: u32,
+    closing: bool,
+    moves: bool,
+}
+
+/// How far a commit gets before the process ends.
+#[derive(Debug, Clone, Copy)]
+enum Reached {
+    Staged,
+    Applied,
+    Flushed,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Word {
+    True,
+    Forged,
+    TooHigh,
+    OtherStream,
+}
+
+#[derive(Debug, Clone)]
+enum Op {
+    Page(Answer),
+    CutPage(Answer, Reached, End),
+    Acknowledge(u64),
+    Tend,
+    Stored(u64, Word),
+    Stop,
+    End(End),
+    BeginStream,
+}
+
+/// Now and then nothing at all happened but that the cursor moved.
+fn answer() -> impl Strategy<Value = Answer> {
+    let quiet = Answer {
+        sales: Vec::new(),
+        unreadable: Vec::new(),
+        opened: Vec::new(),
+        closed: Vec::new(),
+        notices: 0,
+        closing: false,
+        moves: true,
+    };
+    prop_oneof![3 => news(), 1 => Just(quiet)]
+}
+
+fn news() -> impl Strategy<Value = Answer> {
+    (
+        prop::collection::vec((0_u32..24, 0_u32..3, 0_i64..5), 0..12),
+        prop::collection::vec(0_u32..4, 0..2),
+        prop::collection::vec(0_u32..3, 0..2),
+        prop::collection::vec(0_u32..3, 0..2),
+        0_u32..2,
+        any::<bool>(),
+        any::<bool>(),
+    )
+        .prop_map(|(sales, unreadable, opened, closed, notices, closing, moves)| Answer {
+            sales,
+            unreadable,
+            opened,
+            closed,
+            notices,
+            closing,
+            moves,
+        })
+}
+
+fn end() -> impl Strategy<Value = End> {
+    prop_oneof![Just(End::Killed), Just(End::Power), any::<u64>().prop_map(End::Torn)]
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    let reached = prop_oneof![Just(Reached::Staged), Just(Reached::Applied), Just(Reached::Flushed)];
+    let word = prop_oneof![4 => Just(Word::True), 1 => Just(Word::Forged), 1 => Just(Word::TooHigh),
+        1 => Just(Word::OtherStream)];
+    prop_oneof![
+        8 => answer().prop_map(Op::Page),
+        3 => (answer(), reached, end()).prop_map(|(answer, reached, end)| Op::CutPage(answer, reached, end)),
+        4 => (0_u64..30).prop_map(Op::Acknowledge),
+        3 => Just(Op::Tend),
+        4 => (0_u64..30, word).prop_map(|(back, word)| Op::Stored(back, word)),
+        1 => Just(Op::Stop),
+        2 => end().prop_map(Op::End),
+        1 => Just(Op::BeginStream),
+    ]
+}
+
+/// An event as the model knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Told {
+    event_type: EventType,
+    subject: String,
+    content: ContentId,
+    revision: Option<u64>,
+}
+
+/// What must hold.
+#[derive(Debug, Clone, Default)]
+struct Model {
+    /// Every event of the stream, released ones included.
+    events: Vec<Told>,
+    released: u64,
+    acknowledged: u64,
+    /// Content and revision of each record.
+    seen: BTreeMap<u32, (ContentId, u64)>,
+    unreadable: BTreeSet<u32>,
+    gaps: BTreeSet<Gap>,
+    /// The cursor in the store, and the one that waits.
+    cursor: Option<u32>,
+    waiting: Option<u32>,
+}
+
+impl Model {
+    /// Takes a whole answer in, as a commit does; tells whether there was news.
+    fn capture(&mut self, answer: &Answer, cursor: u32) -> bool {
+        let before = self.events.len();
+        for &(id, version, hours) in &answer.sales {
+            let record = sale(id, version, hours);
+            let content = record.content_id();
+            let known = self.seen.get(&id).copied();
+            if known.is_some_and(|(known, _)| known == content) {
+                continue;
+            }
+            let revision = known.map_or(1, |(_, revision)| revision + 1);
+            self.seen.insert(id, (content, revision));
+            let subject = format!("transaction/{id}");
+            self.events.push(Told { event_type: EventType::Transaction, subject, content, revision: Some(revision) });
+        }
+        let mut tell = |event_type, subject| {
+            self.events.push(Told { event_type, subject, content: ContentId([0; 32]), revision: None });
+        };
+        for &number in &answer.unreadable {
+            if self.unreadable.insert(number) {
+                tell(EventType::Quarantine, format!("quarantine/{}", unreadable(number).hash));
+            }
+        }
+        for gap in answer.opened.iter().map(|&number| gap(number)) {
+            if self.gaps.insert(gap.clone()) {
+                tell(EventType::Gap, format!("gap/{}", gap.id()));
+            }
+        }
+        for gap in answer.closed.iter().map(|&number| gap(number)) {
+            if self.gaps.remove(&gap) {
+                tell(EventType::Gap, format!("gap/{}", gap.id()));
+            }
+        }
+        if answer.closing {
+            tell(EventType::Closing, "closing".to_owned());
+        }
+        for _ in 0..answer.notices {
+            tell(EventType::Notice, "notice/test".to_owned());
+        }
+        let news = self.events.len() > before;
+        if answer.moves {
+            self.waiting = Some(cursor);
+        }
+        if news {
+            self.cursor = self.waiting.take().or(self.cursor);
+        }
+        news
+    }
+
+    fn forget_stream(&mut self) {
+        let released = usize::try_from(self.released).unwrap();
+        *self =
+            Self { events: self.events.split_off(released), gaps: std::mem::take(&mut self.gaps), ..Self::default() };
+    }
+}
+
+struct Run {
+    shop: Shop,
+    outbox: Option<Outbox>,
+    model: Model,
+    mode: Acknowledge,
+    stream: String,
+    cursors: u32,
+}
+
+impl Run {
+    fn new(mode: Acknowledge) -> Self {
+        let shop = Shop::new();
+        let outbox = shop.open_sound();
+        outbox.take_generation(1).unwrap();
+        let stream = outbox.stream().unwrap().id.to_string();
+        Self { shop, outbox: Some(outbox), model: Model::default(), mode, stream, cursors: 0 }
+    }
+
+    fn outbox(&self) -> &Outbox {
+        self.outbox.as_ref().expect("the store is open between two steps")
+    }
+
+    fn capture_of(&mut self, answer: &Answer) -> Capture {
+        self.cursors += 1;
+        let records = answer.sales.iter().map(|&(id, version, hours)| sale(id, version, hours)).collect();
+        let mut closing = notice("a day");
+        (closing.event_type, closing.subject) = (EventType::Closing, "closing".to_owned());
+        let day = now().date_naive();
+        Capture {
+            quarantined: answer.unreadable.iter().map(|&number| unreadable(number)).collect(),
+            gaps_opened: answer.opened.iter().map(|&number| gap(number)).collect(),
+            gaps_closed: answer.closed.iter().map(|&number| gap(number)).collect(),
+            closings: answer
+                .closing
+                .then(|| ClosingDraft { day, digest: vec![1], draft: closing })
+                .into_iter()
+                .collect(),
+            notices: (0..answer.notices).map(|_| notice("something")).collect(),
+            cursor: answer.moves.then(|| self.cursors.to_be_bytes().to_vec()),
+            ..page(self.outbox(), records)
+        }
+    }
+
+    fn step(&mut self, op: &Op) {
+        match op {
+            Op::Page(answer) => {
+                let capture = self.capture_of(answer);
+                let captured = self.outbox().capture(capture).unwrap();
+                let before = self.model.events.len();
+                self.model.capture(answer, self.cursors);
+                assert_eq!(captured.events, (self.model.events.len() - before) as u64);
+            }
+            Op::CutPage(answer, reached, end) => {
+                let capture = self.capture_of(answer);
+                let outbox = self.outbox.take().unwrap();
+                let syncs = self.shop.syncs();
+                commit_until(&outbox, capture, *reached);
+                // A sync that returned before the commit began is not undone by any cut.
+                let end = if self.shop.syncs() == syncs { end.whole() } else { *end };
+                self.shop.end(outbox, end);
+                let mut with = self.model.clone();
+                let news = with.capture(answer, self.cursors);
+                self.reopen(news.then_some(with), matches!(reached, Reached::Flushed) && end == end.whole());
+            }
+            Op::Acknowledge(back) => {
+                let level = self.outbox().level();
+                let number = level.durable.saturating_sub(*back);
+                self.outbox().acknowledge(level.epoch, number);
+                self.outbox().acknowledge(level.epoch + 1, level.durable);
+                self.model.acknowledged = self.model.acknowledged.max(number);
+            }
+            Op::Tend => {
+                assert_eq!(self.outbox().tend(self.mode, true, now()).unwrap(), Vec::new());
+                if self.mode == Acknowledge::Broker {
+                    self.model.released = self.model.released.max(self.model.acknowledged);
+                }
+            }
+            Op::Stored(back, word) => self.stored(*back, *word),
+            Op::Stop => {
+                let outbox = self.outbox.take().unwrap();
+                outbox.settle(self.mode).unwrap();
+                drop(outbox);
+                if self.mode == Acknowledge::Broker {
+                    self.model.released = self.model.released.max(self.model.acknowledged);
+                }
+                self.model.cursor = self.model.waiting.take().or(self.model.cursor);
+                let settled = (self.model.released, self.model.acknowledged);
+                self.reopen(None, false);
+                assert_eq!((self.model.released, self.model.acknowledged), settled, "a stop keeps both cursors");
+            }
+            Op::End(end) => {
+                let outbox = self.outbox.take().unwrap();
+                self.shop.end(outbox, end.whole());
+                self.reopen(None, false);
+            }
+            Op::BeginStream => {
+                self.outbox().begin_stream(Some(2)).unwrap();
+                self.model.forget_stream();
+                let stream = self.outbox().stream().unwrap().id.to_string();
+                assert_ne!(std::mem::replace(&mut self.stream, stream), self.stream);
+            }
+        }
+        self.check();
+    }
+
+    fn stored(&mut self, back: u64, word: Word) {
+        let model = &mut self.model;
+        let outbox = self.outbox.as_ref().unwrap();
+        let through = match word {
+            Word::TooHigh => model.acknowledged + 1,
+            _ => model.acknowledged.saturating_sub(back),
+        };
+        let stream = StreamId::parse(&self.stream).unwrap();
+        let said = if matches!(word, Word::OtherStream) { StreamId([7; 16]) } else { stream };
+        // HQ's own chain, over everything it got of this stream.
+        let mut chain = chain_begin(stream);
+        for told in model.events.iter().take(usize::try_from(through).unwrap()) {
+            chain = chain_next(chain, told.content);
+        }
+        if matches!(word, Word::Forged) {
+            chain.0[0] ^= 1;
+        }
+        let expected = match word {
+            Word::OtherStream => StoredVerdict::OtherStream,
+            _ if through <= model.released => StoredVerdict::Stale,
+            Word::TooHigh => StoredVerdict::TooHigh,
+            Word::Forged => StoredVerdict::Forged,
+            Word::True => StoredVerdict::Released,
+        };
+        assert_eq!(outbox.stored(said, through, chain).unwrap(), expected);
+        if expected == StoredVerdict::Released {
+            model.released = through;
+        }
+    }
+
+    /// Opens after an end. `with` is the model with the commit that was cut off, which is there if `surely`.
+    fn reopen(&mut self, with: Option<Model>, surely: bool) {
+        let outbox = self.shop.open_sound();
+        let level = outbox.level();
+        if let Some(with) = with {
+            let arrived = level.durable == with.events.len() as u64;
+            assert!(arrived || !surely, "a flushed commit is lost");
+            if arrived {
+                self.model = with;
+            }
+        }
+        self.model.waiting = None;
+        assert!(level.released <= self.model.released && level.acknowledged <= self.model.acknowledged);
+        (self.model.released, self.model.acknowledged) = (level.released, level.acknowledged);
+        self.outbox = Some(outbox);
+        // What was seen agrees with what was stored: the same records again are no news.
+        let known: Vec<_> = self.model.seen.keys().copied().collect();
+        for id in known {
+            let (content, _) = self.model.seen[&id];
+            let versions = (0..3).flat_map(|version| (0..5).map(move |hours| sale(id, version, hours)));
+            let same = versions.into_iter().find(|record| record.content_id() == content).unwrap();
+            let captured = self.outbox().capture(page(self.outbox(), vec![same])).unwrap();
+            assert_eq!(captured.events, 0, "record {id} was stored and is not known");
+        }
+        self.check();
+    }
+
+    fn check(&mut self) {
+        let outbox = self.outbox.as_ref().unwrap();
+        let level = outbox.level();
+        assert_eq!(outbox.stream().unwrap().id.to_string(), self.stream);
+        assert_eq!(level.durable, self.model.events.len() as u64);
+        assert_eq!((level.released, level.acknowledged), (self.model.released, self.model.acknowledged));
+        let events = read_all(outbox, level.released).unwrap();
+        assert_eq!(events.len() as u64, level.durable - level.released);
+        for (number, event) in (level.released + 1..).zip(&events) {
+            assert_eq!(event.sequence, number);
+            let told = &mut self.model.events[usize::try_from(number - 1).unwrap()];
+            if told.content == ContentId([0; 32]) {
+                // The model does not compute it; from here on it must not change.
+                told.content = event.draft.content;
+            }
+            let data: serde_json::Value = serde_json::from_str(&event.draft.data).unwrap();
+            let revision = data.get("revision").map(|n| n.as_u64().unwrap());
+            let draft = &event.draft;
+            let seen =
+                Told { event_type: draft.event_type, subject: draft.subject.clone(), content: draft.content, revision };
+            assert_eq!(seen, *told, "event {number}");
+        }
+        let gaps: BTreeSet<Gap> = outbox.open_gaps().into_values().flatten().collect();
+        assert_eq!(gaps, self.model.gaps);
+        let cursor = outbox.cursor(SHOP).unwrap().map(|cursor| u32::from_be_bytes(cursor.try_into().unwrap()));
+        assert_eq!(cursor, self.model.waiting.or(self.model.cursor));
+        let blobs = self.shop.store().join("blobs");
+        assert_eq!(std::fs::read_dir(blobs).map_or(0, Iterator::count), 0, "a value became a file of its own");
+    }
+}
+
+/// A capture that gets no further than this.
+fn commit_until(outbox: &Outbox, capture: Capture, reached: Reached) {
+    let mut writer = outbox.writer();
+    let db = outbox.db();
+    let tree = open_db(db.as_ref()).unwrap();
+    let Some(staged) = outbox.stage(&mut writer, tree, capture).unwrap() else { return };
+    if matches!(reached, Reached::Staged) {
+        return;
+    }
+    apply(tree, staged.batch).unwrap();
+    if matches!(reached, Reached::Flushed) {
+        flush(tree).unwrap();
+    }
+}
+
+fn run(mode: Acknowledge, ops: &[Op]) {
+    let mut run = Run::new(mode);
+    for op in ops {
+        run.step(op);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(48),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn no_end_loses_or_repeats_anything(
+        broker in any::<bool>(),
+        ops in prop::collection::vec(op(), 1..24),
+    ) {
+        run(if broker { Acknowledge::Broker } else { Acknowledge::Feed }, &ops);
+    }
+}
+
+#[test]
+fn what_is_refused_names_the_new_stream() {
+    let shop = Shop::new();
+    let outbox = shop.open_sound();
+    let before = outbox.level().epoch;
+    outbox.begin_stream(None).unwrap();
+    let stale = Capture { epoch: before, ..page(&outbox, vec![sale(1, 0, 1)]) };
+    assert!(matches!(outbox.capture(stale), Err(OutboxError::NewStream)));
+    assert!(matches!(outbox.read(before, 0, 1), Err(OutboxError::NewStream)));
+}

@@ -2,11 +2,9 @@
 //! tail never goes on as if it had not.
 
 use std::{
-    any::Any,
     collections::BTreeMap,
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Mutex, PoisonError, RwLock},
 };
 
@@ -14,20 +12,18 @@ use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
 use super::{
-    Level, Options, Outbox, OutboxError, Writer,
+    Level, Options, Outbox, OutboxError, Writer, chunk_of,
+    engine::{apply, close, flush, guarded, open_sled},
     layout::{self, ChunkHead, META, connection_key},
     meta::{LAYOUT_VERSION, Meta},
+    open_db,
     place::{Marker, Place, machine_id},
     power,
-    stage::{apply, flush},
 };
 use crate::{event::StreamId, gap::Gap};
 
-/// sled's page cache: it holds what is read and written, and a box has 512 MB for everything.
-const CACHE_BYTES: u64 = 4 * 1024 * 1024;
-
-/// sled collects one segment of garbage each time.
-const COLLECT_EVERY_MS: u64 = 250;
+/// Below this much space on the file system a store that seems damaged is not judged: sled fails in many ways there.
+const JUDGED_FREE_MIN_BYTES: u64 = 1024 * 1024;
 
 /// Something that a technician and HQ should know about the store that was opened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,10 +67,8 @@ impl Outbox {
     pub fn open(options: Options, now: DateTime<Utc>) -> Result<Opened, OutboxError> {
         let place = Place::take(&options.folder)?;
         let mut findings = Vec::new();
-        let db = open_tolerantly(&place, now, &mut findings)?;
-        let mut writer = read_writer(&db, &place, &mut findings)?;
-        check_connections(&db, &options)?;
-        prove_sync(&db, &writer)?;
+        let (db, writer) =
+            Opening { place: &place, options: &options, before: None, whole: false, now }.open(&mut findings)?;
         place.sync().map_err(|cause| OutboxError::Folder { doing: "sync", path: place.store(), cause })?;
         place.keep_reserve();
         let outbox = Self {
@@ -96,14 +90,15 @@ impl Outbox {
     /// # Errors
     /// The store fails.
     pub fn take_generation(&self, generation: u32) -> Result<(), OutboxError> {
-        let mut writer = self.writer();
-        if writer.meta.generation.is_none() {
-            let mut meta = writer.meta.clone();
-            meta.generation = Some(generation);
-            self.write_meta(&meta)?;
-            writer.meta = meta;
-        }
-        Ok(())
+        self.writing(|writer| {
+            if writer.meta.generation.is_none() {
+                let mut meta = writer.meta.clone();
+                meta.generation = Some(generation);
+                self.write_meta(&meta)?;
+                writer.meta = meta;
+            }
+            Ok(())
+        })
     }
 
     /// Begins a new stream: HQ's word shows that this store lost its tail, or that another box came after it. What was
@@ -112,136 +107,202 @@ impl Outbox {
     /// # Errors
     /// The store fails.
     pub fn begin_stream(&self, generation: Option<u32>) -> Result<(), OutboxError> {
-        let mut writer = self.writer();
-        {
-            let db = self.db();
-            begin_stream(super::open_db(&db)?, &mut writer, generation)?;
-        }
-        self.move_marker(&mut writer);
-        self.publish_level(&writer);
-        Ok(())
+        self.writing(|writer| {
+            begin_stream(open_db(self.db().as_ref())?, writer, generation)?;
+            self.move_marker(writer);
+            self.publish_level(writer);
+            Ok(())
+        })
     }
 
-    /// Closes a store that failed: sled refuses everything after an error until it is opened again.
-    pub(super) fn close_failed(&self, writer: &mut Writer, cause: String) {
-        tracing::error!(%cause, "outbox: the store failed; it is opened again");
-        writer.closed = Some(cause);
+    /// Closes a store that failed: sled refuses everything after an error until it is opened again. The caller holds
+    /// no handle: closing waits for all of them.
+    pub(super) fn close_after(&self, writer: &mut Writer, error: &OutboxError) {
+        if !matches!(error, OutboxError::Engine(_) | OutboxError::Damaged(_)) {
+            return;
+        }
+        tracing::error!(%error, "outbox: the store is closed, and will be opened again");
+        writer.closed = Some(error.to_string());
+        writer.damaged |= matches!(error, OutboxError::Damaged(_));
         writer.seen = None;
-        let db = self.db.write().unwrap_or_else(PoisonError::into_inner).take();
-        // Dropping the last handle flushes, which fails again on the same card: that must not end the daemon.
-        let _the_failure_is_known = catch_unwind(AssertUnwindSafe(|| drop(db)));
+        close(self.db.write().unwrap_or_else(PoisonError::into_inner).take());
         self.publish_level(writer);
     }
 
     /// Opens a store that failed again.
-    pub(super) fn open_again(&self, writer: &mut Writer, now: DateTime<Utc>) -> Result<(), OutboxError> {
+    pub(super) fn open_again(&self, writer: &mut Writer, now: DateTime<Utc>) -> Result<Vec<Finding>, OutboxError> {
         if self.place.free_bytes().is_ok_and(|free| free < super::FREE_MIN_BYTES) && self.place.give_reserve_up() {
             tracing::warn!("outbox: the card is full; its reserve is given up so that what HQ has can be removed");
         }
+        self.place.forget_cached();
+        let before = Some((writer.meta.stream.as_str(), writer.last));
+        let opening = Opening { place: &self.place, options: &self.options, before, whole: writer.damaged, now };
         let mut findings = Vec::new();
-        let db = open_tolerantly(&self.place, now, &mut findings)?;
-        let mut opened = read_writer(&db, &self.place, &mut findings)?;
-        prove_sync(&db, &opened)?;
+        let (db, mut opened) = opening.open(&mut findings)?;
         for finding in &findings {
             tracing::error!(?finding, "outbox: opened again after a failure");
         }
-        let waiting_cursors = std::mem::take(&mut writer.waiting_cursors);
         let same_stream = opened.meta.stream == writer.meta.stream;
         opened.epoch = writer.epoch + u64::from(!same_stream);
         if same_stream {
-            opened.waiting_cursors = waiting_cursors;
+            opened.waiting_cursors = std::mem::take(&mut writer.waiting_cursors);
         }
         *writer = opened;
         *self.db.write().unwrap_or_else(PoisonError::into_inner) = Some(db);
         self.move_marker(writer);
         tracing::info!("outbox: the store is open again");
-        Ok(())
+        Ok(findings)
     }
 
     fn write_meta(&self, meta: &Meta) -> Result<(), OutboxError> {
         let db = self.db();
-        let tree = super::open_db(&db)?;
+        let tree = open_db(db.as_ref())?;
         let mut batch = sled::Batch::default();
-        batch.insert(META, serde_json::to_vec(meta).unwrap_or_default());
+        batch.insert(META, meta.to_bytes());
         apply(tree, batch)?;
         flush(tree)
     }
 }
 
-/// Opens sled's folder: as it is, else without its snapshots, else anew beside what cannot be read.
-fn open_tolerantly(place: &Place, now: DateTime<Utc>, findings: &mut Vec<Finding>) -> Result<sled::Db, OutboxError> {
-    place.remove_unfinished_snapshots();
-    let stamp = now.format("%Y%m%dT%H%M%SZ").to_string();
-    let folder_error = |doing| move |cause| OutboxError::Folder { doing, path: PathBuf::from("store"), cause };
-    let cause = match open_sled(&place.store()) {
-        Ok(db) => return Ok(db),
-        Err(Unopened::System(cause)) => {
-            return Err(OutboxError::Folder { doing: "open the store in", path: place.store(), cause });
+/// One opening of a store.
+struct Opening<'a> {
+    place: &'a Place,
+    options: &'a Options,
+    /// The stream that this process knew, and the last number that it handed out.
+    before: Option<(&'a str, u64)>,
+    /// Everything in it is read first: something could not be.
+    whole: bool,
+    now: DateTime<Utc>,
+}
+
+impl Opening<'_> {
+    /// Opens the store: as it is, else without its snapshots, else anew beside what cannot be read.
+    fn open(&self, findings: &mut Vec<Finding>) -> Result<(sled::Db, Writer), OutboxError> {
+        self.place.remove_unfinished_snapshots();
+        let cause = match self.open_as_it_is(findings) {
+            Err(OutboxError::Damaged(cause)) => cause,
+            other => return other,
+        };
+        if self.place.free_bytes().is_ok_and(|free| free < JUDGED_FREE_MIN_BYTES) {
+            return Err(OutboxError::Engine(format!("{cause}; the card is full, make room on it first")));
         }
-        Err(Unopened::Damaged(cause)) => cause,
-    };
-    let copy = place.copy_without_snapshots().map_err(folder_error("copy"))?;
-    if let Ok(db) = open_sled(&copy) {
-        drop(db);
-        let original = place.adopt(&copy, &stamp).map_err(folder_error("move aside"))?;
-        findings.push(Finding::Repaired { original });
-    } else {
-        let to = place.put_aside(&stamp).map_err(folder_error("move aside"))?;
-        findings.push(Finding::PutAside { to, cause });
+        findings.clear();
+        findings.push(self.repair_or_put_aside(cause)?);
+        self.open_as_it_is(findings)
     }
-    open_sled(&place.store()).map_err(|unopened| match unopened {
-        Unopened::System(cause) => OutboxError::Folder { doing: "open the store in", path: place.store(), cause },
-        Unopened::Damaged(cause) => OutboxError::Engine(cause),
-    })
-}
 
-enum Unopened {
-    /// The file system refuses: permissions, a full or read-only card. The store itself may be sound.
-    System(io::Error),
-    /// The store cannot be read.
-    Damaged(String),
-}
+    fn repair_or_put_aside(&self, cause: String) -> Result<Finding, OutboxError> {
+        let stamp = self.now.format("%Y%m%dT%H%M%SZ").to_string();
+        let failed = |doing| {
+            let path = self.place.store();
+            move |cause| OutboxError::Folder { doing, path, cause }
+        };
+        let readable = match self.place.copy_without_snapshots() {
+            Ok(copy) => {
+                let opened = open_sled(&copy);
+                let readable = opened.and_then(|db| guarded("reading a copy", || self.look_through(&db)));
+                readable.is_ok().then_some(copy)
+            }
+            // Without room for a copy it cannot be told whether one would be readable: it is for a technician to say.
+            Err(cause) if cause.kind() == io::ErrorKind::StorageFull => return Err(failed("copy")(cause)),
+            Err(_) => None,
+        };
+        if let Some(copy) = readable {
+            let original = self.place.adopt(&copy, &stamp).map_err(failed("move aside"))?;
+            return Ok(Finding::Repaired { original });
+        }
+        let _a_copy_that_stays_only_takes_room = self.place.remove_copy();
+        let to = self.place.put_aside(&stamp).map_err(failed("move aside"))?;
+        Ok(Finding::PutAside { to, cause })
+    }
 
-fn open_sled(folder: &Path) -> Result<sled::Db, Unopened> {
-    let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(Some(COLLECT_EVERY_MS));
-    match catch_unwind(AssertUnwindSafe(|| config.open())) {
-        Ok(Ok(db)) => Ok(db),
-        Ok(Err(sled::Error::Io(cause))) if is_the_systems(&cause) => Err(Unopened::System(cause)),
-        Ok(Err(error)) => Err(Unopened::Damaged(error.to_string())),
-        Err(panic) => Err(Unopened::Damaged(format!("it panicked: {}", panic_text(&*panic)))),
+    fn open_as_it_is(&self, findings: &mut Vec<Finding>) -> Result<(sled::Db, Writer), OutboxError> {
+        let db = open_sled(&self.place.store())?;
+        let result = guarded("reading what it holds", || {
+            let writer = self.look_through(&db)?;
+            refuse_renamed(&db, self.options)?;
+            let writer = self.settle_stream(&db, writer, findings)?;
+            prove_sync(&db, &writer, self.options)?;
+            Ok(writer)
+        });
+        match result {
+            Ok(writer) => Ok((db, writer)),
+            Err(error) => {
+                close(Some(db));
+                Err(error)
+            }
+        }
+    }
+
+    /// Reads what the store says of itself, and changes nothing.
+    fn look_through(&self, db: &sled::Db) -> Result<Writer, OutboxError> {
+        let writer = read_writer(db)?;
+        if self.whole {
+            db.iter().try_for_each(|row| row.map(drop))?;
+            let mut next = writer.meta.released + 1;
+            while next <= writer.last {
+                next = chunk_of(db, next)?.0.last() + 1;
+            }
+        }
+        Ok(writer)
+    }
+
+    /// Looks for signs of a lost tail; a store with one becomes a new stream.
+    fn settle_stream(
+        &self,
+        db: &sled::Db,
+        mut writer: Writer,
+        findings: &mut Vec<Finding>,
+    ) -> Result<Writer, OutboxError> {
+        let marker = self.place.marker();
+        let fresh = db.get(META)?.is_none();
+        // What was acknowledged can stand beyond what is left only if the tail is gone.
+        let beyond = writer.meta.acknowledged > writer.last;
+        writer.meta.acknowledged = writer.meta.acknowledged.min(writer.last);
+        let sign = if fresh && (marker.is_some() || self.before.is_some()) {
+            Some("the store is empty, and was not")
+        } else if fresh {
+            findings.push(Finding::Fresh);
+            None
+        } else if self.before.is_some_and(|(stream, last)| stream != writer.meta.stream || last > writer.last) {
+            Some("it ends before numbers that were handed out")
+        } else {
+            lost_tail_sign(&writer, marker.as_ref(), self.place)
+                .or(beyond.then_some("events that HQ has are not in it"))
+        };
+        if let Some(why) = sign {
+            findings.push(Finding::NewStream { why });
+            begin_stream(db, &mut writer, None)?;
+        }
+        Ok(writer)
     }
 }
 
-/// Whether an error speaks of the file system and not of the store's content.
-fn is_the_systems(cause: &io::Error) -> bool {
-    use io::ErrorKind::{NotADirectory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull, WouldBlock};
-    matches!(
-        cause.kind(),
-        PermissionDenied | ReadOnlyFilesystem | StorageFull | QuotaExceeded | NotADirectory | WouldBlock
-    ) || cause.raw_os_error().is_some()
-}
-
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word").to_owned()
-}
-
-/// Reads the cursors and the ends of the queue, and looks for signs of a lost tail.
-fn read_writer(db: &sled::Db, place: &Place, findings: &mut Vec<Finding>) -> Result<Writer, OutboxError> {
-    let marker = place.marker();
-    let stored: Option<Meta> = db.get(META)?.and_then(|value| serde_json::from_slice(&value).ok());
-    let found = stored.as_ref().map_or(LAYOUT_VERSION, |meta| meta.version);
-    if found > LAYOUT_VERSION {
-        return Err(OutboxError::NewerVersion { found, known: LAYOUT_VERSION });
-    }
-    let fresh = stored.is_none();
-    let random = || StreamId::random().map_err(|_| OutboxError::Engine("no random bytes".to_owned()));
-    let meta = match stored {
-        Some(meta) => meta,
-        None => Meta::begin(random()?, 0),
-    };
+/// Reads the cursors and the ends of the queue.
+fn read_writer(db: &sled::Db) -> Result<Writer, OutboxError> {
+    let damaged = |what: &str| OutboxError::Damaged(what.to_owned());
     let ends = queue_ends(db)?;
-    let mut writer = Writer {
+    let meta = match db.get(META)? {
+        Some(stored) => {
+            refuse_newer(&stored)?;
+            serde_json::from_slice(&stored).map_err(|_| damaged("what it says of its stream cannot be read"))?
+        }
+        // A commit stores both, so events without a stream are what is left of something.
+        None if ends.is_some() => return Err(damaged("it holds events of no stream")),
+        None => {
+            let random = StreamId::random().map_err(|_| OutboxError::Engine("no random bytes".to_owned()))?;
+            Meta::begin(random, 0)
+        }
+    };
+    if !(meta.base <= meta.released && meta.released <= meta.acknowledged) {
+        return Err(damaged("its cursors contradict each other"));
+    }
+    if ends.is_some_and(|(oldest, newest)| {
+        !(oldest.first..=oldest.last()).contains(&(meta.released + 1)) || newest.first < oldest.first
+    }) {
+        return Err(damaged("its first event is not the one that is due"));
+    }
+    Ok(Writer {
         epoch: 1,
         last: ends.map_or(meta.released, |(_, newest)| newest.last()),
         cumulative_bytes: ends.map_or(0, |(_, newest)| newest.cumulative_bytes),
@@ -250,25 +311,24 @@ fn read_writer(db: &sled::Db, place: &Place, findings: &mut Vec<Finding>) -> Res
         waiting_cursors: BTreeMap::new(),
         open_gaps: read_gaps(db)?,
         closed: None,
+        damaged: false,
         marker: None,
         meta,
-    };
-    // What was acknowledged can stand beyond what is left only if the tail is gone.
-    let beyond = writer.meta.acknowledged > writer.last;
-    writer.meta.acknowledged = writer.meta.acknowledged.min(writer.last);
-    let sign = if fresh && marker.is_some() {
-        Some("the store is empty, and was not")
-    } else if fresh {
-        findings.push(Finding::Fresh);
-        None
-    } else {
-        lost_tail_sign(&writer, marker.as_ref(), place).or(beyond.then_some("events that HQ has are not in it"))
-    };
-    if let Some(why) = sign {
-        findings.push(Finding::NewStream { why });
-        begin_stream(db, &mut writer, None)?;
+    })
+}
+
+/// A later layout may hold anything else, but says its version in the same place.
+fn refuse_newer(stored: &[u8]) -> Result<(), OutboxError> {
+    #[derive(serde::Deserialize)]
+    struct Version {
+        version: u32,
     }
-    Ok(writer)
+    match serde_json::from_slice(stored) {
+        Ok(Version { version: found }) if found > LAYOUT_VERSION => {
+            Err(OutboxError::NewerVersion { found, known: LAYOUT_VERSION })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn lost_tail_sign(writer: &Writer, marker: Option<&Marker>, place: &Place) -> Option<&'static str> {
@@ -297,7 +357,7 @@ fn begin_stream(tree: &sled::Tree, writer: &mut Writer, generation: Option<u32>)
     }
     let mut meta = Meta::begin(id, writer.meta.released);
     meta.generation = generation;
-    batch.insert(META, serde_json::to_vec(&meta).unwrap_or_default());
+    batch.insert(META, meta.to_bytes());
     apply(tree, batch)?;
     flush(tree)?;
     writer.meta = meta;
@@ -309,7 +369,7 @@ fn begin_stream(tree: &sled::Tree, writer: &mut Writer, generation: Option<u32>)
 
 /// The oldest and the newest chunk.
 fn queue_ends(db: &sled::Db) -> Result<Option<(ChunkHead, ChunkHead)>, OutboxError> {
-    let damaged = || OutboxError::Engine("the queue's first or last chunk is damaged".to_owned());
+    let damaged = || OutboxError::Damaged("the queue's first or last chunk is damaged".to_owned());
     let Some(oldest) = db.scan_prefix([layout::QUEUE]).next() else { return Ok(None) };
     let (key, value) = oldest?;
     let (first, _) = layout::read_chunk_key(&key).ok_or_else(damaged)?;
@@ -333,38 +393,35 @@ fn read_gaps(db: &sled::Db) -> Result<BTreeMap<String, Vec<Gap>>, OutboxError> {
     Ok(gaps)
 }
 
-/// Refuses a renamed connection, and remembers the ones that are configured.
-fn check_connections(db: &sled::Db, options: &Options) -> Result<(), OutboxError> {
+/// Refuses a renamed connection.
+fn refuse_renamed(db: &sled::Db, options: &Options) -> Result<(), OutboxError> {
     let mut known = BTreeMap::new();
     for row in db.scan_prefix([layout::CONNECTION]) {
         let (key, value) = row?;
         let name = String::from_utf8_lossy(&key[1..]).trim_end_matches('\0').to_owned();
         known.insert(name, String::from_utf8_lossy(&value).into_owned());
     }
-    let mut batch = sled::Batch::default();
-    for (name, source) in &options.connections {
-        if known.get(name) == Some(source) {
-            continue;
+    let configured = |old: &String| options.connections.iter().any(|(name, _)| name == old);
+    for (new, source) in options.connections.iter().filter(|(name, _)| !known.contains_key(name)) {
+        let gone = known
+            .iter()
+            .find(|(old, old_source)| *old_source == source && !configured(old) && !options.retired.contains(old));
+        if let Some((old, _)) = gone {
+            return Err(OutboxError::Renamed { old: old.clone(), new: new.clone() });
         }
-        let gone = known.iter().find(|(old, old_source)| {
-            *old_source == source
-                && !options.connections.iter().any(|(name, _)| name == *old)
-                && !options.retired.contains(old)
-        });
-        if let (false, Some((old, _))) = (known.contains_key(name), gone) {
-            return Err(OutboxError::Renamed { old: old.clone(), new: name.clone() });
-        }
-        batch.insert(connection_key(layout::CONNECTION, name, &[]), source.as_bytes());
     }
-    apply(db, batch)
+    Ok(())
 }
 
-/// Writes the cursors once at every start: a flush must be followed by a sync of the file, and whatever a killed
-/// process left in the system's cache reaches the device before anything is published.
-fn prove_sync(db: &sled::Db, writer: &Writer) -> Result<(), OutboxError> {
+/// Writes the cursors and the configured connections once at every start: a flush must be followed by a sync of the
+/// file, and whatever a killed process left in the system's cache reaches the device before anything is published.
+fn prove_sync(db: &sled::Db, writer: &Writer, options: &Options) -> Result<(), OutboxError> {
     let before = power::fdatasyncs();
     let mut batch = sled::Batch::default();
-    batch.insert(META, serde_json::to_vec(&writer.meta).unwrap_or_default());
+    batch.insert(META, writer.meta.to_bytes());
+    for (name, source) in &options.connections {
+        batch.insert(connection_key(layout::CONNECTION, name, &[]), source.as_bytes());
+    }
     apply(db, batch)?;
     flush(db)?;
     if power::fdatasyncs() == before { Err(OutboxError::SyncMissing) } else { Ok(()) }

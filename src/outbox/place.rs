@@ -5,9 +5,9 @@
 //! temporary file, synced, renamed, and its folder synced.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
@@ -43,7 +43,9 @@ impl Place {
             let path = path.to_owned();
             move |cause: io::Error| OutboxError::Folder { doing, path, cause }
         };
-        fs::create_dir_all(folder).map_err(failed("make the folder", folder))?;
+        // What a shop sold is nobody else's business.
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+        made.map_err(failed("make the folder", folder))?;
         let path = folder.join("lock");
         let mut lock = OpenOptions::new()
             .read(true)
@@ -86,6 +88,15 @@ impl Place {
         fs::metadata(self.store().join("db")).map_or(0, |file| file.ino())
     }
 
+    /// Makes the system read sled's file from the card when it is opened again. After a sync that failed its cache may
+    /// hold what the card does not, and a second sync would succeed without writing it.
+    pub fn forget_cached(&self) {
+        if let Ok(file) = File::open(self.store().join("db")) {
+            let _a_hint_that_is_not_taken_does_no_harm =
+                rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed);
+        }
+    }
+
     /// Syncs what sled leaves unsynced when it makes its files.
     pub fn sync(&self) -> io::Result<()> {
         for name in ["conf", "db", "blobs", "."] {
@@ -104,7 +115,13 @@ impl Place {
 
     /// Moves a store that cannot be read aside; gives its new place.
     pub fn put_aside(&self, stamp: &str) -> io::Result<PathBuf> {
-        let aside = self.folder.join(format!("store.unreadable-{stamp}"));
+        let mut aside = self.folder.join(format!("store.unreadable-{stamp}"));
+        for again in 2.. {
+            if !aside.exists() {
+                break;
+            }
+            aside = self.folder.join(format!("store.unreadable-{stamp}-{again}"));
+        }
         fs::rename(self.store(), &aside)?;
         File::open(&self.folder)?.sync_all()?;
         Ok(aside)
@@ -124,17 +141,29 @@ impl Place {
     /// Copies the store without its snapshots, which sled rebuilds from the log: for a store that does not open.
     pub fn copy_without_snapshots(&self) -> io::Result<PathBuf> {
         let copy = self.folder.join("store.copy");
-        if copy.exists() {
-            fs::remove_dir_all(&copy)?;
-        }
+        self.remove_copy()?;
         fs::create_dir(&copy)?;
-        for entry in fs::read_dir(self.store())? {
+        let copied = fs::read_dir(self.store())?.try_for_each(|entry| {
             let entry = entry?;
             if entry.file_type()?.is_file() && !entry.file_name().to_string_lossy().starts_with("snap.") {
-                fs::copy(entry.path(), copy.join(entry.file_name()))?;
+                let to = copy.join(entry.file_name());
+                fs::copy(entry.path(), &to)?;
+                File::open(to)?.sync_all()?;
             }
+            Ok(())
+        });
+        if copied.is_err() {
+            self.remove_copy()?;
         }
-        Ok(copy)
+        copied.map(|()| copy)
+    }
+
+    /// Removes a copy that is of no use; the store it was made from stays.
+    pub fn remove_copy(&self) -> io::Result<()> {
+        match fs::remove_dir_all(self.folder.join("store.copy")) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        }
     }
 
     /// Puts a copy that opens in the place of the store that does not.
@@ -177,6 +206,9 @@ pub fn machine_id() -> Option<String> {
 }
 
 /// Replaces a file so that after a power cut either the old or the new one stands there, whole.
+///
+/// # Errors
+/// The file system refuses one of the steps; the old file then still stands there.
 pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("new");
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;

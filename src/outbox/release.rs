@@ -5,11 +5,12 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::{
-    Level, Outbox, OutboxError, Writer,
-    layout::{self, ChunkHead, META},
+    Level, Outbox, OutboxError, Writer, chunk_of,
+    engine::{apply, flush},
+    layout::{self, META},
     meta::chain_next,
-    open_db, read_chunk_with,
-    stage::{apply, flush},
+    open::Finding,
+    open_db,
 };
 use crate::{
     config::Acknowledge,
@@ -47,48 +48,46 @@ impl Outbox {
     /// # Errors
     /// The store fails.
     pub fn stored(&self, stream: StreamId, through: u64, chain: ContentId) -> Result<StoredVerdict, OutboxError> {
-        let mut writer = self.writer();
-        let level = self.level();
-        if writer.meta.stream_id() != Some(stream) {
-            return Ok(StoredVerdict::OtherStream);
-        }
-        if through <= level.released {
-            return Ok(StoredVerdict::Stale);
-        }
-        if through > level.acknowledged {
-            return Ok(StoredVerdict::TooHigh);
-        }
-        let through = through + writer.meta.base;
-        let db = self.db();
-        if chain_through(open_db(&db)?, &writer, through)? != chain {
-            return Ok(StoredVerdict::Forged);
-        }
-        drop(db);
-        self.release(&mut writer, through)?;
-        Ok(StoredVerdict::Released)
+        self.writing(|writer| {
+            let level = self.level();
+            if writer.meta.stream_id() != Some(stream) {
+                return Ok(StoredVerdict::OtherStream);
+            }
+            if through <= level.released {
+                return Ok(StoredVerdict::Stale);
+            }
+            if through > level.acknowledged {
+                return Ok(StoredVerdict::TooHigh);
+            }
+            let through = through + writer.meta.base;
+            if chain_through(open_db(self.db().as_ref())?, writer, through)? != chain {
+                return Ok(StoredVerdict::Forged);
+            }
+            self.release(writer, through)?;
+            Ok(StoredVerdict::Released)
+        })
     }
 
     /// Removes what may go, opens a store that failed, and looks after the room on the card. To be called about every
     /// second; it writes only when there is something to remove. `ripe` says that [`REMOVE_AFTER`] has passed since
-    /// events were last removed.
+    /// events were last removed. Gives what was found if the store was opened again, to be told to HQ.
     ///
     /// # Errors
     /// The store fails or cannot be opened again.
-    pub fn tend(&self, acknowledge: Acknowledge, ripe: bool, now: DateTime<Utc>) -> Result<(), OutboxError> {
-        let mut writer = self.writer();
-        if writer.closed.is_some() {
-            self.open_again(&mut writer, now)?;
-        }
-        self.place.keep_reserve();
-        let level = self.level();
-        if acknowledge == Acknowledge::Broker {
-            let waiting = level.acknowledged.saturating_sub(level.released);
-            if waiting >= REMOVE_AT_EVENTS || (waiting > 0 && (ripe || level.is_full())) {
-                self.release_acknowledged(&mut writer, &level)?;
+    pub fn tend(&self, acknowledge: Acknowledge, ripe: bool, now: DateTime<Utc>) -> Result<Vec<Finding>, OutboxError> {
+        self.writing(|writer| {
+            let findings = if writer.closed.is_some() { self.open_again(writer, now)? } else { Vec::new() };
+            self.place.keep_reserve();
+            self.publish_level(writer);
+            let level = self.level();
+            if acknowledge == Acknowledge::Broker {
+                let waiting = level.acknowledged.saturating_sub(level.released);
+                if waiting >= REMOVE_AT_EVENTS || (waiting > 0 && (ripe || level.is_full())) {
+                    self.release_acknowledged(writer, &level)?;
+                }
             }
-        }
-        self.publish_level(&writer);
-        Ok(())
+            Ok(findings)
+        })
     }
 
     /// Removes what is released, stores cursors and marker: the last thing at an ordered stop.
@@ -96,29 +95,29 @@ impl Outbox {
     /// # Errors
     /// The store fails.
     pub fn settle(&self, acknowledge: Acknowledge) -> Result<(), OutboxError> {
-        let mut writer = self.writer();
-        if acknowledge == Acknowledge::Broker {
-            let level = self.level();
-            self.release_acknowledged(&mut writer, &level)?;
-        }
-        let mut meta = writer.meta.clone();
-        meta.acknowledged = self.level().acknowledged + meta.base;
-        if meta != writer.meta || !writer.waiting_cursors.is_empty() {
-            let mut batch = sled::Batch::default();
-            for (connection, cursor) in &writer.waiting_cursors {
-                batch.insert(layout::connection_key(layout::CURSOR, connection, &[]), cursor.as_slice());
+        self.writing(|writer| {
+            if acknowledge == Acknowledge::Broker {
+                self.release_acknowledged(writer, &self.level())?;
             }
-            batch.insert(META, serde_json::to_vec(&meta).unwrap_or_default());
-            let db = self.db();
-            apply(open_db(&db)?, batch)?;
-            flush(open_db(&db)?)?;
-            writer.meta = meta;
-            writer.waiting_cursors.clear();
-        }
-        if writer.marker.as_ref().is_none_or(|marker| marker.sequence != writer.last) {
-            self.move_marker(&mut writer);
-        }
-        Ok(())
+            let mut meta = writer.meta.clone();
+            meta.acknowledged = self.level().acknowledged + meta.base;
+            if meta != writer.meta || !writer.waiting_cursors.is_empty() {
+                let mut batch = sled::Batch::default();
+                for (connection, cursor) in &writer.waiting_cursors {
+                    batch.insert(layout::connection_key(layout::CURSOR, connection, &[]), cursor.as_slice());
+                }
+                batch.insert(META, meta.to_bytes());
+                let db = self.db();
+                apply(open_db(db.as_ref())?, batch)?;
+                flush(open_db(db.as_ref())?)?;
+                writer.meta = meta;
+                writer.waiting_cursors.clear();
+            }
+            if writer.marker.as_ref().is_none_or(|marker| marker.sequence != writer.last) {
+                self.move_marker(writer);
+            }
+            Ok(())
+        })
     }
 
     fn release_acknowledged(&self, writer: &mut Writer, level: &Level) -> Result<(), OutboxError> {
@@ -127,17 +126,8 @@ impl Outbox {
 
     /// Releases up to a stored number, and removes the chunks that are released whole.
     fn release(&self, writer: &mut Writer, through: u64) -> Result<(), OutboxError> {
-        let result = self.release_batches(writer, through);
-        if let Err(OutboxError::Engine(cause)) = &result {
-            self.close_failed(writer, cause.clone());
-        }
-        self.publish_level(writer);
-        result
-    }
-
-    fn release_batches(&self, writer: &mut Writer, through: u64) -> Result<(), OutboxError> {
         let db = self.db();
-        let tree = open_db(&db)?;
+        let tree = open_db(db.as_ref())?;
         while writer.meta.released < through {
             let mut batch = sled::Batch::default();
             let mut meta = writer.meta.clone();
@@ -160,11 +150,12 @@ impl Outbox {
                 }
             }
             meta.acknowledged = (self.level().acknowledged + meta.base).max(meta.released);
-            batch.insert(META, serde_json::to_vec(&meta).unwrap_or_default());
+            batch.insert(META, meta.to_bytes());
             apply(tree, batch)?;
             writer.meta = meta;
             writer.removed_bytes = removed_bytes;
         }
+        self.publish_level(writer);
         Ok(())
     }
 }
@@ -184,9 +175,4 @@ fn chain_through(tree: &sled::Tree, writer: &Writer, through: u64) -> Result<Con
 fn chain_over(chain: ContentId, events: &[Event], from: u64, through: u64) -> ContentId {
     let counted = events.iter().filter(|event| (from..=through).contains(&event.sequence));
     counted.fold(chain, |chain, event| chain_next(chain, event.draft.content))
-}
-
-fn chunk_of(tree: &sled::Tree, number: u64) -> Result<(ChunkHead, Vec<Event>), OutboxError> {
-    read_chunk_with(tree, number)?
-        .ok_or_else(|| OutboxError::Engine(format!("event {number} is missing from the store")))
 }

@@ -71,6 +71,8 @@ pub struct SeenIndex {
     pages: BTreeMap<PagePlace, (Vec<Seen>, bool)>,
     /// Hours whose pages are all in `pages`.
     loaded: BTreeSet<(String, u32)>,
+    /// What leaves the locator once the running commit is stored.
+    expired: Vec<u64>,
 }
 
 impl SeenIndex {
@@ -93,14 +95,25 @@ impl SeenIndex {
         Ok(self.pages.get(&place).and_then(|(page, _)| page.get(at)))
     }
 
-    /// Puts a new or changed state; a known identity stays where it stands, a new one joins `hour`.
-    pub fn put(&mut self, tree: &sled::Tree, connection: &str, hour: u32, seen: Seen) -> sled::Result<()> {
-        if let Some((place, at)) = self.place(tree, connection, &seen.identity)? {
-            if let Some((page, changed)) = self.pages.get_mut(&place) {
+    /// Puts a new or changed state; a known identity stays where it stands unless that is about to expire, a new one
+    /// joins `hour`.
+    pub fn put(
+        &mut self,
+        tree: &sled::Tree,
+        connection: &str,
+        hour: u32,
+        first_kept: u32,
+        seen: Seen,
+    ) -> sled::Result<()> {
+        if let Some((place, at)) = self.place(tree, connection, &seen.identity)?
+            && let Some((page, changed)) = self.pages.get_mut(&place)
+        {
+            *changed = true;
+            if place.1 >= first_kept {
                 page[at] = seen;
-                *changed = true;
+                return Ok(());
             }
-            return Ok(());
+            page.remove(at);
         }
         self.load(tree, connection, hour)?;
         self.locator.insert(locate(connection, &seen.identity, hour));
@@ -124,13 +137,23 @@ impl SeenIndex {
     pub fn write(&self, batch: &mut sled::Batch) {
         for ((connection, hour, number), (page, _)) in self.pages.iter().filter(|(_, (_, changed))| *changed) {
             let mut value = Vec::with_capacity(PAGE_BYTES * 2);
-            page.iter().for_each(|seen| write_entry(seen, &mut value));
+            for seen in page {
+                write_entry(seen, &mut value);
+            }
             batch.insert(page_key(connection, *hour, *number), value);
+        }
+    }
+
+    /// The commit is stored: what it removed is not looked for any more.
+    pub fn committed(&mut self) {
+        for expired in std::mem::take(&mut self.expired) {
+            self.locator.remove(&expired);
         }
     }
 
     /// Drops the pages from memory: after a commit, or to take back what a failed one did to them.
     pub fn forget_pages(&mut self) {
+        self.expired.clear();
         self.pages.clear();
         self.loaded.clear();
     }
@@ -149,7 +172,7 @@ impl SeenIndex {
             let (key, value) = row?;
             let Some((_, hour, _)) = read_page_key(&key) else { continue };
             for seen in read_page(&value) {
-                self.locator.remove(&locate(connection, &seen.identity, hour));
+                self.expired.push(locate(connection, &seen.identity, hour));
             }
             batch.remove(key);
         }

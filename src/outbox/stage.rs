@@ -1,23 +1,19 @@
 //! One commit: what a poll brought becomes numbered events, durable before anyone may see them.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-
 use chrono::{DateTime, NaiveDate, Utc};
-use serde::Serialize;
 
 use super::{
-    NOTICE_RESERVE_BYTES, Outbox, OutboxError, Writer,
+    NOTICE_RESERVE_BYTES, Outbox, OutboxError, Writer, draft,
+    engine::{apply, flush},
     layout::{self, ChunkHead, connection_key},
     place::Marker,
     seen::{Identity, Seen, SeenIndex, Standing, hour_of},
 };
 use crate::{
-    content::ContentId,
-    event::{Draft, ENVELOPE_MAX_BYTES, EventType},
+    event::Draft,
     gap::Gap,
-    instant,
     pos::page::Quarantined,
-    transaction::{Flag, Transaction},
+    transaction::{Kind, Transaction},
 };
 
 /// The marker follows the numbers in steps of this many.
@@ -96,30 +92,30 @@ impl Outbox {
     /// There is no more room for records, the store fails, or a new stream began since the caller read its cursor.
     /// Then nothing of it is stored, and no number is used.
     pub fn capture(&self, capture: Capture) -> Result<Captured, OutboxError> {
-        let mut writer = self.writer();
-        let result = self.capture_locked(&mut writer, capture);
-        if let Some(seen) = &mut writer.seen {
-            seen.forget_pages();
-        }
-        match result {
-            Err(OutboxError::Engine(cause)) => {
-                self.close_failed(&mut writer, cause.clone());
-                Err(OutboxError::Engine(cause))
-            }
-            other => other,
-        }
+        self.writing(|writer| self.capture_with(writer, capture))
     }
 
-    /// Stores the box's own events.
+    /// Stores the box's own events, in whatever stream runs.
     ///
     /// # Errors
     /// As [`Outbox::capture`].
     pub fn tell(&self, notices: Vec<Draft>, now: DateTime<Utc>) -> Result<Captured, OutboxError> {
-        let epoch = self.level().epoch;
-        self.capture(Capture { epoch, now, notices, ..Capture::default() })
+        self.writing(|writer| {
+            let epoch = writer.epoch;
+            self.capture_with(writer, Capture { epoch, now, notices, ..Capture::default() })
+        })
     }
 
-    fn capture_locked(&self, writer: &mut Writer, capture: Capture) -> Result<Captured, OutboxError> {
+    fn capture_with(&self, writer: &mut Writer, capture: Capture) -> Result<Captured, OutboxError> {
+        let result = self.commit(writer, capture);
+        if let Some(seen) = &mut writer.seen {
+            // Also takes back what a commit that was refused did to them.
+            seen.forget_pages();
+        }
+        result
+    }
+
+    fn commit(&self, writer: &mut Writer, capture: Capture) -> Result<Captured, OutboxError> {
         let db = self.db();
         let db = db.as_ref().ok_or_else(|| OutboxError::Closed(writer.closed.clone().unwrap_or_default()))?;
         if capture.epoch != writer.epoch {
@@ -136,7 +132,7 @@ impl Outbox {
         self.check_room(writer, &staged)?;
         apply(db, staged.batch)?;
         flush(db)?;
-        Ok(self.adopt(writer, &connection, staged.chunks, staged.captured, staged.open_gaps))
+        Ok(self.adopt(writer, &connection, &staged.chunks, staged.captured, staged.open_gaps))
     }
 
     /// Turns a capture into one batch; `None` if it brings no news.
@@ -166,7 +162,8 @@ impl Outbox {
         let mut batch = sled::Batch::default();
         let mut drafts = Vec::new();
         let mut captured = Captured::default();
-        let next = |drafts: &Vec<Draft>| writer.last - writer.meta.base + 1 + drafts.len() as u64;
+        let first_kept = hour_of(self.retained_since(now));
+        let next = |drafts: &[Draft]| writer.last - writer.meta.base + 1 + drafts.len() as u64;
 
         for mut transaction in capture.transactions {
             let identity = Identity::Record(transaction.resource, transaction.external_id.clone());
@@ -180,7 +177,9 @@ impl Outbox {
             captured.days.insert(transaction.business_date);
             if known.is_none() {
                 captured.new += 1;
-                captured.new_sales.push(transaction.timestamp.with_timezone(&Utc));
+                if transaction.kind == Kind::Sale {
+                    captured.new_sales.push(transaction.timestamp.with_timezone(&Utc));
+                }
             } else {
                 captured.changed += 1;
             }
@@ -192,9 +191,9 @@ impl Outbox {
             };
             let hour = self.retention_hour(transaction.timestamp.with_timezone(&Utc), now);
             let (revision, sequence) = (transaction.revision, next(&drafts));
-            drafts.push(transaction_draft(transaction, content, self.options.event_max_bytes));
+            drafts.push(draft::of_transaction(transaction, content, self.options.event_max_bytes));
             let entry = Seen { identity, content, standing: Some(standing), revision, sequence };
-            seen.put(tree, &connection, hour, entry)?;
+            seen.put(tree, &connection, hour, first_kept, entry)?;
         }
         for quarantined in capture.quarantined {
             let identity = Identity::Quarantined(quarantined.hash.to_string());
@@ -203,10 +202,10 @@ impl Outbox {
             }
             captured.quarantined += 1;
             let sequence = next(&drafts);
-            let draft = quarantine_draft(&quarantined, &connection, now);
+            let draft = draft::of_quarantined(&quarantined, &connection, now);
             let entry = Seen { identity, content: draft.content, standing: None, revision: 1, sequence };
             drafts.push(draft);
-            seen.put(tree, &connection, hour_of(now), entry)?;
+            seen.put(tree, &connection, hour_of(now), first_kept, entry)?;
         }
         let records = !drafts.is_empty();
 
@@ -251,7 +250,6 @@ impl Outbox {
         }
         seen.write(&mut batch);
         if !connection.is_empty() {
-            let first_kept = hour_of(self.retained_since(now));
             seen.expire(tree, &connection, first_kept, EXPIRED_PAGES_MAX, &mut batch)?;
         }
         let mut cursors = writer.waiting_cursors.clone();
@@ -269,13 +267,16 @@ impl Outbox {
         &self,
         writer: &mut Writer,
         connection: &str,
-        chunks: Vec<ChunkHead>,
+        chunks: &[ChunkHead],
         captured: Captured,
         open_gaps: Option<Vec<Gap>>,
     ) -> Captured {
         if let Some(head) = chunks.last() {
             writer.last = head.last();
             writer.cumulative_bytes = head.cumulative_bytes;
+        }
+        if let Some(seen) = &mut writer.seen {
+            seen.committed();
         }
         writer.waiting_cursors.clear();
         if let Some(open_gaps) = open_gaps {
@@ -319,67 +320,6 @@ impl Outbox {
     }
 }
 
-/// Applies a batch to sled's log in memory.
-pub(super) fn apply(tree: &sled::Tree, batch: sled::Batch) -> Result<(), OutboxError> {
-    // sled panics on some failures of the file system; for us they are failures of the store like any other.
-    catch_unwind(AssertUnwindSafe(|| tree.apply_batch(batch)))
-        .map_err(|_| OutboxError::Engine("it panicked in a commit".to_owned()))?
-        .map_err(OutboxError::from)
-}
-
-/// Returns when everything applied so far is on the device.
-pub(super) fn flush(tree: &sled::Tree) -> Result<(), OutboxError> {
-    catch_unwind(AssertUnwindSafe(|| tree.flush()))
-        .map_err(|_| OutboxError::Engine("it panicked in a flush".to_owned()))??;
-    Ok(())
-}
-
 fn gap_key(connection: &str, gap: &Gap) -> Vec<u8> {
     connection_key(layout::GAP, connection, gap.id().as_bytes())
-}
-
-/// A record as an event. One that is larger than HQ's broker takes goes without its lines: the header's money must
-/// not be lost.
-fn transaction_draft(mut transaction: Transaction, content: ContentId, event_max_bytes: usize) -> Draft {
-    let subject = transaction.identity().subject();
-    let fits = |data: &str| data.len() + subject.len() + ENVELOPE_MAX_BYTES <= event_max_bytes;
-    let text = |transaction: &Transaction| serde_json::to_string(transaction).unwrap_or_default();
-    let mut data = text(&transaction);
-    if !fits(&data) {
-        transaction.items = None;
-        transaction.flags.insert(Flag::ItemsOmitted);
-        data = text(&transaction);
-    }
-    Draft {
-        event_type: EventType::Transaction,
-        connection: Some(transaction.connection.clone()),
-        time: instant::text(transaction.timestamp),
-        subject,
-        content,
-        data,
-    }
-}
-
-#[derive(Serialize)]
-struct QuarantineData<'a> {
-    schema: &'static str,
-    connection: &'a str,
-    observed_at: String,
-    #[serde(flatten)]
-    quarantined: &'a Quarantined,
-}
-
-/// A record that was put aside as an event: where and why, and nothing of its text.
-fn quarantine_draft(quarantined: &Quarantined, connection: &str, now: DateTime<Utc>) -> Draft {
-    let time = instant::text_utc(now);
-    let data = QuarantineData { schema: "tillbox.quarantine.v1", connection, observed_at: time.clone(), quarantined };
-    let value = serde_json::to_value(data).unwrap_or_default();
-    Draft {
-        event_type: EventType::Quarantine,
-        connection: Some(connection.to_owned()),
-        subject: format!("quarantine/{}", quarantined.hash),
-        time,
-        content: ContentId::of_json(&value),
-        data: value.to_string(),
-    }
 }

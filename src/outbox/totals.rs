@@ -52,7 +52,9 @@ pub(super) fn day_totals(
         .map(|(day, (mut totals, mut lines))| {
             lines.sort_unstable();
             let mut context = digest::Context::new(&digest::SHA256);
-            lines.iter().for_each(|line| context.update(line.as_bytes()));
+            for line in lines {
+                context.update(line.as_bytes());
+            }
             totals.digest.copy_from_slice(context.finish().as_ref());
             (day, totals)
         })

@@ -1,0 +1,6 @@
+//! The outbox, case by case.
+
+mod damage;
+mod keeping;
+mod opening;
+mod room;
