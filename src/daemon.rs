@@ -359,7 +359,10 @@ async fn keep(outbox: Arc<Outbox>, health: Arc<Health>, clock: Clock, acknowledg
 fn tend(outbox: &Outbox, health: &Health, clock: &Clock, acknowledge: Acknowledge, ripe: bool) {
     let now = clock.now();
     match outbox.tend(acknowledge, ripe, now) {
-        Ok(()) => health.clear(Condition::StoreFailed, "", now),
+        Ok(findings) => {
+            health.clear(Condition::StoreFailed, "", now);
+            tell_findings(outbox, &findings, now);
+        }
         Err(error) => health.raise(Condition::StoreFailed, "", &error.to_string(), now),
     }
     let notices: Vec<_> = health

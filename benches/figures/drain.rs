@@ -135,7 +135,7 @@ fn bare(window: u16) -> u64 {
     let outbox = records::open(folder.path());
     outbox.capture(records::capture(&outbox, &records::body(0, 100))).expect("a commit");
     let stream = Stream { id: StreamId([7; 16]), generation: 1, outlet: "bench".to_owned() };
-    let events = outbox.read(0, 100).expect("events");
+    let events = outbox.read(outbox.level().epoch, 0, 100).expect("events");
     let payloads: Vec<Vec<u8>> = events.iter().map(|event| event.envelope(&stream)).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {

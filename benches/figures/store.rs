@@ -28,11 +28,11 @@ pub fn measure() {
     let json_bytes: u64 = (0..PAGES * PAGE_RECORDS)
         .step_by(1_000)
         .map(|after| {
-            let events = outbox.read(after, 1_000).expect("events");
+            let events = outbox.read(outbox.level().epoch, after, 1_000).expect("events");
             events.iter().take(1_000).map(|event| event.draft.data.len() as u64).sum::<u64>()
         })
         .sum();
-    outbox.acknowledge(outbox.level().durable);
+    outbox.acknowledge(outbox.level().epoch, outbox.level().durable);
     let written = written_bytes();
     outbox.settle(Acknowledge::Broker).expect("a release");
     let out_bytes = written_bytes() - written;

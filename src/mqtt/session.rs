@@ -78,7 +78,10 @@ impl From<WireError> for Ended {
 
 impl From<OutboxError> for Ended {
     fn from(error: OutboxError) -> Self {
-        Self::Store(error)
+        match error {
+            OutboxError::NewStream => Self::NewStream,
+            other => Self::Store(other),
+        }
     }
 }
 
@@ -127,8 +130,11 @@ pub async fn run(link: &Link, mut wire: Wire, nonce: &str, ready: impl FnOnce())
         Ok(stream) => stream,
         Err(ended) => return ended,
     };
-    ready();
     let level = link.outbox.level();
+    if link.outbox.stream_id() != stream.id {
+        return Ended::NewStream;
+    }
+    ready();
     let now = Instant::now();
     let mut session = Session {
         link,
@@ -152,8 +158,10 @@ pub async fn run(link: &Link, mut wire: Wire, nonce: &str, ready: impl FnOnce())
     let ended = session.serve().await;
     // Acknowledgements that came with the end of the connection still count.
     while let Some(arrived) = session.wire.arrived() {
-        if let Arrived::Acknowledged(packet) = arrived {
-            let _unsolicited_ends_it_anyway = session.acknowledged(packet);
+        if let Arrived::Acknowledged(packet) = arrived
+            && let Ok(Some(number)) = session.acknowledged(packet)
+        {
+            link.outbox.acknowledge(session.epoch, number);
         }
     }
     if let Ended::Stopped = ended {
@@ -274,7 +282,7 @@ impl Session<'_> {
             }
         }
         if let Some(number) = acknowledged {
-            self.link.outbox.acknowledge(number);
+            self.link.outbox.acknowledge(self.epoch, number);
         }
         let level = self.level.borrow_and_update().clone();
         if level.epoch != self.epoch {
@@ -293,10 +301,7 @@ impl Session<'_> {
             return Ok(None);
         }
         match self.forward.acknowledged(packet) {
-            Ok(number) => {
-                self.link.outbox.acknowledge(number);
-                Ok(Some(number))
-            }
+            Ok(number) => Ok(Some(number)),
             Err(error) => Err(WireError::Lost(error.to_string()).into()),
         }
     }
@@ -364,7 +369,7 @@ impl Session<'_> {
         let mut room = self.forward.room();
         while room > 0 && self.forward.next() <= level.durable {
             if self.read_ahead.front().is_none_or(|event| event.sequence != self.forward.next()) {
-                self.read_ahead = self.link.outbox.read(self.forward.next() - 1, READ_AHEAD)?.into();
+                self.read_ahead = self.link.outbox.read(self.epoch, self.forward.next() - 1, READ_AHEAD)?.into();
             }
             let Some(event) = self.read_ahead.pop_front() else { return Ok(()) };
             let topic = self.link.topic(&format!("events/{}", event.draft.event_type.name()));
@@ -443,8 +448,10 @@ impl Session<'_> {
             while self.forward.in_flight() > 0 || !self.own.is_empty() {
                 self.wire.wait().await?;
                 while let Some(arrived) = self.wire.arrived() {
-                    if let Arrived::Acknowledged(packet) = arrived {
-                        self.acknowledged(packet)?;
+                    if let Arrived::Acknowledged(packet) = arrived
+                        && let Some(number) = self.acknowledged(packet)?
+                    {
+                        self.link.outbox.acknowledge(self.epoch, number);
                     }
                 }
             }
