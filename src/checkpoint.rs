@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use crate::{
     event::{Stream, StreamId},
     gap::Gap,
-    outbox::Level,
 };
 
 /// The name of the body's form.
@@ -51,16 +50,17 @@ pub enum Decision {
     },
 }
 
-/// Decides what a retained checkpoint means for this store. `stream` is `None` while the store has no generation.
+/// Decides what a retained checkpoint means for this store. `stream` is `None` while the store has no
+/// generation; `durable` is its highest number.
 #[must_use]
-pub fn decide(found: Option<&Checkpoint>, id: StreamId, stream: Option<&Stream>, level: &Level) -> Decision {
+pub fn decide(found: Option<&Checkpoint>, id: StreamId, stream: Option<&Stream>, durable: u64) -> Decision {
     let Some(found) = found else {
         return if stream.is_none() { Decision::Take(1) } else { Decision::Keep };
     };
     let next = found.generation.saturating_add(1);
     let ours = StreamId::parse(&found.stream) == Some(id);
     match stream {
-        _ if ours && found.acknowledged > level.durable => {
+        _ if ours && found.acknowledged > durable => {
             Decision::Begin { generation: next, why: "HQ has events of this stream that the store no longer has" }
         }
         None if ours => Decision::Take(found.generation),
@@ -133,8 +133,7 @@ mod tests {
 
     fn decided(found: Option<Checkpoint>, generation: Option<u32>, durable: u64) -> Decision {
         let stream = generation.map(|generation| Stream { id: ID, generation, outlet: "o".to_owned() });
-        let level = Level { durable, ..Level::default() };
-        decide(found.as_ref(), ID, stream.as_ref(), &level)
+        decide(found.as_ref(), ID, stream.as_ref(), durable)
     }
 
     #[test]

@@ -225,7 +225,7 @@ async fn greet(link: &Link, wire: &mut Wire, nonce: &str) -> Result<(Option<Chec
 fn reconcile(link: &Link, found: Option<&Checkpoint>) -> Result<Stream, Ended> {
     let now = link.clock.now();
     let stream = link.outbox.stream();
-    let decision = decide(found, link.outbox.stream_id(), stream.as_ref(), &link.outbox.level());
+    let decision = decide(found, link.outbox.stream_id(), stream.as_ref(), link.outbox.level().durable);
     match &decision {
         Decision::Keep => link.health.clear(Condition::OutletConflict, "", now),
         Decision::Take(generation) => {
