@@ -1,4 +1,4 @@
-//! The figures that the README shows, measured: `cargo bench`.
+//! The figures that the README shows, measured: `cargo bench`, or a part of them: `cargo bench -- store latency`.
 //!
 //! Speeds are ratios to a bare reference in the same run, as the machine's own speed drifts. Nothing is asserted. The
 //! broker is Mosquitto from Debian's package `mosquitto`, on the loopback.
@@ -16,8 +16,16 @@ fn main() {
         return;
     }
     println!("{}", machine::description());
-    store::measure();
-    latency::measure();
-    drain::measure();
-    memory::measure();
+    let chosen: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let parts: [(&str, fn()); 4] = [
+        ("store", store::measure),
+        ("latency", latency::measure),
+        ("drain", drain::measure),
+        ("memory", memory::measure),
+    ];
+    for (name, measure) in parts {
+        if chosen.is_empty() || chosen.iter().any(|part| part == name) {
+            measure();
+        }
+    }
 }

@@ -23,7 +23,7 @@ pub fn zone() -> Zone {
 pub fn body(first: u64, count: u64) -> Vec<u8> {
     let sales: Vec<String> = (first..first + count)
         .map(|n| {
-            let at = now() - TimeDelta::seconds(i64::try_from(n % 600_000).unwrap_or(0));
+            let at = now() - TimeDelta::seconds(i64::try_from(n % 700_000).unwrap_or(0) * 10);
             let at = at.format("%Y-%m-%dT%H:%M:%S+00:00");
             let (price, total) = (1_000 + n % 977 * 50, 2 * (1_000 + n % 977 * 50) + 15_000);
             format!(

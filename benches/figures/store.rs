@@ -48,6 +48,9 @@ pub fn measure() {
         ratio(out_bytes, json_bytes)
     );
 
+    drop(outbox);
+    let folder = tempfile::tempdir().expect("a folder");
+    let outbox = records::open(folder.path());
     let bare_file = File::create(folder.path().join("bare")).expect("a file");
     let (mut singles, mut bare) = (Vec::new(), Vec::new());
     let written = written_bytes();

@@ -114,7 +114,7 @@ pub fn write_chunks(first: u64, drafts: &[Draft], mut cumulative_bytes: u64) -> 
             return;
         }
         let mut stored = vec![0; ChunkHead::BYTES];
-        stored.extend_from_slice(&lz4_flex::block::compress(raw));
+        stored.extend_from_slice(&compress(raw));
         let stored_bytes = u32::try_from(stored.len()).expect("a chunk is bounded by the event's size limit");
         let raw_bytes = u32::try_from(raw.len()).expect("a chunk is bounded by the event's size limit");
         cumulative_bytes += u64::from(stored_bytes);
@@ -145,11 +145,16 @@ pub fn read_chunk(first: u64, stored: &[u8]) -> Option<Vec<Event>> {
     let raw_bytes = u32::from_be_bytes(stored.get(16..20)?.try_into().ok()?);
     let block = stored.get(ChunkHead::BYTES..usize::try_from(head.stored_bytes).ok()?)?;
     let raw_bytes = usize::try_from(raw_bytes).ok().filter(|&bytes| bytes <= RAW_MAX_BYTES)?;
-    let raw = lz4_flex::block::decompress(block, raw_bytes).ok()?;
+    let raw = zstd::bulk::decompress(block, raw_bytes).ok()?;
     let mut rest = raw.as_slice();
     let events: Option<Vec<Event>> =
         (first..=head.last()).map(|sequence| Some(Event { sequence, draft: read_draft(&mut rest)? })).collect();
     events.filter(|_| rest.is_empty())
+}
+
+/// Level 1: twice as small as LZ4 on these texts, and reading it is as good as free.
+fn compress(raw: &[u8]) -> Vec<u8> {
+    zstd::bulk::compress(raw, 1).expect("memory for a chunk is had, and its bound is zstd's own")
 }
 
 fn write_draft(draft: &Draft, out: &mut Vec<u8>) {
@@ -175,19 +180,40 @@ fn read_draft(from: &mut &[u8]) -> Option<Draft> {
     })
 }
 
-/// Appends a text behind its length (4 bytes).
+/// Appends a text behind its length.
 pub fn write_text(text: &str, out: &mut Vec<u8>) {
-    let bytes = u32::try_from(text.len()).expect("texts are bounded by the event's size limit");
-    out.extend_from_slice(&bytes.to_be_bytes());
+    write_number(text.len() as u64, out);
     out.extend_from_slice(text.as_bytes());
 }
 
 /// Takes a text as [`write_text`] left it.
 pub fn read_text(from: &mut &[u8]) -> Option<String> {
-    let bytes = usize::try_from(u32::from_be_bytes(*read_bytes(from)?)).ok()?;
+    let bytes = usize::try_from(read_number(from)?).ok()?;
     let (text, rest) = from.split_at_checked(bytes)?;
     *from = rest;
     String::from_utf8(text.to_vec()).ok()
+}
+
+/// Appends a number, seven bits a byte, the lowest first.
+pub fn write_number(mut number: u64, out: &mut Vec<u8>) {
+    while number > 0x7f {
+        out.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push((number & 0x7f) as u8);
+}
+
+/// Takes a number as [`write_number`] left it.
+pub fn read_number(from: &mut &[u8]) -> Option<u64> {
+    let mut number = 0_u64;
+    for shift in (0..u64::BITS).step_by(7) {
+        let [byte] = *read_bytes::<1>(from)?;
+        number |= u64::from(byte & 0x7f) << shift;
+        if byte & 0x80 == 0 {
+            return Some(number);
+        }
+    }
+    None
 }
 
 /// Takes `N` bytes.

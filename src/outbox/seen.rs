@@ -10,13 +10,16 @@ use std::{
     hash::{DefaultHasher, Hash, Hasher},
 };
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, Days, NaiveDate, Utc};
 
-use super::layout::{self, connection_key, read_bytes, read_text, write_text};
+use super::layout::{self, connection_key, read_bytes, read_number, read_text, write_number, write_text};
 use crate::{amount::Amount, config::Currency, content::ContentId, transaction::Kind, transaction::Resource};
 
 /// A page takes entries until it holds this many bytes; so a sale rewrites at most about its own size.
 const PAGE_BYTES: usize = 1_024;
+
+/// A page that is written anyway takes this much more, so that a commit of many records writes few pages.
+const FRESH_PAGE_BYTES: usize = 4 * 1_024;
 
 /// Hours are counted from here; no accepted record is older.
 const EPOCH_SECONDS: i64 = 946_684_800; // 2000-01-01T00:00:00Z
@@ -115,18 +118,8 @@ impl SeenIndex {
             }
             page.remove(at);
         }
-        self.load(tree, connection, hour)?;
         self.locator.insert(locate(connection, &seen.identity, hour));
-        let newest = self
-            .pages
-            .range((connection.to_owned(), hour, 0)..=(connection.to_owned(), hour, u16::MAX))
-            .next_back()
-            .map(|((_, _, number), (page, _))| (*number, page.iter().map(entry_bytes).sum::<usize>()));
-        let number = match newest {
-            None => 0,
-            Some((number, bytes)) if bytes < PAGE_BYTES || number == u16::MAX => number,
-            Some((number, _)) => number + 1,
-        };
+        let number = self.open_page(tree, connection, hour)?;
         let (page, changed) = self.pages.entry((connection.to_owned(), hour, number)).or_default();
         page.push(seen);
         *changed = true;
@@ -208,6 +201,31 @@ impl SeenIndex {
         Ok(None)
     }
 
+    /// The number of the page that takes a new entry of an hour.
+    fn open_page(&mut self, tree: &sled::Tree, connection: &str, hour: u32) -> sled::Result<u16> {
+        let (first, last) = ((connection.to_owned(), hour, 0), (connection.to_owned(), hour, u16::MAX));
+        let newest =
+            |index: &Self| index.pages.range(first.clone()..=last.clone()).next_back().map(|(place, _)| place.2);
+        // What a commit adds goes behind what it has added already; only its first look goes to the store.
+        if newest(self).is_none_or(|number| !self.pages[&(connection.to_owned(), hour, number)].1) {
+            let stored = tree.scan_prefix(connection_key(layout::SEEN, connection, &hour.to_be_bytes())).next_back();
+            if let Some((key, value)) = stored.transpose()?
+                && let Some(place) = read_page_key(&key)
+            {
+                self.pages.entry(place).or_insert_with(|| (read_page(&value), false));
+            }
+        }
+        Ok(match newest(self) {
+            None => 0,
+            Some(number) => {
+                let (page, changed) = &self.pages[&(connection.to_owned(), hour, number)];
+                let bytes = page.iter().map(entry_bytes).sum::<usize>();
+                let most = if *changed { FRESH_PAGE_BYTES } else { PAGE_BYTES };
+                if bytes < most || number == u16::MAX { number } else { number + 1 }
+            }
+        })
+    }
+
     fn load(&mut self, tree: &sled::Tree, connection: &str, hour: u32) -> sled::Result<()> {
         if !self.loaded.insert((connection.to_owned(), hour)) {
             return Ok(());
@@ -265,11 +283,10 @@ fn code<T: PartialEq>(list: &[T], value: &T) -> u8 {
     u8::try_from(at.expect("every value stands in its list of codes")).expect("a list of codes is short")
 }
 
+/// About what an entry takes.
 fn entry_bytes(seen: &Seen) -> usize {
-    let id = match &seen.identity {
-        Identity::Record(_, id) | Identity::Quarantined(id) => id.len(),
-    };
-    1 + 4 + id + 32 + 4 + 8 + seen.standing.map_or(0, |_| 24)
+    let (Identity::Record(_, id) | Identity::Quarantined(id)) = &seen.identity;
+    id.len() + 40 + seen.standing.map_or(0, |_| 16)
 }
 
 fn write_entry(seen: &Seen, out: &mut Vec<u8>) {
@@ -280,14 +297,14 @@ fn write_entry(seen: &Seen, out: &mut Vec<u8>) {
     out.push(resource);
     write_text(id, out);
     out.extend_from_slice(&seen.content.0);
-    out.extend_from_slice(&seen.revision.to_be_bytes());
-    out.extend_from_slice(&seen.sequence.to_be_bytes());
+    write_number(seen.revision.into(), out);
+    write_number(seen.sequence, out);
     if let Some(standing) = &seen.standing {
         out.push(code(&KINDS, &standing.kind));
         out.extend_from_slice(standing.currency.as_str().as_bytes());
-        out.extend_from_slice(&standing.amount.to_bytes());
+        write_text(&standing.amount.to_string(), out);
         let days = (standing.business_date - NaiveDate::default()).num_days();
-        out.extend_from_slice(&i32::try_from(days).unwrap_or(0).to_be_bytes());
+        write_number(u64::try_from(days).unwrap_or(0), out);
     }
 }
 
@@ -300,16 +317,15 @@ fn read_entry(from: &mut &[u8]) -> Option<Seen> {
     let resource = read_bytes::<1>(from)?[0];
     let id = read_text(from)?;
     let content = ContentId(*read_bytes(from)?);
-    let revision = u32::from_be_bytes(*read_bytes(from)?);
-    let sequence = u64::from_be_bytes(*read_bytes(from)?);
+    let revision = u32::try_from(read_number(from)?).ok()?;
+    let sequence = read_number(from)?;
     if resource == QUARANTINED {
         return Some(Seen { identity: Identity::Quarantined(id), content, standing: None, revision, sequence });
     }
     let kind = *KINDS.get(usize::from(read_bytes::<1>(from)?[0]))?;
     let currency = Currency::parse(std::str::from_utf8(read_bytes::<3>(from)?).ok()?)?;
-    let amount = Amount::from_bytes(*read_bytes(from)?)?;
-    let days = TimeDelta::try_days(i64::from(i32::from_be_bytes(*read_bytes(from)?)))?;
-    let business_date = NaiveDate::default().checked_add_signed(days)?;
+    let amount = Amount::parse(&read_text(from)?).ok()?;
+    let business_date = NaiveDate::default().checked_add_days(Days::new(read_number(from)?))?;
     let identity = Identity::Record(*RESOURCES.get(usize::from(resource))?, id);
     let standing = Some(Standing { kind, currency, amount, business_date });
     Some(Seen { identity, content, standing, revision, sequence })

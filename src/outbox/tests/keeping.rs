@@ -227,7 +227,7 @@ fn a_large_event_goes_without_its_lines_and_always_fits() {
 fn large_events_are_stored_in_parts_and_come_back_equal() {
     let shop = Shop::new();
     let outbox = shop.open_sound();
-    // Text that lz4 cannot make smaller.
+    // Text that cannot be made smaller.
     let mut chance = 1_u64;
     let mut noise = || {
         chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
