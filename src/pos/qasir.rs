@@ -2,5 +2,9 @@
 //! guide, and what it does not say is not assumed.
 
 pub mod connector;
+mod cursor;
 pub mod parse;
-pub mod windows;
+mod reading;
+#[cfg(test)]
+mod tests;
+mod windows;
