@@ -36,6 +36,9 @@ use crate::{
 /// How far before the watermark the newest tier reads again.
 const OVERLAP: TimeDelta = TimeDelta::minutes(10);
 
+/// Further behind than this, the newest are read first and what lies between follows.
+const FAR: TimeDelta = TimeDelta::hours(2);
+
 /// How far after now it asks: a till's clock may run ahead.
 const AHEAD: TimeDelta = TimeDelta::minutes(5);
 
@@ -149,7 +152,7 @@ impl Qasir {
     /// The windows of the newest tier at this moment.
     fn plan_newest(&mut self, now: DateTime<Utc>) -> Reading {
         let now = whole_second(now);
-        let read_to = self.cursor.newest_read_to(now, OVERLAP).min(now);
+        let read_to = self.cursor.newest_read_to(now, FAR, OVERLAP).min(now);
         self.plan(Purpose::Newest, Window { from: read_to - OVERLAP, to: now + AHEAD }, now)
     }
 

@@ -56,10 +56,9 @@ impl Cursor {
         }
     }
 
-    /// Up to where the newest were read, for a reading that begins now. Too far behind, an island begins: today's sales
+    /// Up to where the newest were read, for a reading that begins now. More than `far` behind, an island begins: today's sales
     /// come first, and what lies between follows as history.
-    pub fn newest_read_to(&mut self, now: DateTime<Utc>, overlap: TimeDelta) -> DateTime<Utc> {
-        let far = TimeDelta::days(1);
+    pub fn newest_read_to(&mut self, now: DateTime<Utc>, far: TimeDelta, overlap: TimeDelta) -> DateTime<Utc> {
         match self.ahead {
             Some((_, to)) if now - to <= far => return to,
             _ if now - self.watermark <= far => return self.watermark,
@@ -118,11 +117,11 @@ mod tests {
         let mut cursor = Cursor::beginning(at(0));
         cursor.count_as_read(window(0, 10), at(10));
         // Two days later the newest come first …
-        let newest = cursor.newest_read_to(at(58), OVERLAP);
+        let newest = cursor.newest_read_to(at(58), TimeDelta::hours(2), OVERLAP);
         cursor.count_as_read(Window { from: newest, to: at(60) }, at(60));
         assert_eq!((cursor.watermark, cursor.ahead), (at(10), Some((at(58) - OVERLAP, at(60)))));
         // … then three more days without an answer: the first island is forgotten, not taken for joined.
-        let newest = cursor.newest_read_to(at(132), OVERLAP);
+        let newest = cursor.newest_read_to(at(132), TimeDelta::hours(2), OVERLAP);
         cursor.count_as_read(Window { from: newest, to: at(133) }, at(133));
         assert_eq!((cursor.watermark, cursor.ahead), (at(10), Some((at(132) - OVERLAP, at(133)))));
         for from in (10..=130).step_by(24) {

@@ -44,6 +44,8 @@ pub struct Reading {
     pub has_gap: bool,
     /// How much narrower than at first the last window is asked.
     bounds: Bounds,
+    /// The server was asked for more rows than the last window held.
+    cap_tested: bool,
 }
 
 /// The bounds that are sent for a window.
@@ -51,6 +53,8 @@ pub struct Reading {
 enum Bounds {
     /// From a second before its begin to its end: they hold the window whatever the server includes.
     Wide,
+    /// A day around it: a longer answer shows that a shorter one was not cut off.
+    Day,
     /// From its begin to its end: for servers that include the begin.
     Exact,
     /// From its begin to its begin: for servers that include both, and write no fractions. Of a second only.
@@ -81,7 +85,7 @@ pub struct Server {
 impl Reading {
     #[must_use]
     pub fn new(purpose: Purpose, begun: DateTime<Utc>, windows: Vec<Window>, whole: Option<Window>) -> Self {
-        Self { purpose, begun, windows, whole, has_gap: false, bounds: Bounds::Wide }
+        Self { purpose, begun, windows, whole, has_gap: false, bounds: Bounds::Wide, cap_tested: false }
     }
 
     /// The next window, and the bounds to send for it.
@@ -90,6 +94,7 @@ impl Reading {
         let window = *self.windows.last()?;
         let bounds = match self.bounds {
             Bounds::Wide => Window { from: window.from - TimeDelta::seconds(1), ..window },
+            Bounds::Day => window.widened(TimeDelta::hours(12)),
             Bounds::Exact => window,
             Bounds::Instant => Window { to: window.from, ..window },
         };
@@ -101,19 +106,27 @@ impl Reading {
         let Some((window, asked)) = self.next() else { return Verdict::Whole };
         let full = server.fills(rows);
         server.learn(rows, asked, times);
+        if self.bounds == Bounds::Day {
+            self.bounds = Bounds::Wide;
+            return Verdict::AskOn;
+        }
         if full && let Some((left, right)) = window.halves() {
             self.windows.pop();
             self.windows.extend([right, left]);
             return Verdict::AskOn;
         }
+        if full && rows < LIMIT_ROWS && !std::mem::replace(&mut self.cap_tested, true) {
+            self.bounds = Bounds::Day;
+            return Verdict::AskOn;
+        }
         let proven = !full
             && match self.bounds {
-                Bounds::Wide => true,
+                Bounds::Wide | Bounds::Day => true,
                 Bounds::Exact => server.includes_from,
                 Bounds::Instant => server.includes_from && !server.writes_fractions,
             };
         let narrower = match self.bounds {
-            Bounds::Wide => Some(Bounds::Exact),
+            Bounds::Wide | Bounds::Day => Some(Bounds::Exact),
             Bounds::Exact => Some(Bounds::Instant),
             Bounds::Instant => None,
         };
@@ -121,7 +134,7 @@ impl Reading {
             self.bounds = narrower;
             return Verdict::AskOn;
         }
-        self.bounds = Bounds::Wide;
+        (self.bounds, self.cap_tested) = (Bounds::Wide, false);
         self.windows.pop();
         self.has_gap |= !proven;
         if proven { Verdict::Whole } else { Verdict::Gap }

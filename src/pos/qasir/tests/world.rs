@@ -224,6 +224,13 @@ impl TestBox {
         }
     }
 
+    /// The clock is set right, backwards: as the poll loop does it.
+    pub fn set_back(&mut self, now: DateTime<Utc>) {
+        self.now = now;
+        self.budget = Budget::new(8, now);
+        self.restart();
+    }
+
     pub fn restart(&mut self) {
         self.connector = Qasir::new(
             context(),
