@@ -295,13 +295,8 @@ impl Loop {
         let connection = &self.poll.connection;
         let gaps = self.poll.outbox.open_gaps().remove(connection).unwrap_or_default();
         let connector = &self.connector;
-        let drafts = self.closings.drafts(
-            &self.poll.outbox,
-            connection,
-            &gaps,
-            |from, to| connector.covers(from, to),
-            now,
-        );
+        let drafts =
+            self.closings.drafts(&self.poll.outbox, connection, &gaps, |from, to| connector.covers(from, to), now);
         let result = drafts.and_then(|closings| {
             if closings.is_empty() {
                 return Ok(());

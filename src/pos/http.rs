@@ -133,7 +133,10 @@ impl Client {
             Ok(_) => Ok(Answer { body, date }),
             Err(cause) => Err(match cause.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>()) {
                 Some(error) => failure(error),
-                None => Failure::Unreachable(format!("expected a whole answer, found one that broke off after {} bytes", body.len())),
+                None => Failure::Unreachable(format!(
+                    "expected a whole answer, found one that broke off after {} bytes",
+                    body.len()
+                )),
             }),
         }
     }
@@ -143,7 +146,10 @@ impl Client {
 fn failure(error: &ureq::Error) -> Failure {
     match error {
         ureq::Error::BodyExceedsLimit(_) => Failure::TooLarge,
-        ureq::Error::Timeout(phase) => Failure::Unreachable(format!("expected an answer within {} s, found none ({phase})", REQUEST_TIMEOUT.as_secs())),
+        ureq::Error::Timeout(phase) => Failure::Unreachable(format!(
+            "expected an answer within {} s, found none ({phase})",
+            REQUEST_TIMEOUT.as_secs()
+        )),
         ureq::Error::HostNotFound => Failure::Unreachable("the host's name cannot be resolved".to_owned()),
         ureq::Error::ConnectionFailed => Failure::Unreachable("the connection cannot be made".to_owned()),
         ureq::Error::Io(cause) => Failure::Unreachable(format!("the connection failed: {cause}")),

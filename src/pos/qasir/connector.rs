@@ -26,6 +26,7 @@ use crate::{
     health::Condition,
     notice::Notice,
     pos::{
+        body::JsonType,
         connector::{Connector, Progress, Step, Yield},
         http::{Answer, Failure, Request},
         page::{Page, ParseContext},
@@ -368,6 +369,11 @@ impl Qasir {
     fn parse(&mut self, answer: &Answer, now: DateTime<Utc>) -> Result<Page, String> {
         self.context.observed_at = now;
         let mut page = parse_transactions(&answer.body, &self.context).map_err(|fault| fault.to_string())?;
+        // A bad record is put aside; a list of something else is no answer, and proves nothing.
+        let no_objects = page.quarantined.iter().all(|aside| aside.found != JsonType::Object);
+        if page.rows > 0 && page.records.is_empty() && no_objects {
+            return Err("expected objects in the list `transactions`, found none".to_owned());
+        }
         for field in &page.unknown_fields {
             if self.unknown_fields.len() < UNKNOWN_FIELDS_MAX && self.unknown_fields.insert(field.clone()) {
                 let connection = &self.context.connection;
@@ -462,9 +468,10 @@ impl Connector for Qasir {
     }
 
     fn progress(&self) -> Progress {
-        let identity = self.outlets.as_ref().map(|names| {
-            if names.is_empty() { "no outlet named".to_owned() } else { names.join(", ") }
-        });
+        let identity = self
+            .outlets
+            .as_ref()
+            .map(|names| if names.is_empty() { "no outlet named".to_owned() } else { names.join(", ") });
         let mut notes = vec!["voids, taxes and discounts are not told by this source".to_owned()];
         notes.extend(self.outlets_note().map(|(_, text)| text));
         notes.extend(self.cursor.naive_bounds.then(|| NAIVE_BOUNDS.to_owned()));

@@ -79,6 +79,7 @@ pub struct Server {
     pub bounds_proven: bool,
     longest_rows: usize,
     includes_from: bool,
+    includes_to: bool,
     writes_fractions: bool,
 }
 
@@ -123,7 +124,7 @@ impl Reading {
             && match self.bounds {
                 Bounds::Wide | Bounds::Day => true,
                 Bounds::Exact => server.includes_from,
-                Bounds::Instant => server.includes_from && !server.writes_fractions,
+                Bounds::Instant => server.includes_from && server.includes_to && !server.writes_fractions,
             };
         let narrower = match self.bounds {
             Bounds::Wide | Bounds::Day => Some(Bounds::Exact),
@@ -154,6 +155,7 @@ impl Server {
     fn learn(&mut self, rows: usize, asked: Window, times: &[DateTime<Utc>]) {
         self.longest_rows = self.longest_rows.max(rows);
         self.includes_from = self.bounds_proven && (self.includes_from || times.contains(&asked.from));
+        self.includes_to = self.bounds_proven && (self.includes_to || times.contains(&asked.to));
         self.writes_fractions |= times.iter().any(|at| at.nanosecond() > 0);
     }
 }

@@ -112,7 +112,8 @@ fn the_fixture_of_one_full_second_is_stored_and_a_gap() {
     let (mut stored, mut gaps) = (0, Vec::new());
     while gaps.is_empty() {
         let (from, to) = ask(&mut connector, now);
-        let name = if from <= second && second <= to { "edge-window-one-second-100" } else { "edge-transactions-empty" };
+        let name =
+            if from <= second && second <= to { "edge-window-one-second-100" } else { "edge-transactions-empty" };
         let found = take(&mut connector, name, now);
         stored = stored.max(found.transactions.len());
         gaps.extend(found.gaps_opened);
@@ -244,7 +245,10 @@ fn after_a_hundred_days_what_the_source_has_forgotten_is_a_gap() {
     assert_eq!(test.gaps.len(), 1);
     let gap = &test.gaps[0];
     assert_eq!(gap.reason, GapReason::BehindHistory);
-    assert!((gap.from - begin).abs() < TimeDelta::minutes(5) && (end - TimeDelta::days(90) - gap.to).abs() < TimeDelta::minutes(5));
+    assert!(
+        (gap.from - begin).abs() < TimeDelta::minutes(5)
+            && (end - TimeDelta::days(90) - gap.to).abs() < TimeDelta::minutes(5)
+    );
     assert!(test.missing(gap.to).iter().all(|(_, sale)| sale.at > test.now - TimeDelta::minutes(2)));
 }
 
@@ -266,7 +270,10 @@ fn a_server_in_another_zone_is_told_and_nothing_is_lost() {
         let mut test = box_on(source, 2);
         test.run_until(at(NOON) + TimeDelta::hours(30));
         assert!(test.conditions[&Condition::WindowUnproven].is_some());
-        assert!(!test.conditions.contains_key(&Condition::WindowNotHonoured) || test.conditions[&Condition::WindowNotHonoured].is_none());
+        assert!(
+            !test.conditions.contains_key(&Condition::WindowNotHonoured)
+                || test.conditions[&Condition::WindowNotHonoured].is_none()
+        );
         let since = test.progress().since.unwrap();
         let late = test.now - TimeDelta::minutes(20);
         let missing = test.missing(since);
@@ -345,15 +352,19 @@ fn a_clock_that_was_hours_ahead_hides_nothing() {
     assert!(test.watermark() <= truth, "what was not there to be seen is not claimed");
     test.run_until(test.now + TimeDelta::hours(1));
     let missing = test.missing(at(NOON));
-    assert!(missing.iter().all(|(_, sale)| sale.at > test.now - TimeDelta::minutes(2)), "{missing:?} {:?}", test.asked.last_chunk::<6>());
+    assert!(
+        missing.iter().all(|(_, sale)| sale.at > test.now - TimeDelta::minutes(2)),
+        "{missing:?} {:?}",
+        test.asked.last_chunk::<6>()
+    );
 }
 
 #[test]
 fn the_servers_clock_bounds_the_watermark() {
     let now = at("2026-03-15T12:05:00+07:00");
-    let mut connector = settled(now, at("2026-03-15T09:00:00+07:00"));
+    let mut connector = settled(now, at("2026-03-15T10:30:00+07:00"));
     ask(&mut connector, now);
-    let date = now - TimeDelta::hours(2);
+    let date = now - TimeDelta::hours(1);
     let empty = Answer { date: Some(date), ..answer("edge-transactions-empty") };
     connector.take(&empty, now).unwrap();
     assert_eq!(watermark(&connector), date);

@@ -13,7 +13,13 @@ fn shop(sales_a_day: i64, days: i64) -> Source {
         let midnight = at("2026-03-01T00:00:00+07:00") + TimeDelta::days(day);
         for n in 0..sales_a_day {
             let mut drawn = chance.below(hours.iter().sum());
-            let hour = hours.iter().position(|weight| { drawn -= weight; drawn < 0 }).unwrap();
+            let hour = hours
+                .iter()
+                .position(|weight| {
+                    drawn -= weight;
+                    drawn < 0
+                })
+                .unwrap();
             let at = midnight + TimeDelta::seconds((7 + i64::try_from(hour).unwrap()) * 3_600 + chance.below(3_600));
             source.put(&format!("{day}-{n}"), Sale { at, versions: vec![(at, Some(1_000 + n))] });
         }
@@ -24,8 +30,7 @@ fn shop(sales_a_day: i64, days: i64) -> Source {
 /// Requests per hour over a day in steady state, and hours that the backfill of 10 days takes.
 fn rates(sales_a_day: i64) -> (usize, i64) {
     let start = at("2026-03-11T21:00:00+07:00");
-    let mut test =
-        TestBox::new(shop(sales_a_day, 14), start, TimeDelta::seconds(15), TimeDelta::days(90), 1);
+    let mut test = TestBox::new(shop(sales_a_day, 14), start, TimeDelta::seconds(15), TimeDelta::days(90), 1);
     test.run_till(TimeDelta::days(2), |test| test.progress().complete);
     let backfill = test.now - start;
     let missing = test.missing(DateTime::<Utc>::MIN_UTC);

@@ -232,14 +232,8 @@ impl TestBox {
     }
 
     pub fn restart(&mut self) {
-        self.connector = Qasir::new(
-            context(),
-            self.poll_every,
-            self.backfill,
-            self.cursor.as_deref(),
-            self.gaps.clone(),
-            self.now,
-        );
+        self.connector =
+            Qasir::new(context(), self.poll_every, self.backfill, self.cursor.as_deref(), self.gaps.clone(), self.now);
     }
 
     pub fn run_until(&mut self, end: DateTime<Utc>) {
