@@ -52,7 +52,10 @@ pub enum Failure {
     Unreachable(String),
     /// Ask less often, and not before the delay that the server gave.
     #[error("the server answered 429: too many requests{}", retry_after.map(|after| format!("; it asks to wait {} s", after.as_secs())).unwrap_or_default())]
-    TooMany { retry_after: Option<Duration> },
+    TooMany {
+        /// The delay that the server gave.
+        retry_after: Option<Duration>,
+    },
     /// A person must renew the credentials.
     #[error("the server answered {0}: it refuses the credentials")]
     Refused(u16),

@@ -13,12 +13,13 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use chrono::{DateTime, SecondsFormat, TimeDelta, Timelike, Utc};
+use chrono::{DateTime, TimeDelta, Timelike, Utc};
 
 use super::{
+    account::{Outlets, ask_outlets, ask_transactions},
     cursor::Cursor,
-    parse::{parse_outlets, parse_transactions},
-    reading::{LIMIT_ROWS, Purpose, Reading, Server, Verdict, honoured, hull},
+    parse::parse_transactions,
+    reading::{Purpose, Reading, Server, Verdict, honoured, hull},
     windows::{Counts, Window},
 };
 use crate::{
@@ -88,8 +89,8 @@ pub struct Qasir {
     poll_every: TimeDelta,
     cursor: Cursor,
     open_gaps: Vec<Gap>,
-    /// The names of the account's outlets, once they are known.
-    outlets: Option<Vec<String>>,
+    /// The account's outlets, once they are known.
+    outlets: Option<Outlets>,
     asked: Option<Asked>,
     newest: Option<Reading>,
     newest_due: DateTime<Utc>,
@@ -200,43 +201,17 @@ impl Qasir {
     }
 
     fn request_for(&self, bounds: Window) -> Request {
-        let text = |at: DateTime<Utc>| {
-            let local = self.context.source_zone.local(at);
-            if self.cursor.naive_bounds {
-                local.format("%Y-%m-%dT%H:%M:%S").to_string()
-            } else {
-                local.to_rfc3339_opts(SecondsFormat::Secs, false)
-            }
-        };
-        Request {
-            path: "/transactions",
-            query: vec![
-                ("from_date", text(bounds.from)),
-                ("to_date", text(bounds.to)),
-                ("limit", LIMIT_ROWS.to_string()),
-            ],
-        }
+        ask_transactions(bounds, &self.context.source_zone, self.cursor.naive_bounds)
     }
 
     fn take_outlets(&mut self, answer: &Answer) -> Result<Yield, String> {
-        let outlets = parse_outlets(&answer.body).map_err(|fault| fault.to_string())?;
-        let count = outlets.len();
-        let name = |o: crate::transaction::Outlet| o.name.or(o.external_id).unwrap_or_else(|| "unnamed".to_owned());
-        self.outlets = Some(outlets.into_iter().map(name).collect());
-        let notice = self.outlets_note().map(|(code, text)| Notice::new(code, text));
+        let outlets = Outlets::read(&answer.body)?;
+        let notice = outlets.note().map(|(code, text)| Notice::new(code, text));
         // Told once, not at every start.
-        let told = notice.is_some().then_some(count);
+        let told = notice.is_some().then_some(outlets.count());
         let is_news = std::mem::replace(&mut self.cursor.outlets_told, told) != told;
+        self.outlets = Some(outlets);
         Ok(Yield { notices: notice.into_iter().filter(|_| is_news).collect(), ..Yield::default() })
-    }
-
-    /// What the identity check found to be worth a word.
-    fn outlets_note(&self) -> Option<(&'static str, String)> {
-        match self.outlets.as_ref()?.len() {
-            0 => Some(("no_outlet", "the token is accepted but covers no outlet".to_owned())),
-            1 => None,
-            n => Some(("several_outlets", format!("the token covers {n} outlets, and a sale does not name its own"))),
-        }
     }
 
     fn take_window(
@@ -380,7 +355,7 @@ impl Qasir {
                 tracing::info!(connection, field, "qasir: a field that this version does not know");
             }
         }
-        if self.outlets.as_ref().is_some_and(|outlets| outlets.len() > 1) {
+        if self.outlets.as_ref().is_some_and(|outlets| outlets.count() > 1) {
             for record in &mut page.records {
                 record.flags.insert(Flag::OutletUnknown);
             }
@@ -399,7 +374,7 @@ impl Connector for Qasir {
     fn next(&mut self, now: DateTime<Utc>) -> Step {
         if self.outlets.is_none() {
             self.asked = Some(Asked::Outlets);
-            return Step::Ask(Request { path: "/outlets", query: Vec::new() });
+            return Step::Ask(ask_outlets());
         }
         if let Some(at) = self.probe.filter(|_| !self.cursor.zone_proven && now >= self.probe_due) {
             let at = whole_second(at);
@@ -468,16 +443,12 @@ impl Connector for Qasir {
     }
 
     fn progress(&self) -> Progress {
-        let identity = self
-            .outlets
-            .as_ref()
-            .map(|names| if names.is_empty() { "no outlet named".to_owned() } else { names.join(", ") });
         let mut notes = vec!["voids, taxes and discounts are not told by this source".to_owned()];
-        notes.extend(self.outlets_note().map(|(_, text)| text));
+        notes.extend(self.outlets.as_ref().and_then(Outlets::note).map(|(_, text)| text));
         notes.extend(self.cursor.naive_bounds.then(|| NAIVE_BOUNDS.to_owned()));
         notes.extend(self.unknown_fields.iter().map(|field| format!("unknown field {field}")));
         Progress {
-            identity,
+            identity: self.outlets.as_ref().map(Outlets::names),
             watermark: Some(self.cursor.watermark),
             since: Some(self.cursor.since),
             complete: self.newest_complete && self.cursor.ahead.is_none(),

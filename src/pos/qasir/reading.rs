@@ -78,8 +78,8 @@ pub struct Server {
     /// It means by its bounds what its records say; else a row at a bound says nothing.
     pub bounds_proven: bool,
     longest_rows: usize,
-    includes_from: bool,
-    includes_to: bool,
+    /// The begin, and the end, of what is asked.
+    includes: (bool, bool),
     writes_fractions: bool,
 }
 
@@ -123,8 +123,8 @@ impl Reading {
         let proven = !full
             && match self.bounds {
                 Bounds::Wide | Bounds::Day => true,
-                Bounds::Exact => server.includes_from,
-                Bounds::Instant => server.includes_from && server.includes_to && !server.writes_fractions,
+                Bounds::Exact => server.includes.0,
+                Bounds::Instant => server.includes == (true, true) && !server.writes_fractions,
             };
         let narrower = match self.bounds {
             Bounds::Wide | Bounds::Day => Some(Bounds::Exact),
@@ -154,8 +154,9 @@ impl Server {
 
     fn learn(&mut self, rows: usize, asked: Window, times: &[DateTime<Utc>]) {
         self.longest_rows = self.longest_rows.max(rows);
-        self.includes_from = self.bounds_proven && (self.includes_from || times.contains(&asked.from));
-        self.includes_to = self.bounds_proven && (self.includes_to || times.contains(&asked.to));
+        let shown = (times.contains(&asked.from), times.contains(&asked.to));
+        let (from, to) = self.includes;
+        self.includes = (self.bounds_proven && (from || shown.0), self.bounds_proven && (to || shown.1));
         self.writes_fractions |= times.iter().any(|at| at.nanosecond() > 0);
     }
 }

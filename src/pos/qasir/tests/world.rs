@@ -55,6 +55,7 @@ impl Sale {
 
 /// What the document leaves open.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a trait of its own")]
 pub struct Traits {
     pub includes: (bool, bool),
     pub newest_first: bool,
