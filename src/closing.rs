@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// A day is closed this long after its end, so that the last polls of it are in.
-const GRACE: TimeDelta = TimeDelta::minutes(15);
+pub const GRACE: TimeDelta = TimeDelta::minutes(15);
 
 /// A day that is still incomplete so long after its end is told as it is.
 const PATIENCE: TimeDelta = TimeDelta::hours(6);
@@ -86,6 +86,19 @@ impl Calendar {
     }
 }
 
+impl Day<'_> {
+    /// Whether everything of the day was read, and proven.
+    #[must_use]
+    pub fn is_whole(&self, calendar: &Calendar, gaps: &[Gap]) -> bool {
+        self.covered && self.gaps(calendar, gaps).next().is_none()
+    }
+
+    fn gaps<'g>(&self, calendar: &Calendar, gaps: &'g [Gap]) -> impl Iterator<Item = &'g Gap> {
+        let (begin, end) = calendar.bounds(self.date);
+        gaps.iter().filter(move |gap| gap.from < end && gap.to > begin)
+    }
+}
+
 /// The closing to send for a day now, if there is one to send.
 #[must_use]
 pub fn closing(
@@ -95,9 +108,9 @@ pub fn closing(
     gaps: &[Gap],
     now: DateTime<Utc>,
 ) -> Option<ClosingDraft> {
-    let (begin, end) = calendar.bounds(day.date);
-    let open_gaps: Vec<&Gap> = gaps.iter().filter(|gap| gap.from < end && gap.to >= begin).collect();
-    let complete = day.covered && open_gaps.is_empty();
+    let open_gaps: Vec<&Gap> = day.gaps(calendar, gaps).collect();
+    let complete = day.is_whole(calendar, gaps);
+    let (_, end) = calendar.bounds(day.date);
     let due = end + if complete || day.last.is_some() { GRACE } else { PATIENCE };
     if now < due {
         return None;

@@ -17,8 +17,6 @@ use crate::{
 pub enum GapReason {
     /// The source gave a full page for the smallest window that can be asked.
     Truncated,
-    /// The source gave records from outside of the window that was asked.
-    WindowNotHonoured,
     /// The interval lies further back than the source keeps its history.
     BehindHistory,
 }
@@ -28,7 +26,7 @@ pub enum GapReason {
 pub struct Gap {
     /// Begin, inclusive.
     pub from: DateTime<Utc>,
-    /// End, inclusive.
+    /// End, exclusive.
     pub to: DateTime<Utc>,
     /// Why.
     pub reason: GapReason,

@@ -39,6 +39,12 @@ const REFUSED_WAIT: Duration = Duration::from_secs(300);
 /// Wait before a source that answers nonsense is asked again, at least.
 const UNREADABLE_WAIT: Duration = Duration::from_secs(15);
 
+/// A connector that wants to wait is asked again after this long at least.
+const STEP_MIN: Duration = Duration::from_millis(100);
+
+/// A clock that was set back by more than this makes every plan anew.
+const SET_BACK: TimeDelta = TimeDelta::minutes(1);
+
 /// Wait while the outbox is full or closed.
 const NO_ROOM_WAIT: Duration = Duration::from_secs(5);
 
@@ -103,6 +109,9 @@ struct Loop {
     failures: u32,
     closings: Closings,
     chance: u64,
+    last_now: DateTime<Utc>,
+    /// The connector was made, or asked, by a clock that was wrong.
+    clock_was_wrong: bool,
 }
 
 impl Poll {
@@ -115,7 +124,17 @@ impl Poll {
         let (connector, epoch) = self.resume(now)?;
         let budget = Budget::new(self.requests_per_minute, now);
         let closings = Closings::new(&self.calendar, self.retention);
-        let mut this = Loop { poll: self, connector, epoch, budget, failures: 0, closings, chance: seed() };
+        let mut this = Loop {
+            poll: self,
+            connector,
+            epoch,
+            budget,
+            failures: 0,
+            closings,
+            chance: seed(),
+            last_now: now,
+            clock_was_wrong: false,
+        };
         // A thousand boxes that come back after a power cut must not ask at the same moment.
         let jitter = this.jitter(Duration::from_secs(2));
         let mut stopped = this.wait(jitter);
@@ -141,15 +160,25 @@ impl Loop {
         if now < earliest_now() {
             let text = format!("the clock shows {}, which is before this program was made", instant::text_utc(now));
             self.poll.health.raise(Condition::ClockWrong, &self.poll.connection, &text, now);
+            self.clock_was_wrong = true;
             return NO_ROOM_WAIT;
         }
+        if now < self.last_now - SET_BACK {
+            // Whatever was to be done later is now to be done much later.
+            self.budget = Budget::new(self.poll.requests_per_minute, now);
+            self.last_now = now;
+            return self.start_over(now);
+        }
+        self.last_now = now;
         if !self.has_room(now) {
             return NO_ROOM_WAIT;
         }
         if self.epoch != self.poll.outbox.level().epoch {
             return self.start_over(now);
         }
-        let Some(pause) = self.close_days(now) else { return self.start_over(now) };
+        // No day is over because a wrong clock says so.
+        let closed = if self.clock_was_wrong { Some(Duration::ZERO) } else { self.close_days(now) };
+        let Some(pause) = closed else { return self.start_over(now) };
         if !pause.is_zero() {
             return pause;
         }
@@ -157,7 +186,7 @@ impl Loop {
             self.connector.rewind(since);
         }
         let request = match self.connector.next(now) {
-            Step::Wait(until) => return (until - now).to_std().unwrap_or_default(),
+            Step::Wait(until) => return (until - now).to_std().unwrap_or_default().max(STEP_MIN),
             Step::Ask(request) => request,
         };
         let wait = self.budget.wait(now);
@@ -179,14 +208,18 @@ impl Loop {
     fn take(&mut self, request: &Request, answer: &Answer, now: DateTime<Utc>) -> Duration {
         self.budget.praise();
         if !self.clock_is_right(answer.date, now) {
-            return NO_ROOM_WAIT;
+            self.clock_was_wrong = true;
+            return UNREADABLE_WAIT;
+        }
+        if std::mem::take(&mut self.clock_was_wrong) {
+            // How far back to begin, and what to ask, was planned by the wrong clock.
+            return self.start_over(now);
         }
         match self.connector.take(answer, now) {
             Ok(found) => self.store(found, now),
             Err(fault) => {
-                self.unreachable_over(now);
                 let text = format!("{} GET {}: {fault}; nothing was taken from it", self.poll.system, request.path);
-                self.raise(Condition::PosUnreadable, &text, now);
+                self.trouble(Some((Condition::PosUnreadable, &text)), now);
                 self.backoff().max(UNREADABLE_WAIT)
             }
         }
@@ -194,6 +227,7 @@ impl Loop {
 
     /// Stores a yield and the cursor in one commit.
     fn store(&mut self, found: Yield, now: DateTime<Utc>) -> Duration {
+        let gaps_moved = !found.gaps_opened.is_empty() || !found.gaps_closed.is_empty();
         let capture = Capture {
             connection: self.poll.connection.clone(),
             epoch: self.epoch,
@@ -209,11 +243,11 @@ impl Loop {
         match self.poll.outbox.capture(capture) {
             Ok(captured) => {
                 self.stored(&captured, now);
+                self.closings.touched(&captured, gaps_moved, now);
                 for (condition, text) in found.conditions {
                     self.poll.health.set(condition, &self.poll.connection, text.as_deref(), now);
                 }
-                self.poll.health.clear(Condition::PosUnreadable, &self.poll.connection, now);
-                self.unreachable_over(now);
+                self.trouble(None, now);
                 self.failures = 0;
                 Duration::ZERO
             }
@@ -226,7 +260,6 @@ impl Loop {
             let Captured { new, changed, quarantined, .. } = captured;
             tracing::debug!(connection = %self.poll.connection, new, changed, quarantined, "poll: stored");
         }
-        self.closings.touched(captured, now);
         let open_gaps = self.poll.outbox.open_gaps().values().map(Vec::len).sum();
         let progress = self.connector.progress();
         self.poll.health.update(|facts| {
@@ -261,22 +294,20 @@ impl Loop {
             Failure::TooMany { retry_after } => {
                 let chance = self.next_chance();
                 self.budget.complain(*retry_after, now, chance);
-                self.raise(Condition::PosUnreachable, &text, now);
+                self.trouble(Some((Condition::PosUnreachable, &text)), now);
                 self.budget.wait(now)
             }
             Failure::Refused(_) => {
                 let text = format!("{text}; renew the token of connection `{}`", self.poll.connection);
-                self.unreachable_over(now);
-                self.raise(Condition::PosRefused, &text, now);
+                self.trouble(Some((Condition::PosRefused, &text)), now);
                 REFUSED_WAIT
             }
             Failure::Unexpected(_) | Failure::TooLarge => {
-                self.unreachable_over(now);
-                self.raise(Condition::PosUnreadable, &format!("{text}; check the base-url"), now);
+                self.trouble(Some((Condition::PosUnreadable, &format!("{text}; check the base-url"))), now);
                 self.backoff().max(UNREADABLE_WAIT)
             }
             Failure::Unreachable(_) => {
-                self.raise(Condition::PosUnreachable, &text, now);
+                self.trouble(Some((Condition::PosUnreachable, &text)), now);
                 self.backoff()
             }
         }
@@ -290,14 +321,8 @@ impl Loop {
         let connection = &self.poll.connection;
         let gaps = self.poll.outbox.open_gaps().remove(connection).unwrap_or_default();
         let connector = &self.connector;
-        let drafts = self.closings.drafts(
-            &self.poll.outbox,
-            connection,
-            &self.poll.calendar,
-            &gaps,
-            |from, to| connector.covers(from, to),
-            now,
-        );
+        let drafts =
+            self.closings.drafts(&self.poll.outbox, connection, &gaps, |from, to| connector.covers(from, to), now);
         let result = drafts.and_then(|closings| {
             if closings.is_empty() {
                 return Ok(());
@@ -356,7 +381,8 @@ impl Loop {
 
     /// Compares our clock with the server's. One that is far off moves no watermark.
     fn clock_is_right(&self, server: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
-        let Some(server) = server else { return true };
+        // A server that tells no time contradicts no clock.
+        let server = server.unwrap_or(now);
         let difference = server - now;
         let word = (difference.abs() > CLOCK_WORD).then_some(difference.num_seconds());
         self.poll.health.update_connection(&self.poll.connection, |connection| connection.clock_difference_s = word);
@@ -370,13 +396,12 @@ impl Loop {
         !wrong
     }
 
-    fn raise(&self, condition: Condition, text: &str, now: DateTime<Utc>) {
-        self.poll.health.raise(condition, &self.poll.connection, text, now);
-    }
-
-    fn unreachable_over(&self, now: DateTime<Utc>) {
-        self.poll.health.clear(Condition::PosUnreachable, &self.poll.connection, now);
-        self.poll.health.clear(Condition::PosRefused, &self.poll.connection, now);
+    /// The one thing that is wrong with the point of sale, or nothing.
+    fn trouble(&self, trouble: Option<(Condition, &str)>, now: DateTime<Utc>) {
+        for condition in [Condition::PosUnreachable, Condition::PosRefused, Condition::PosUnreadable] {
+            let text = trouble.filter(|(held, _)| *held == condition).map(|(_, text)| text);
+            self.poll.health.set(condition, &self.poll.connection, text, now);
+        }
     }
 
     fn backoff(&mut self) -> Duration {

@@ -12,6 +12,9 @@ const BURST: u32 = 10;
 /// After this long without a complaint the rate grows again.
 const RECOVER_AFTER: TimeDelta = TimeDelta::minutes(10);
 
+/// A delay that the source gives is kept, up to this.
+const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
+
 /// Wait after a 429 without `Retry-After`: the first, and the longest.
 const COMPLAINT_WAIT: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(600));
 
@@ -64,7 +67,7 @@ impl Budget {
         let (first, longest) = COMPLAINT_WAIT;
         let doubled = first * (1 << self.complaints.min(7));
         let jitter = Duration::from_millis(chance % 1_000);
-        let wait = retry_after.unwrap_or(doubled).min(longest) + jitter;
+        let wait = retry_after.map_or(doubled.min(longest), |after| after.min(RETRY_AFTER_MAX)) + jitter;
         self.complaints = self.complaints.saturating_add(1);
         self.per_minute = (self.per_minute / 2).max(1);
         self.quiet_since = now;

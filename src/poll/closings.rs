@@ -1,15 +1,21 @@
 //! When a connection's business days are summed up: after a day's end, after late records, and at the start.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 
 use crate::{
-    closing::{Calendar, Day, closing},
+    closing::{Calendar, Day, GRACE, closing},
+    content::ContentId,
     gap::Gap,
-    outbox::{Captured, ClosingDraft, Outbox, OutboxError},
+    outbox::{Captured, ClosingDraft, DayTotals, Outbox, OutboxError},
 };
 
-/// The days are looked at this often while late records come in.
-const LOOK_EVERY: TimeDelta = TimeDelta::minutes(15);
+/// A day that is over is looked at this long after it changed.
+const LOOK_AFTER: TimeDelta = TimeDelta::minutes(15);
+
+/// While a day is not whole, all are looked at this often.
+const LOOK_AGAIN: TimeDelta = TimeDelta::hours(1);
 
 /// When to look at the days next.
 #[derive(Debug)]
@@ -25,18 +31,21 @@ impl Closings {
         Self { calendar: calendar.clone(), retention, due: None }
     }
 
-    /// Something was stored: if it changed a day that is over, the days are looked at again.
-    pub fn touched(&mut self, captured: &Captured, now: DateTime<Utc>) {
+    /// Something was stored: if it changed a day that is over, or what is proven, the days are looked at again.
+    pub fn touched(&mut self, captured: &Captured, gaps_moved: bool, now: DateTime<Utc>) {
         let today = self.calendar.day_of(now);
-        if captured.days.iter().any(|day| *day < today) {
-            let soon = now + LOOK_EVERY;
-            self.due = Some(self.due.map_or(soon, |due| due.min(soon)));
+        if gaps_moved || captured.days.iter().any(|day| *day < today) {
+            self.look_at(now + LOOK_AFTER);
         }
     }
 
     /// Whether to look now.
     pub fn are_due(&mut self, now: DateTime<Utc>) -> bool {
-        now >= *self.due.get_or_insert(now + LOOK_EVERY)
+        now >= *self.due.get_or_insert(now + LOOK_AFTER)
+    }
+
+    fn look_at(&mut self, at: DateTime<Utc>) {
+        self.due = Some(self.due.map_or(at, |due| due.min(at)));
     }
 
     /// The closings that changed since they were last sent.
@@ -44,24 +53,40 @@ impl Closings {
         &mut self,
         outbox: &Outbox,
         connection: &str,
-        calendar: &Calendar,
         gaps: &[Gap],
         covers: impl Fn(DateTime<Utc>, DateTime<Utc>) -> bool,
         now: DateTime<Utc>,
     ) -> Result<Vec<ClosingDraft>, OutboxError> {
-        self.due = Some(now + LOOK_EVERY);
+        let today = self.calendar.day_of(now);
+        // Looking reads all that was seen: it is done when there is something to see, not by the minute.
+        self.due = Some(self.calendar.bounds(today).1 + GRACE);
         // Of the oldest days entries may have expired already: their closings stand as they were.
-        let first = calendar.day_of(now - self.retention).checked_add_days(Days::new(2)).unwrap_or(NaiveDate::MAX);
+        let first = self.calendar.day_of(now - self.retention).checked_add_days(Days::new(2)).unwrap_or(NaiveDate::MAX);
+        let known = outbox.day_totals(connection, first)?;
         let mut drafts = Vec::new();
-        for (date, totals) in outbox.day_totals(connection, first)? {
-            let (begin, end) = calendar.bounds(date);
-            if end > now {
-                continue;
-            }
+        for date in first.iter_days().take_while(|date| *date < today) {
+            let (begin, end) = self.calendar.bounds(date);
+            let covered = covers(begin, end);
             let last = outbox.last_closing(connection, date)?;
-            let day = Day { date, totals: &totals, covered: covers(begin, end), last: last.as_deref() };
-            drafts.extend(closing(connection, calendar, &day, gaps, now));
+            let totals = match known.get(&date) {
+                Some(totals) => totals.clone(),
+                // That nothing was sold is told too, where it is known.
+                None if covered || last.is_some() => empty_day(),
+                None => continue,
+            };
+            let day = Day { date, totals: &totals, covered, last: last.as_deref() };
+            if !day.is_whole(&self.calendar, gaps) {
+                self.look_at(now + LOOK_AGAIN);
+            } else if now < end + GRACE {
+                self.look_at(end + GRACE);
+            }
+            drafts.extend(closing(connection, &self.calendar, &day, gaps, now));
         }
         Ok(drafts)
     }
+}
+
+/// A day on which nothing was sold: no lines make the digest.
+fn empty_day() -> DayTotals {
+    DayTotals { sums: BTreeMap::new(), sequences: (0, 0), digest: ContentId::of_bytes(&[]).0 }
 }

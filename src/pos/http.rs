@@ -52,7 +52,10 @@ pub enum Failure {
     Unreachable(String),
     /// Ask less often, and not before the delay that the server gave.
     #[error("the server answered 429: too many requests{}", retry_after.map(|after| format!("; it asks to wait {} s", after.as_secs())).unwrap_or_default())]
-    TooMany { retry_after: Option<Duration> },
+    TooMany {
+        /// The delay that the server gave.
+        retry_after: Option<Duration>,
+    },
     /// A person must renew the credentials.
     #[error("the server answered {0}: it refuses the credentials")]
     Refused(u16),
@@ -60,7 +63,7 @@ pub enum Failure {
     #[error("the server answered {0}, expected 200")]
     Unexpected(u16),
     /// The body is larger than any that can be right.
-    #[error("the body is larger than {} MiB", BODY_MAX_BYTES / 1024 / 1024)]
+    #[error("expected a body of {} MiB at most, found a larger one", BODY_MAX_BYTES / 1024 / 1024)]
     TooLarge,
 }
 
@@ -80,6 +83,8 @@ impl Client {
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
+            // Not by way of whatever the environment names: the credential goes to the configured server alone.
+            .proxy(None)
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_global(Some(REQUEST_TIMEOUT))
             .max_idle_connections(1)
@@ -121,7 +126,7 @@ impl Client {
                 return Err(Failure::TooMany { retry_after });
             }
             status @ (408 | 500..=599) => {
-                return Err(Failure::Unreachable(format!("the server answered {status}")));
+                return Err(Failure::Unreachable(format!("the server answered {status}, expected 200")));
             }
             status => return Err(Failure::Unexpected(status)),
         }
@@ -131,7 +136,10 @@ impl Client {
             Ok(_) => Ok(Answer { body, date }),
             Err(cause) => Err(match cause.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>()) {
                 Some(error) => failure(error),
-                None => Failure::Unreachable(format!("the answer broke off after {} bytes", body.len())),
+                None => Failure::Unreachable(format!(
+                    "expected a whole answer, found one that broke off after {} bytes",
+                    body.len()
+                )),
             }),
         }
     }
@@ -141,7 +149,10 @@ impl Client {
 fn failure(error: &ureq::Error) -> Failure {
     match error {
         ureq::Error::BodyExceedsLimit(_) => Failure::TooLarge,
-        ureq::Error::Timeout(phase) => Failure::Unreachable(format!("no answer in time ({phase})")),
+        ureq::Error::Timeout(phase) => Failure::Unreachable(format!(
+            "expected an answer within {} s, found none ({phase})",
+            REQUEST_TIMEOUT.as_secs()
+        )),
         ureq::Error::HostNotFound => Failure::Unreachable("the host's name cannot be resolved".to_owned()),
         ureq::Error::ConnectionFailed => Failure::Unreachable("the connection cannot be made".to_owned()),
         ureq::Error::Io(cause) => Failure::Unreachable(format!("the connection failed: {cause}")),

@@ -1,6 +1,11 @@
 //! Qasir (`https://api.qasir.id/v1`). No vendor's reference is public: the field names are those of an integrator's
 //! guide, and what it does not say is not assumed.
 
+mod account;
 pub mod connector;
+mod cursor;
 pub mod parse;
-pub mod windows;
+mod reading;
+#[cfg(test)]
+mod tests;
+mod windows;

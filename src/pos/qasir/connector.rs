@@ -1,21 +1,25 @@
 //! How Qasir is read without holes: windows of time, several tiers of them.
 //!
 //! - *Newest*, at every poll: from the watermark, less a few minutes, to a little after now.
+//! - *Recent*, at the start and hourly: the last 48 h again, for tills that sync late and for records that changed.
 //! - *Catching up*: what lies between the watermark and the newest, from the oldest on, a day at a time; so after an
 //!   outage, or on a new box, the sales of this minute come first and the history follows.
-//! - *Recent*, hourly: the last 48 h again, for tills that sync late and for records that changed.
 //! - *Nightly*: the last week again.
-//! - *Gaps*: intervals that were not proven complete are asked again.
+//! - *Gaps*: seconds that could not be proven complete are asked again.
 //!
-//! The watermark moves only over windows whose answer was not cut off and lies where it was asked. Until a narrow
-//! window around a known sale has shown that the server means by its bounds what its records say, every window is
-//! asked with a day more on both sides.
+//! The newest and the others take turns when both have much to ask. The watermark moves only over windows that their
+//! answers prove ([`super::reading`]). Until a narrow window around a known sale has shown that the server means by its
+//! bounds what its records say, every stretch is asked with a day more on both sides, and counts only as a whole.
 
-use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Timelike, Utc};
-use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, VecDeque};
+
+use chrono::{DateTime, TimeDelta, Timelike, Utc};
 
 use super::{
-    parse::{parse_outlets, parse_transactions},
+    account::{Outlets, ask_outlets, ask_transactions},
+    cursor::Cursor,
+    parse::parse_transactions,
+    reading::{Purpose, Reading, Server, Verdict, honoured, hull},
     windows::{Counts, Window},
 };
 use crate::{
@@ -23,6 +27,7 @@ use crate::{
     health::Condition,
     notice::Notice,
     pos::{
+        body::JsonType,
         connector::{Connector, Progress, Step, Yield},
         http::{Answer, Failure, Request},
         page::{Page, ParseContext},
@@ -30,16 +35,17 @@ use crate::{
     transaction::Flag,
 };
 
-/// Rows that one answer can hold: the documented `limit`.
-const LIMIT_ROWS: usize = 100;
-
 /// How far before the watermark the newest tier reads again.
 const OVERLAP: TimeDelta = TimeDelta::minutes(10);
+
+/// Further behind than this, the newest are read first and what lies between follows.
+const FAR: TimeDelta = TimeDelta::hours(2);
 
 /// How far after now it asks: a till's clock may run ahead.
 const AHEAD: TimeDelta = TimeDelta::minutes(5);
 
-/// What a window is widened by on both sides, and what a row may lie outside of it, while the server's zone is unproven.
+/// What a stretch is widened by on both sides, and what a row may lie outside of its window, while the server's zone is
+/// unproven. Also what the box's clock may have been ahead of the truth before that is noticed.
 const SLACK: TimeDelta = TimeDelta::hours(24);
 
 /// Half the width of the window by which the zone is proven.
@@ -60,51 +66,21 @@ const HISTORY: TimeDelta = TimeDelta::days(90);
 /// A backfill that begins at the end of the history may take this long before something is lost.
 const HISTORY_SLACK: TimeDelta = TimeDelta::days(1);
 
-/// An unproven zone is probed again after this long, an open gap asked again.
+/// An unproven zone is probed again after this long, open gaps asked again.
 const TRY_AGAIN: TimeDelta = TimeDelta::hours(1);
 
-/// What is stored with every commit that moves it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Cursor {
-    /// Everything from here …
-    since: DateTime<Utc>,
-    /// … to here was read at least once.
-    watermark: DateTime<Utc>,
-    /// A stretch after the watermark that was read already: the newest come first.
-    ahead: Option<(DateTime<Utc>, DateTime<Utc>)>,
-    /// The server means by its bounds what its records say.
-    zone_proven: bool,
-    /// The server refuses bounds with an offset, and gets local ones.
-    naive_bounds: bool,
-    recent_read: Option<DateTime<Utc>>,
-    nightly_read: Option<NaiveDate>,
-}
+/// A source that ignores windows is asked no more often than this.
+const NOT_HONOURED_WAIT: TimeDelta = TimeDelta::minutes(1);
 
-/// Why a stretch of time is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Purpose {
-    Newest,
-    CatchUp,
-    Recent,
-    Nightly,
-    Gap,
-}
+/// Names of unknown fields that are remembered.
+const UNKNOWN_FIELDS_MAX: usize = 32;
 
-/// A stretch of time that is being read: the windows still to ask, the next one last.
-#[derive(Debug, Clone)]
-struct Reading {
-    purpose: Purpose,
-    windows: Vec<Window>,
-    /// What counts as read once every window was: for a stretch that was widened. Else each window counts at once.
-    whole: Option<Window>,
-}
-
-/// What was asked last.
+/// What was asked last, and when.
 #[derive(Debug, Clone)]
 enum Asked {
     Outlets,
-    Window(Purpose, Window),
-    Probe(String, DateTime<Utc>),
+    Window { purpose: Purpose, window: Window, bounds: Window, at: DateTime<Utc> },
+    Probe(Window),
 }
 
 /// The connector for one Qasir account.
@@ -113,19 +89,25 @@ pub struct Qasir {
     poll_every: TimeDelta,
     cursor: Cursor,
     open_gaps: Vec<Gap>,
-    identity: Option<String>,
-    outlet_unknown: bool,
+    /// The account's outlets, once they are known.
+    outlets: Option<Outlets>,
     asked: Option<Asked>,
     newest: Option<Reading>,
     newest_due: DateTime<Utc>,
     newest_complete: bool,
+    /// Requests of the newest reading so far, and of others since it began: they take turns.
+    turns: (u32, u32),
     background: Option<Reading>,
     background_due: DateTime<Utc>,
+    recent_read: Option<DateTime<Utc>>,
     gaps_due: DateTime<Utc>,
-    probe: Option<(String, DateTime<Utc>)>,
+    gaps_to_ask: VecDeque<Gap>,
+    /// A known sale for the probe of the zone.
+    probe: Option<DateTime<Utc>>,
     probe_due: DateTime<Utc>,
     counts: Counts,
-    notes: Vec<String>,
+    server: Server,
+    unknown_fields: BTreeSet<String>,
 }
 
 impl Qasir {
@@ -139,252 +121,241 @@ impl Qasir {
         open_gaps: Vec<Gap>,
         now: DateTime<Utc>,
     ) -> Self {
+        let stored: Option<Cursor> = stored.and_then(|bytes| serde_json::from_slice(bytes).ok());
+        // What a new box reads at first, it need not read again the same night.
+        let nightly_read = Some(context.outlet_zone.local(now).date_naive());
         let begin = whole_second(now - backfill.min(HISTORY));
-        let cursor = stored.and_then(|bytes| serde_json::from_slice(bytes).ok()).unwrap_or(Cursor {
-            since: begin,
-            watermark: begin,
-            ahead: None,
-            zone_proven: false,
-            naive_bounds: false,
-            recent_read: Some(now),
-            nightly_read: None,
-        });
+        let mut cursor = stored.unwrap_or(Cursor { nightly_read, ..Cursor::beginning(begin) });
+        cursor.distrust_the_future(whole_second(now), AHEAD, SLACK);
         Self {
             context,
             poll_every,
             cursor,
             open_gaps,
-            identity: None,
-            outlet_unknown: false,
+            outlets: None,
             asked: None,
             newest: None,
             newest_due: now,
             newest_complete: false,
+            turns: (0, 0),
             background: None,
             background_due: now,
+            recent_read: None,
             gaps_due: now,
+            gaps_to_ask: VecDeque::new(),
             probe: None,
             probe_due: now,
             counts: Counts::default(),
-            notes: Vec::new(),
+            server: Server::default(),
+            unknown_fields: BTreeSet::new(),
         }
     }
 
     /// The windows of the newest tier at this moment.
     fn plan_newest(&mut self, now: DateTime<Utc>) -> Reading {
         let now = whole_second(now);
-        // More than a day behind: today's sales first, what lies between follows as history.
-        let behind = now - self.cursor.watermark > TimeDelta::days(1);
-        let read_to = match self.cursor.ahead {
-            Some((_, to)) if now - to < TimeDelta::days(1) => to,
-            _ if behind => {
-                let from = now - OVERLAP;
-                self.cursor.ahead = Some((from, from));
-                from
-            }
-            _ => self.cursor.watermark,
-        };
-        self.plan(Purpose::Newest, read_to.min(now) - OVERLAP, now + AHEAD)
+        let read_to = self.cursor.newest_read_to(now, FAR, OVERLAP).min(now);
+        self.plan(Purpose::Newest, Window { from: read_to - OVERLAP, to: now + AHEAD }, now)
     }
 
-    fn plan(&self, purpose: Purpose, from: DateTime<Utc>, to: DateTime<Utc>) -> Reading {
+    fn plan(&self, purpose: Purpose, stretch: Window, now: DateTime<Utc>) -> Reading {
         if self.cursor.zone_proven {
-            return Reading { purpose, windows: self.counts.plan(Window { from, to }), whole: None };
+            let dense = self.open_gaps.iter().filter(|gap| gap.reason == GapReason::Truncated);
+            let cuts: Vec<_> = dense.flat_map(|gap| [gap.from, gap.to]).collect();
+            let whole = (purpose == Purpose::Gap).then_some(stretch);
+            return Reading::new(purpose, now, self.counts.plan(stretch, &cuts), whole);
         }
-        let windows = self.counts.plan(Window { from: from - SLACK, to: to + SLACK });
-        Reading { purpose, windows, whole: Some(Window { from, to }) }
+        Reading::new(purpose, now, self.counts.plan(stretch.widened(SLACK), &[]), Some(stretch))
     }
 
     /// The most pressing stretch of history, if any is due.
     fn plan_background(&mut self, now: DateTime<Utc>) -> Option<Reading> {
-        let now = whole_second(now);
         if now < self.background_due {
             return None;
+        }
+        let local = self.context.outlet_zone.local(now);
+        let now = whole_second(now);
+        let since = |span: TimeDelta| (now - span).max(self.cursor.since);
+        if self.recent_read.is_none_or(|read| now - read >= RECENT.1) {
+            return Some(self.plan(Purpose::Recent, Window { from: since(RECENT.0), to: now }, now));
         }
         if let Some((ahead_from, _)) = self.cursor.ahead {
             let from = self.cursor.watermark - OVERLAP;
             // A day at a time, so that the plan is made anew with what was counted on the way.
             let to = ahead_from.min(self.cursor.watermark + TimeDelta::days(1));
-            return Some(self.plan(Purpose::CatchUp, from, to));
+            return Some(self.plan(Purpose::CatchUp, Window { from, to }, now));
         }
-        if self.cursor.recent_read.is_none_or(|read| now - read >= RECENT.1) {
-            return Some(self.plan(Purpose::Recent, (now - RECENT.0).max(self.cursor.since), now));
-        }
-        let local = self.context.outlet_zone.local(now);
         if local.hour() >= NIGHT_HOUR && self.cursor.nightly_read != Some(local.date_naive()) {
-            return Some(self.plan(Purpose::Nightly, (now - RESCAN_HORIZON).max(self.cursor.since), now));
+            self.server.forget();
+            let from = (now - RESCAN_HORIZON).max(self.cursor.since);
+            return Some(self.plan(Purpose::Nightly, Window { from, to: now }, now));
         }
-        if now >= self.gaps_due && !self.open_gaps.is_empty() {
+        // While the zone is unproven no single second can be meant.
+        if now >= self.gaps_due && self.cursor.zone_proven {
             self.gaps_due = now + TRY_AGAIN;
-            let windows = self.open_gaps.iter().filter(|gap| gap.reason != GapReason::BehindHistory);
-            let windows: Vec<_> = windows.map(|gap| Window { from: gap.from, to: gap.to }).collect();
-            return (!windows.is_empty()).then_some(Reading { purpose: Purpose::Gap, windows, whole: None });
+            let dense = self.open_gaps.iter().filter(|gap| gap.reason == GapReason::Truncated);
+            self.gaps_to_ask = dense.cloned().collect();
         }
-        None
+        let gap = self.gaps_to_ask.pop_front()?;
+        Some(self.plan(Purpose::Gap, Window { from: gap.from, to: gap.to }, now))
     }
 
-    fn request_for(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Request {
-        let text = |at: DateTime<Utc>| {
-            let local = self.context.source_zone.local(at);
-            if self.cursor.naive_bounds {
-                local.format("%Y-%m-%dT%H:%M:%S").to_string()
-            } else {
-                local.to_rfc3339_opts(SecondsFormat::Secs, false)
-            }
-        };
-        Request {
-            path: "/transactions",
-            query: vec![("from_date", text(from)), ("to_date", text(to)), ("limit", LIMIT_ROWS.to_string())],
-        }
+    fn request_for(&self, bounds: Window) -> Request {
+        ask_transactions(bounds, &self.context.source_zone, self.cursor.naive_bounds)
     }
 
     fn take_outlets(&mut self, answer: &Answer) -> Result<Yield, String> {
-        let outlets = parse_outlets(&answer.body).map_err(|fault| fault.to_string())?;
-        let names: Vec<&str> =
-            outlets.iter().map(|o| o.name.as_deref().or(o.external_id.as_deref()).unwrap_or("unnamed")).collect();
-        let mut notices = Vec::new();
-        self.identity = Some(names.join(", ")).filter(|names| !names.is_empty());
-        self.identity.get_or_insert_with(|| "no outlet named".to_owned());
-        self.outlet_unknown = outlets.len() > 1;
-        self.notes.clear();
-        self.notes.push("voids, taxes and discounts are not told by this source".to_owned());
-        if self.outlet_unknown {
-            self.notes.push(format!("the token covers {} outlets, and a sale does not name its own", outlets.len()));
-            notices.push(Notice::new("several_outlets", self.notes[1].clone()));
-        }
-        if outlets.is_empty() {
-            self.notes.push("the token is accepted but covers no outlet".to_owned());
-            notices.push(Notice::new("no_outlet", self.notes[1].clone()));
-        }
-        Ok(Yield { notices, ..Yield::default() })
+        let outlets = Outlets::read(&answer.body)?;
+        let notice = outlets.note().map(|(code, text)| Notice::new(code, text));
+        // Told once, not at every start.
+        let told = notice.is_some().then_some(outlets.count());
+        let is_news = std::mem::replace(&mut self.cursor.outlets_told, told) != told;
+        self.outlets = Some(outlets);
+        Ok(Yield { notices: notice.into_iter().filter(|_| is_news).collect(), ..Yield::default() })
     }
 
     fn take_window(
         &mut self,
         purpose: Purpose,
-        window: Window,
-        answer: &Answer,
-        now: DateTime<Utc>,
-    ) -> Result<Yield, String> {
-        let mut page = self.parse(answer, now)?;
-        let mut found = Yield::default();
-        let honoured = page.records.iter().all(|record| window.holds(record.timestamp.with_timezone(&Utc), SLACK));
-        let truncated = page.rows >= LIMIT_ROWS;
-        self.remember_a_sale(&page);
-
-        if !honoured {
-            let text = format!(
-                "a record lies more than {} h outside of the window that was asked: the source ignores the window or \
-                 means another zone, so no answer proves anything; check the connection's timezone",
-                SLACK.num_hours()
-            );
-            found.conditions.push((Condition::WindowNotHonoured, Some(text)));
-            found.gaps_opened.push(gap(window, GapReason::WindowNotHonoured));
-            self.drop_reading(purpose);
-            self.background_due = now + TRY_AGAIN;
-            self.newest_due = now + self.poll_every;
-            self.newest_complete = false;
-        } else if truncated && let Some((left, right)) = window.halves() {
-            let windows = &mut self.reading(purpose).windows;
-            windows.pop();
-            windows.extend([right, left]);
-        } else {
-            found.conditions.push((Condition::WindowNotHonoured, None));
-            self.reading(purpose).windows.pop();
-            if truncated {
-                found.gaps_opened.push(gap(window, GapReason::Truncated));
-            } else {
-                self.counts.learn(window, page.records.iter().map(|record| record.timestamp.with_timezone(&Utc)));
-                let proven = self.open_gaps.iter().filter(|gap| window.from <= gap.from && gap.to <= window.to);
-                found.gaps_closed = proven.cloned().collect();
-            }
-            self.read_through(purpose, window, now);
-        }
-        for opened in &found.gaps_opened {
-            if !self.open_gaps.contains(opened) {
-                self.open_gaps.push(opened.clone());
-            }
-        }
-        self.open_gaps.retain(|open| !found.gaps_closed.contains(open));
-        found.transactions = std::mem::take(&mut page.records);
-        found.quarantined = page.quarantined;
-        Ok(found)
-    }
-
-    /// A window was read whole: moves what it may move.
-    fn read_through(&mut self, purpose: Purpose, window: Window, now: DateTime<Utc>) {
-        let reading = self.reading(purpose);
-        let (finished, whole) = (reading.windows.is_empty(), reading.whole);
-        match whole {
-            None => self.count_as_read(window, now),
-            Some(whole) if finished => self.count_as_read(whole, now),
-            Some(_) => {}
-        }
-        if !finished {
-            return;
-        }
-        self.drop_reading(purpose);
-        match purpose {
-            Purpose::Newest => {
-                self.newest_complete = true;
-                self.newest_due = now + self.poll_every;
-            }
-            Purpose::Recent => self.cursor.recent_read = Some(now),
-            Purpose::Nightly => self.cursor.nightly_read = Some(self.context.outlet_zone.local(now).date_naive()),
-            Purpose::CatchUp | Purpose::Gap => {}
-        }
-    }
-
-    fn count_as_read(&mut self, window: Window, now: DateTime<Utc>) {
-        // A sale of this very second may still be missing: the watermark stays behind the clock.
-        let to = window.to.min(whole_second(now));
-        let cursor = &mut self.cursor;
-        if window.from <= cursor.watermark {
-            cursor.watermark = cursor.watermark.max(to);
-        } else if let Some((from, ahead_to)) = &mut cursor.ahead
-            && window.from <= *ahead_to
-            && to >= *from
-        {
-            *ahead_to = to.max(*ahead_to);
-        }
-        if let Some((_, to)) = cursor.ahead.filter(|(from, _)| *from <= cursor.watermark) {
-            cursor.watermark = cursor.watermark.max(to);
-            cursor.ahead = None;
-        }
-    }
-
-    fn take_probe(
-        &mut self,
-        id: &str,
-        at: DateTime<Utc>,
+        (window, bounds): (Window, Window),
+        asked_at: DateTime<Utc>,
         answer: &Answer,
         now: DateTime<Utc>,
     ) -> Result<Yield, String> {
         let page = self.parse(answer, now)?;
-        let window = Window { from: at - PROBE, to: at + PROBE };
-        let inside =
-            page.records.iter().all(|record| window.holds(record.timestamp.with_timezone(&Utc), TimeDelta::seconds(2)));
-        let shown = page.records.iter().any(|record| record.external_id == id);
+        let times = exact_times(&page);
+        let slot = if purpose == Purpose::Newest { &mut self.newest } else { &mut self.background };
+        let Some(reading) = slot else { return Ok(yield_of(page)) };
+        let slack = if self.cursor.zone_proven { TimeDelta::zero() } else { SLACK };
+        if !honoured(bounds, &times, slack) {
+            return Ok(self.not_honoured(page, now));
+        }
+        if !self.cursor.zone_proven {
+            self.probe = self.probe.or(times.last().copied());
+        }
+        self.server.bounds_proven = self.cursor.zone_proven;
+        let verdict = reading.judge(page.rows, &times, &mut self.server);
+        let mut found = Yield::default();
+        if verdict != Verdict::AskOn && !times.is_empty() {
+            found.conditions.push((Condition::WindowNotHonoured, None));
+        }
+        if verdict == Verdict::Gap {
+            // Where the rows stand is where some are missing; a proven zone says it to the second.
+            let place = if self.cursor.zone_proven { window } else { hull(&times).unwrap_or(window) };
+            let gap = Gap { from: place.from, to: place.to, reason: GapReason::Truncated };
+            if !self.open_gaps.contains(&gap) {
+                self.open_gaps.push(gap.clone());
+                found.gaps_opened.push(gap);
+            }
+        }
+        if verdict == Verdict::Whole {
+            let held = times.iter().copied().filter(|at| window.from <= *at && *at < window.to);
+            self.counts.learn(window, held);
+        }
+        if verdict != Verdict::AskOn {
+            // Neither our clock nor the server's may let the watermark pass what was not there to be seen.
+            let seen_at = whole_second(answer.date.map_or(asked_at, |date| date.min(asked_at)));
+            found.gaps_closed = self.window_done(purpose, (window, verdict), seen_at, now);
+        }
+        Ok(Yield { transactions: page.records, quarantined: page.quarantined, ..found })
+    }
+
+    /// A window needs no more asking: moves what it may move, and gives the gaps that it closes.
+    fn window_done(
+        &mut self,
+        purpose: Purpose,
+        (window, verdict): (Window, Verdict),
+        seen_at: DateTime<Utc>,
+        now: DateTime<Utc>,
+    ) -> Vec<Gap> {
+        let slot = if purpose == Purpose::Newest { &mut self.newest } else { &mut self.background };
+        let Some(reading) = slot else { return Vec::new() };
+        let (finished, begun) = (reading.windows.is_empty(), reading.begun);
+        let (read, proven) = match reading.whole {
+            None => (Some((window, seen_at)), verdict == Verdict::Whole),
+            Some(whole) => (finished.then_some((whole, begun.min(seen_at))), !reading.has_gap),
+        };
+        if finished {
+            *slot = None;
+            match purpose {
+                Purpose::Newest => {
+                    self.newest_complete = true;
+                    self.newest_due = now + self.poll_every;
+                }
+                Purpose::Recent => self.recent_read = Some(begun),
+                Purpose::Nightly => {
+                    self.cursor.nightly_read = Some(self.context.outlet_zone.local(begun).date_naive());
+                }
+                Purpose::CatchUp | Purpose::Gap => {}
+            }
+        }
+        let Some((read, at)) = read else { return Vec::new() };
+        self.cursor.count_as_read(read, at);
+        if !proven {
+            return Vec::new();
+        }
+        let is_closed = |gap: &Gap| {
+            gap.reason == GapReason::Truncated && read.from <= gap.from && gap.to <= read.to && gap.to <= at
+        };
+        self.open_gaps.extract_if(.., |gap| is_closed(gap)).collect()
+    }
+
+    /// Rows from elsewhere prove nothing of the window: what they say is kept, and the watermark stays.
+    fn not_honoured(&mut self, page: Page, now: DateTime<Utc>) -> Yield {
+        let mut found = yield_of(page);
+        (self.newest, self.background) = (None, None);
+        self.newest_complete = false;
+        if self.cursor.zone_proven {
+            // Perhaps the server means another zone now: all is asked wider, until that is proven anew.
+            self.cursor.zone_proven = false;
+            (self.probe, self.probe_due) = (None, now);
+            return found;
+        }
+        let text = format!(
+            "qasir GET /transactions: expected records within {} h of the window that was asked, found others: the \
+             source ignores the window, so no answer proves anything; check the base-url and the connection's timezone",
+            SLACK.num_hours()
+        );
+        found.conditions.push((Condition::WindowNotHonoured, Some(text)));
+        self.background_due = now + TRY_AGAIN;
+        self.newest_due = now + self.poll_every.max(NOT_HONOURED_WAIT);
+        found
+    }
+
+    /// A server whose zone is another shows the known sale's neighbours of hours ago, or nobody.
+    fn take_probe(&mut self, bounds: Window, answer: &Answer, now: DateTime<Utc>) -> Result<Yield, String> {
+        let page = self.parse(answer, now)?;
+        let times = exact_times(&page);
+        let proven = !times.is_empty() && honoured(bounds, &times, TimeDelta::zero());
         self.probe = None;
         self.probe_due = now + TRY_AGAIN;
-        self.cursor.zone_proven = shown && inside;
-        let text = "a narrow window around a known sale does not show it alone: the source seems to mean other times by \
-                    its window than by its records, so every window is asked a day wider; check the connection's timezone";
-        let conditions = vec![(Condition::WindowUnproven, (!self.cursor.zone_proven).then(|| text.to_owned()))];
-        Ok(Yield { transactions: page.records, quarantined: page.quarantined, conditions, ..Yield::default() })
+        if proven {
+            // What was planned wider is planned anew.
+            (self.newest, self.background) = (None, None);
+            self.cursor.zone_proven = true;
+        }
+        let text = "qasir GET /transactions: expected a known sale in a narrow window around its time, found it not, or \
+                    others too: the source seems to mean other times by its window than by its records, so every window \
+                    is asked a day wider; check the connection's timezone";
+        let condition = (Condition::WindowUnproven, (!proven).then(|| text.to_owned()));
+        Ok(Yield { conditions: vec![condition], ..yield_of(page) })
     }
 
     fn parse(&mut self, answer: &Answer, now: DateTime<Utc>) -> Result<Page, String> {
         self.context.observed_at = now;
         let mut page = parse_transactions(&answer.body, &self.context).map_err(|fault| fault.to_string())?;
+        // A bad record is put aside; a list of something else is no answer, and proves nothing.
+        let no_objects = page.quarantined.iter().all(|aside| aside.found != JsonType::Object);
+        if page.rows > 0 && page.records.is_empty() && no_objects {
+            return Err("expected objects in the list `transactions`, found none".to_owned());
+        }
         for field in &page.unknown_fields {
-            let note = format!("unknown field {field}");
-            if !self.notes.contains(&note) {
-                tracing::info!(connection = %self.context.connection, %field, "qasir: a field that this version does not know");
-                self.notes.push(note);
+            if self.unknown_fields.len() < UNKNOWN_FIELDS_MAX && self.unknown_fields.insert(field.clone()) {
+                let connection = &self.context.connection;
+                tracing::info!(connection, field, "qasir: a field that this version does not know");
             }
         }
-        if self.outlet_unknown {
+        if self.outlets.as_ref().is_some_and(|outlets| outlets.count() > 1) {
             for record in &mut page.records {
                 record.flags.insert(Flag::OutletUnknown);
             }
@@ -393,82 +364,73 @@ impl Qasir {
         Ok(page)
     }
 
-    /// Keeps one sale whose time is exact, for the probe.
-    fn remember_a_sale(&mut self, page: &Page) {
-        if self.cursor.zone_proven || self.probe.is_some() {
-            return;
-        }
-        let exact = page.records.iter().rev().find(|record| !record.flags.contains(&Flag::TimeOfDayUnknown));
-        self.probe = exact.map(|record| (record.external_id.clone(), record.timestamp.with_timezone(&Utc)));
-    }
-
-    fn reading(&mut self, purpose: Purpose) -> &mut Reading {
-        let slot = if purpose == Purpose::Newest { &mut self.newest } else { &mut self.background };
-        slot.get_or_insert(Reading { purpose, windows: Vec::new(), whole: None })
-    }
-
-    fn drop_reading(&mut self, purpose: Purpose) {
-        *(if purpose == Purpose::Newest { &mut self.newest } else { &mut self.background }) = None;
+    fn is_newest_turn(&self, now: DateTime<Utc>) -> bool {
+        let (newest, others) = self.turns;
+        now >= self.newest_due && (self.background.is_none() || others >= newest)
     }
 }
 
 impl Connector for Qasir {
     fn next(&mut self, now: DateTime<Utc>) -> Step {
-        if self.identity.is_none() {
+        if self.outlets.is_none() {
             self.asked = Some(Asked::Outlets);
-            return Step::Ask(Request { path: "/outlets", query: Vec::new() });
+            return Step::Ask(ask_outlets());
         }
-        if let Some(probe) = self.probe.clone().filter(|_| now >= self.probe_due) {
-            let (at, request) = (probe.1, self.request_for(probe.1 - PROBE, probe.1 + PROBE));
-            self.asked = Some(Asked::Probe(probe.0, at));
-            return Step::Ask(request);
+        if let Some(at) = self.probe.filter(|_| !self.cursor.zone_proven && now >= self.probe_due) {
+            let at = whole_second(at);
+            let bounds = Window { from: at, to: at }.widened(PROBE);
+            self.asked = Some(Asked::Probe(bounds));
+            return Step::Ask(self.request_for(bounds));
         }
-        if self.newest.is_none() && now >= self.newest_due {
+        if self.newest.is_none() && self.is_newest_turn(now) {
             self.newest = Some(self.plan_newest(now));
+            self.turns = (0, 0);
         }
         if self.newest.is_none() && self.background.is_none() {
             self.background = self.plan_background(now);
         }
         let reading = self.newest.as_ref().or(self.background.as_ref());
-        let Some((purpose, window)) = reading.and_then(|r| Some((r.purpose, *r.windows.last()?))) else {
+        let Some((purpose, (window, bounds))) = reading.and_then(|r| Some((r.purpose, r.next()?))) else {
             return Step::Wait(self.newest_due);
         };
-        self.asked = Some(Asked::Window(purpose, window));
-        // Bounds may be exclusive on either side, and are sent in whole seconds.
-        Step::Ask(self.request_for(window.from - TimeDelta::seconds(1), window.to + TimeDelta::seconds(1)))
+        let turn = if purpose == Purpose::Newest { &mut self.turns.0 } else { &mut self.turns.1 };
+        *turn = turn.saturating_add(1);
+        self.asked = Some(Asked::Window { purpose, window, bounds, at: now });
+        Step::Ask(self.request_for(bounds))
     }
 
     fn take(&mut self, answer: &Answer, now: DateTime<Utc>) -> Result<Yield, String> {
         let mut found = match self.asked.take() {
             None => return Ok(Yield::default()),
             Some(Asked::Outlets) => self.take_outlets(answer)?,
-            Some(Asked::Probe(id, at)) => self.take_probe(&id, at, answer, now)?,
-            Some(Asked::Window(purpose, window)) => self.take_window(purpose, window, answer, now)?,
+            Some(Asked::Probe(bounds)) => self.take_probe(bounds, answer, now)?,
+            Some(Asked::Window { purpose, window, bounds, at }) => {
+                self.take_window(purpose, (window, bounds), at, answer, now)?
+            }
         };
         let oldest = whole_second(now - HISTORY);
         if self.cursor.watermark < oldest - HISTORY_SLACK {
-            let behind = Gap { from: self.cursor.watermark, to: oldest, reason: GapReason::BehindHistory };
-            self.cursor.watermark = oldest;
+            let lost = self.cursor.give_up_before(oldest);
+            let behind = Gap { from: lost.from, to: lost.to, reason: GapReason::BehindHistory };
             self.open_gaps.push(behind.clone());
             found.gaps_opened.push(behind);
         }
         Ok(found)
     }
 
-    fn failed(&mut self, failure: &Failure, _now: DateTime<Utc>) -> Option<Yield> {
-        // A server that refuses a bound with an offset gets local time; its zone is then to be proven anew.
-        if *failure == Failure::Unexpected(400)
-            && !self.cursor.naive_bounds
-            && !matches!(self.asked, Some(Asked::Outlets))
-        {
-            self.cursor.naive_bounds = true;
-            self.cursor.zone_proven = false;
-            let text = "the source refuses bounds with an offset, and is asked in local time";
-            self.notes.push(text.to_owned());
-            return Some(Yield { notices: vec![Notice::new("naive_bounds", text)], ..Yield::default() });
-        }
+    fn failed(&mut self, failure: &Failure, now: DateTime<Utc>) -> Option<Yield> {
         self.newest_complete = false;
-        None
+        let asked = self.asked.take();
+        let refused = matches!(failure, Failure::Unexpected(400 | 422)) && !matches!(asked, Some(Asked::Outlets));
+        if !refused || self.cursor.naive_bounds {
+            return None;
+        }
+        // A server that refuses a bound with an offset gets local time; its zone is then to be proven anew.
+        self.cursor.naive_bounds = true;
+        self.cursor.zone_proven = false;
+        (self.newest, self.background, self.probe_due) = (None, None, now);
+        let notice = Notice::new("naive_bounds", NAIVE_BOUNDS);
+        Some(Yield { notices: vec![notice], ..Yield::default() })
     }
 
     fn cursor(&self) -> Vec<u8> {
@@ -476,24 +438,21 @@ impl Connector for Qasir {
     }
 
     fn rewind(&mut self, since: DateTime<Utc>) {
-        let since = whole_second(since);
-        if since < self.cursor.watermark {
-            if self.cursor.ahead.is_none() {
-                self.cursor.ahead = Some((self.cursor.watermark, self.cursor.watermark));
-            }
-            self.cursor.watermark = since;
-            self.cursor.since = self.cursor.since.min(since);
-            self.background = None;
-        }
+        self.cursor.rewind(whole_second(since));
+        (self.newest, self.background, self.asked) = (None, None, None);
     }
 
     fn progress(&self) -> Progress {
+        let mut notes = vec!["voids, taxes and discounts are not told by this source".to_owned()];
+        notes.extend(self.outlets.as_ref().and_then(Outlets::note).map(|(_, text)| text));
+        notes.extend(self.cursor.naive_bounds.then(|| NAIVE_BOUNDS.to_owned()));
+        notes.extend(self.unknown_fields.iter().map(|field| format!("unknown field {field}")));
         Progress {
-            identity: self.identity.clone(),
+            identity: self.outlets.as_ref().map(Outlets::names),
             watermark: Some(self.cursor.watermark),
             since: Some(self.cursor.since),
             complete: self.newest_complete && self.cursor.ahead.is_none(),
-            notes: self.notes.clone(),
+            notes,
         }
     }
 
@@ -502,8 +461,16 @@ impl Connector for Qasir {
     }
 }
 
-fn gap(window: Window, reason: GapReason) -> Gap {
-    Gap { from: window.from, to: window.to, reason }
+const NAIVE_BOUNDS: &str = "the source refuses bounds with an offset, and is asked in local time";
+
+/// The times of a page whose time of day is told, ascending as its records are.
+fn exact_times(page: &Page) -> Vec<DateTime<Utc>> {
+    let exact = page.records.iter().filter(|record| !record.flags.contains(&Flag::TimeOfDayUnknown));
+    exact.map(|record| record.timestamp.with_timezone(&Utc)).collect()
+}
+
+fn yield_of(page: Page) -> Yield {
+    Yield { transactions: page.records, quarantined: page.quarantined, ..Yield::default() }
 }
 
 fn whole_second(at: DateTime<Utc>) -> DateTime<Utc> {

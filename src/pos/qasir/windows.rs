@@ -1,15 +1,14 @@
 //! Windows of time that can be asked without being cut off.
 //!
-//! An answer with as many rows as the limit proves nothing: the window is halved until it holds fewer, down to a
-//! second. What was counted is remembered, so that a re-read is planned into windows that fit, and stays within the
+//! What was counted is remembered, so that a stretch is planned into windows that fit, and a re-read stays within the
 //! rate. Pure: no clock and no I/O.
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-/// A planned window should hold at most this many rows, well below the limit of 100.
-const ROWS_PLANNED: u32 = 60;
+/// A planned window should hold about this many rows, well below the limit of 100.
+const ROWS_PLANNED: i64 = 60;
 
 /// No planned window is longer: the source is asked day by day.
 const LONGEST: TimeDelta = TimeDelta::days(1);
@@ -17,10 +16,16 @@ const LONGEST: TimeDelta = TimeDelta::days(1);
 /// The smallest window that can be asked.
 const SHORTEST: TimeDelta = TimeDelta::seconds(1);
 
-/// Hours whose counts are remembered: the longest re-read, a week, and a day.
-const REMEMBERED_HOURS: usize = 8 * 24;
+/// Counted rows are remembered by slots of this many seconds: finer than the windows of a rush hour.
+const SLOT_SECONDS: i64 = 600;
 
-/// An interval of the source's time, both bounds inclusive, in whole seconds.
+/// Slots of a day: what is not known of a slot is taken from the same time one day earlier.
+const SLOTS_A_DAY: i64 = 86_400 / SLOT_SECONDS;
+
+/// Slots that are remembered: the longest re-read, a week, and a day.
+const REMEMBERED_SLOTS: usize = 8 * 144;
+
+/// An interval of the source's time in whole seconds: what it proves is `from <= t < to`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
     /// Begin.
@@ -30,8 +35,7 @@ pub struct Window {
 }
 
 impl Window {
-    /// The two halves, which share a second so that no bound can be lost between them; `None` for a window that cannot
-    /// be split.
+    /// The two halves, or `None` for a window that cannot be split.
     #[must_use]
     pub fn halves(self) -> Option<(Self, Self)> {
         let length = self.to - self.from;
@@ -47,40 +51,49 @@ impl Window {
     pub fn holds(self, at: DateTime<Utc>, slack: TimeDelta) -> bool {
         self.from - slack <= at && at <= self.to + slack
     }
+
+    /// The window with `by` more on both sides.
+    #[must_use]
+    pub fn widened(self, by: TimeDelta) -> Self {
+        Self { from: self.from - by, to: self.to + by }
+    }
 }
 
-/// How many rows each hour held when it was read last.
+/// How many rows each slot held when it was read last.
 #[derive(Debug, Clone, Default)]
-pub struct Counts(BTreeMap<i64, u32>);
+pub struct Counts(BTreeMap<i64, i64>);
 
 impl Counts {
     /// Takes the timestamps of a window that was read whole.
     pub fn learn(&mut self, window: Window, rows: impl Iterator<Item = DateTime<Utc>>) {
-        let (first, last) = (hour(window.from), hour(window.to));
-        // An hour that the window holds whole is counted anew; one that it only touches keeps the larger count.
-        let mut counted: BTreeMap<i64, u32> = (first + 1..last).map(|hour| (hour, 0)).collect();
-        rows.for_each(|at| *counted.entry(hour(at)).or_default() += 1);
-        for (hour, count) in counted {
-            let known = self.0.entry(hour).or_default();
-            *known = if first < hour && hour < last { count } else { count.max(*known) };
+        let first_whole = (window.from.timestamp() + SLOT_SECONDS - 1).div_euclid(SLOT_SECONDS);
+        let after_whole = window.to.timestamp().div_euclid(SLOT_SECONDS);
+        // A slot that the window holds whole is counted anew; one that it only touches keeps the larger count.
+        let mut counted: BTreeMap<i64, i64> = (first_whole..after_whole).map(|slot| (slot, 0)).collect();
+        rows.for_each(|at| *counted.entry(slot(at)).or_default() += 1);
+        for (slot, count) in counted {
+            let known = self.0.entry(slot).or_default();
+            *known = if (first_whole..after_whole).contains(&slot) { count } else { count.max(*known) };
         }
-        while self.0.len() > REMEMBERED_HOURS {
+        while self.0.len() > REMEMBERED_SLOTS {
             self.0.pop_first();
         }
     }
 
-    /// Cuts a stretch of time into windows that should fit, the last one first: a stack. Neighbours share a second.
+    /// Cuts a stretch of time into windows that should fit, the last one first: a stack. `cuts` are cut too: what is
+    /// known to be dense shall not spoil its neighbours.
     #[must_use]
-    pub fn plan(&self, whole: Window) -> Vec<Window> {
+    pub fn plan(&self, whole: Window, cuts: &[DateTime<Utc>]) -> Vec<Window> {
         let mut windows = Vec::new();
         let mut from = whole.from;
         while from < whole.to {
-            let to = self.end_of(from, whole.to);
+            let end = cuts.iter().copied().filter(|cut| *cut > from).min().map_or(whole.to, |cut| cut.min(whole.to));
+            let to = self.end_of(from, end);
             windows.push(Window { from, to });
             from = to;
         }
         if windows.is_empty() {
-            windows.push(Window { from: whole.from, to: whole.to.max(whole.from + SHORTEST) });
+            windows.push(Window { from: whole.from, to: whole.from + SHORTEST });
         }
         windows.reverse();
         windows
@@ -88,24 +101,42 @@ impl Counts {
 
     fn end_of(&self, from: DateTime<Utc>, end: DateTime<Utc>) -> DateTime<Utc> {
         let longest = (from + LONGEST).min(end);
-        let mut rows = 0;
-        for hour in hour(from)..=hour(longest) {
-            rows += self.0.get(&hour).copied().unwrap_or(0);
-            let begins = instant(hour);
-            if rows > ROWS_PLANNED && begins > from {
-                return begins.min(longest);
+        let (mut at_s, longest_s) = (from.timestamp(), longest.timestamp());
+        let mut room = ROWS_PLANNED;
+        while at_s < longest_s {
+            let slot = at_s.div_euclid(SLOT_SECONDS);
+            let slot_ends_s = (slot + 1) * SLOT_SECONDS;
+            let count = self.expected(slot);
+            let rows = (count * (slot_ends_s.min(longest_s) - at_s) + SLOT_SECONDS - 1) / SLOT_SECONDS;
+            if rows > room && room < ROWS_PLANNED {
+                return instant(at_s);
             }
+            if rows > room {
+                // One slot alone is too much: only a part of it fits.
+                let part_s = (room * SLOT_SECONDS / count).max(SHORTEST.num_seconds());
+                return instant((at_s + part_s).min(longest_s));
+            }
+            room -= rows;
+            at_s = slot_ends_s;
         }
         longest
     }
+
+    /// What a slot should hold. One that was never read should hold what it held the day before; not so one after all
+    /// that was read, which lies in the future.
+    fn expected(&self, slot: i64) -> i64 {
+        let newest = self.0.last_key_value().map_or(i64::MIN, |(newest, _)| *newest);
+        let yesterday = || self.0.get(&(slot - SLOTS_A_DAY)).filter(|_| slot <= newest);
+        self.0.get(&slot).or_else(yesterday).copied().unwrap_or(0)
+    }
 }
 
-fn hour(at: DateTime<Utc>) -> i64 {
-    at.timestamp().div_euclid(3_600)
+fn slot(at: DateTime<Utc>) -> i64 {
+    at.timestamp().div_euclid(SLOT_SECONDS)
 }
 
-fn instant(hour: i64) -> DateTime<Utc> {
-    DateTime::from_timestamp(hour.saturating_mul(3_600), 0).unwrap_or(DateTime::<Utc>::MAX_UTC)
+fn instant(seconds: i64) -> DateTime<Utc> {
+    DateTime::from_timestamp(seconds, 0).unwrap_or(DateTime::<Utc>::MAX_UTC)
 }
 
 #[cfg(test)]
@@ -126,7 +157,22 @@ mod tests {
             window = if splits % 2 == 0 { left } else { right };
             splits += 1;
         }
-        assert_eq!((window.to - window.from, splits), (SHORTEST, 17));
+        assert_eq!((window.to - window.from, splits), (SHORTEST, 16));
+    }
+
+    #[test]
+    fn what_was_counted_makes_windows_that_fit() {
+        // 300 rows in one hour, 60 in the next, nothing else in the day.
+        let rows = (0..300).map(|n| at(n * 12)).chain((0..60).map(|n| at(3_600 + n * 60)));
+        let day = Window { from: at(0), to: at(86_400) };
+        let mut counts = Counts::default();
+        counts.learn(day, rows.clone());
+        let plan = counts.plan(day, &[]);
+        assert!(plan.len() <= 9, "{plan:?}");
+        for window in plan {
+            let held = rows.clone().filter(|row| window.from <= *row && *row < window.to).count();
+            assert!(held < 100, "{held} rows in {window:?}");
+        }
     }
 
     proptest! {
@@ -134,16 +180,19 @@ mod tests {
         fn a_plan_covers_everything_in_order(
             length in 0_i64..1_000_000,
             rows in proptest::collection::vec(0_i64..1_000_000, 0..2_000),
+            cuts in proptest::collection::vec(0_i64..1_000_000, 0..3),
         ) {
             let whole = Window { from: at(0), to: at(length) };
+            let cuts: Vec<_> = cuts.into_iter().map(at).collect();
             let mut counts = Counts::default();
             counts.learn(whole, rows.iter().filter(|row| **row <= length).map(|row| at(*row)));
-            let mut plan = counts.plan(whole);
+            let mut plan = counts.plan(whole, &cuts);
             plan.reverse();
             prop_assert_eq!(plan[0].from, whole.from);
             prop_assert!(plan[plan.len() - 1].to >= whole.to);
             for window in &plan {
                 prop_assert!(window.from < window.to && window.to - window.from <= LONGEST);
+                prop_assert!(cuts.iter().all(|cut| !(window.from < *cut && *cut < window.to)));
             }
             for pair in plan.windows(2) {
                 prop_assert_eq!(pair[0].to, pair[1].from);

@@ -1,0 +1,6 @@
+//! The connector against a simulated server and virtual time; nothing here does I/O.
+
+mod named;
+mod random;
+mod rates;
+mod world;
