@@ -25,7 +25,7 @@ use tillbox::{
     event::EventType,
     health::{Condition, Health},
     outbox::{Options, Outbox, OutboxError},
-    poll::Poll,
+    poll::{Poll, Rewinds},
     pos::{http::Client, page::ParseContext, qasir::connector::Qasir},
     secret::Secret,
     stop::Stop,
@@ -126,6 +126,7 @@ impl Stage {
             health: Arc::clone(&self.health),
             clock: self.clock.clone(),
             stop: self.stop.clone(),
+            rewinds: Rewinds::default(),
         };
         self.thread = Some(std::thread::spawn(move || poll.run()));
     }
@@ -163,8 +164,8 @@ impl Stage {
 
     fn events(&self, of: EventType) -> Vec<Value> {
         let (mut events, mut after) = (Vec::new(), self.outbox.level().released);
-        while let Some(last) = self.outbox.read(after, 500).unwrap().last().map(|event| event.sequence) {
-            events.extend(self.outbox.read(after, 500).unwrap().into_iter().filter(|event| event.sequence <= last));
+        while let Some(last) = self.outbox.read(self.outbox.level().epoch, after, 500).unwrap().last().map(|event| event.sequence) {
+            events.extend(self.outbox.read(self.outbox.level().epoch, after, 500).unwrap().into_iter().filter(|event| event.sequence <= last));
             after = last;
         }
         let wanted = events.into_iter().filter(|event| event.draft.event_type == of);
@@ -320,7 +321,7 @@ fn a_full_outbox_stops_the_reading_and_room_lets_it_go_on() {
     let mut states = BTreeMap::new();
     stage.until("all through", |stage| {
         states.extend(stage.states());
-        stage.outbox.acknowledge(stage.outbox.level().durable);
+        stage.outbox.acknowledge(stage.outbox.level().epoch, stage.outbox.level().durable);
         stage.outbox.tend(Acknowledge::Broker, true, stage.clock.now()).unwrap();
         states.len() == stage.server.books().states().len()
     });
