@@ -50,7 +50,7 @@ fn a_wrong_password_is_a_fault_and_loses_nothing() {
     let settings = format!("allow_anonymous false\npassword_file {}\n{KEEPING}", users.display());
     let login = ["-u", "hq", "-P", "hq"].map(str::to_owned).to_vec();
     let mut stage = stage_with(folder, &settings, login);
-    stage.setup.hq += &format!("username = \"jkt-014\"\npassword = \"{PASSWORD}\"\n");
+    stage.setup.hq.extend(["username = \"jkt-014\"\npassword = \"", PASSWORD, "\"\n"]);
     stage.shop.sell(30);
     let mut daemon = stage.start();
     let report = daemon.wait_for("refused", |report| holds(report, "hq_refused") && level(report, "durable") >= 30);
