@@ -41,33 +41,36 @@ pub enum Decision {
     Keep,
     /// This store is new to HQ: take this generation.
     Take(u32),
-    /// This store cannot go on as it is: begin a new stream of this generation.
-    Begin {
-        /// The generation.
-        generation: u32,
-        /// Why.
-        why: &'static str,
-    },
+    /// This store lost its tail: begin a new stream of this generation.
+    Begin(u32),
+    /// Another box has published for this outlet since: to publish again, begin a new stream of this generation.
+    TakeOver(u32),
 }
 
-/// Decides what a retained checkpoint means for this store. `stream` is `None` while the store has no
-/// generation; `durable` is its highest number.
+/// Decides what a retained checkpoint means for this store. `stream` is `None` while the store has no generation;
+/// `stored` is the number up to which HQ has this very stream by its own word.
 #[must_use]
-pub fn decide(found: Option<&Checkpoint>, id: StreamId, stream: Option<&Stream>, durable: u64) -> Decision {
+pub fn decide(
+    found: Option<&Checkpoint>,
+    stored: u64,
+    id: StreamId,
+    stream: Option<&Stream>,
+    durable: u64,
+) -> Decision {
+    if stored > durable {
+        let generations = found.map(|found| found.generation).into_iter().chain(stream.map(|stream| stream.generation));
+        return Decision::Begin(generations.max().unwrap_or_default().saturating_add(1));
+    }
     let Some(found) = found else {
         return if stream.is_none() { Decision::Take(1) } else { Decision::Keep };
     };
     let next = found.generation.saturating_add(1);
     let ours = StreamId::parse(&found.stream) == Some(id);
     match stream {
-        _ if ours && found.acknowledged > durable => {
-            Decision::Begin { generation: next, why: "HQ has events of this stream that the store no longer has" }
-        }
+        _ if ours && found.acknowledged > durable => Decision::Begin(next),
         None if ours => Decision::Take(found.generation),
         None => Decision::Take(next),
-        Some(stream) if !ours && found.generation >= stream.generation => {
-            Decision::Begin { generation: next, why: "another box has published for this outlet since" }
-        }
+        Some(stream) if !ours && found.generation >= stream.generation => Decision::TakeOver(next),
         Some(_) => Decision::Keep,
     }
 }
@@ -133,7 +136,7 @@ mod tests {
 
     fn decided(found: Option<Checkpoint>, generation: Option<u32>, durable: u64) -> Decision {
         let stream = generation.map(|generation| Stream { id: ID, generation, outlet: "o".to_owned() });
-        decide(found.as_ref(), ID, stream.as_ref(), durable)
+        decide(found.as_ref(), 0, ID, stream.as_ref(), durable)
     }
 
     #[test]
@@ -143,10 +146,20 @@ mod tests {
         assert_eq!(decided(None, Some(3), 5), Decision::Keep);
         assert_eq!(decided(Some(checkpoint(other, 4, 90)), None, 0), Decision::Take(5));
         assert_eq!(decided(Some(checkpoint(ID, 2, 5)), Some(2), 5), Decision::Keep);
-        assert!(matches!(decided(Some(checkpoint(ID, 2, 6)), Some(2), 5), Decision::Begin { generation: 3, .. }));
-        assert!(matches!(decided(Some(checkpoint(other, 2, 0)), Some(2), 5), Decision::Begin { generation: 3, .. }));
+        assert_eq!(decided(Some(checkpoint(ID, 2, 6)), Some(2), 5), Decision::Begin(3));
+        assert_eq!(decided(Some(checkpoint(other, 2, 0)), Some(2), 5), Decision::TakeOver(3));
         assert_eq!(decided(Some(checkpoint(other, 1, 0)), Some(2), 5), Decision::Keep);
         assert_eq!(decided(Some(checkpoint(ID, 2, 0)), None, 5), Decision::Take(2));
+    }
+
+    #[test]
+    fn a_store_that_stands_behind_hqs_word_lost_its_tail() {
+        let stream = Stream { id: ID, generation: 2, outlet: "o".to_owned() };
+
+        let found = checkpoint(ID, 2, 4);
+        assert_eq!(decide(Some(&found), 5, ID, Some(&stream), 5), Decision::Keep);
+        assert_eq!(decide(Some(&found), 6, ID, Some(&stream), 5), Decision::Begin(3));
+        assert_eq!(decide(None, 6, ID, Some(&stream), 5), Decision::Begin(3));
     }
 
     #[test]

@@ -193,6 +193,8 @@ async fn open_outbox(
             Err(error @ (OutboxError::Folder { .. } | OutboxError::Engine(_))) => {
                 health.update(|facts| facts.phase = Phase::Running);
                 health.raise(Condition::StoreFailed, "", &error.to_string(), now);
+                // The box has come up and says what it lacks: systemd must not give it up and start it again.
+                notify(&[sd_notify::NotifyState::Ready]);
                 report_once(mode, health, config);
                 tokio::select! {
                     () = tokio::time::sleep(OPEN_AGAIN_AFTER) => {}
@@ -396,7 +398,8 @@ async fn drive_lights(outbox: Arc<Outbox>, health: Arc<Health>, mode: Mode, desc
         let Ok(()) = lamps.show(lights, u64::try_from(started.elapsed().as_millis()).unwrap_or(0));
         if shown.replace(lights) != Some(lights) {
             let Lights { sync, hold, fault } = lights;
-            tracing::info!(?sync, ?hold, ?fault, "lights");
+            // Not for the journal: a line that flaps would fill it, and the conditions behind it are told there.
+            tracing::debug!(?sync, ?hold, ?fault, "lights");
         }
         let report = (facts, level);
         if mode.report && reported.as_ref() != Some(&report) {

@@ -4,10 +4,14 @@
 //! 2. An acknowledgement counts only for the publish of this very connection that carries its packet id.
 //! 3. The cursor moves over the contiguous acknowledged prefix, never past a hole.
 //! 4. A new connection starts again at the first unacknowledged event: a fresh [`Forward`].
+//! 5. What HQ does not say to be stored, though the broker acknowledged it, is published again: see [`Overdue`].
 //!
 //! Deliberately absent: any queue of events that lives longer than a connection. The store is the queue.
 
-use std::collections::VecDeque;
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 /// The events of one connection that are on their way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,14 +78,49 @@ impl Forward {
     }
 }
 
+/// Watches for events that the broker acknowledged and HQ does not say to be stored: a broker that lost its memory, or
+/// that dropped what waited for HQ, has acknowledged them all the same. They are published again, more and more seldom
+/// while HQ says nothing at all.
+#[derive(Debug, Clone)]
+pub struct Overdue {
+    released: u64,
+    since: Instant,
+    wait: Duration,
+}
+
+impl Overdue {
+    const FIRST: Duration = Duration::from_secs(20);
+    const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+    /// Nothing is overdue yet.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
+        Self { released: 0, since: now, wait: Self::FIRST }
+    }
+
+    /// Learns how far things are; gives the instant at which what is not released is to be published again.
+    pub fn due(&mut self, acknowledged: u64, released: u64, now: Instant) -> Option<Instant> {
+        if released != self.released || acknowledged <= released {
+            *self = Self { released, ..Self::new(now) };
+        }
+        (acknowledged > released).then(|| self.since + self.wait)
+    }
+
+    /// It is published again now.
+    pub fn sent_again(&mut self, now: Instant) {
+        self.since = now;
+        self.wait = (self.wait * 2).min(Self::LONGEST);
+    }
+}
+
 /// How long to wait before the next attempt to connect: doubling from a second to a minute, the upper half of it left
 /// to chance, so that a thousand boxes do not come back at once. `chance` is any number.
 #[must_use]
-pub fn reconnect_after(attempt: u32, slow: bool, chance: u64) -> std::time::Duration {
+pub fn reconnect_after(attempt: u32, slow: bool, chance: u64) -> Duration {
     const FIRST_MS: u64 = 1_000;
     const LONGEST_MS: u64 = 60_000;
     let full_ms = if slow { LONGEST_MS } else { (FIRST_MS << attempt.min(6)).min(LONGEST_MS) };
-    std::time::Duration::from_millis(full_ms / 2 + chance % (full_ms / 2))
+    Duration::from_millis(full_ms / 2 + chance % (full_ms / 2))
 }
 
 #[cfg(test)]
@@ -100,6 +139,26 @@ mod tests {
         assert_eq!(forward.acknowledged(1), Ok(13));
         assert_eq!((forward.in_flight(), forward.room()), (1, 3));
         assert_eq!(forward.acknowledged(1), Err(Unsolicited(1)));
+    }
+
+    #[test]
+    fn what_hq_does_not_say_to_be_stored_is_sent_again_more_and_more_seldom() {
+        let (begin, mut at) = (Instant::now(), 0);
+        let mut overdue = Overdue::new(begin);
+        let mut sent_at = Vec::new();
+        while at < 4 * 60 * 60 {
+            let now = begin + Duration::from_secs(at);
+            if overdue.due(10, 4, now).is_some_and(|due| due <= now) {
+                overdue.sent_again(now);
+                sent_at.push(at);
+            }
+            at += 1;
+        }
+        assert_eq!(sent_at[..4], [20, 60, 140, 300]);
+        assert!(sent_at.len() < 12, "{sent_at:?}");
+        let now = begin + Duration::from_secs(at);
+        assert_eq!(overdue.due(10, 5, now), Some(now + Duration::from_secs(20)), "HQ speaks again");
+        assert_eq!(overdue.due(10, 10, now), None);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::{fmt::Write as _, sync::Arc, time::Duration};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use self::{
-    session::Ended,
+    session::{Ended, Memory},
     wire::{Connect, Wire, WireError},
 };
 use crate::{
@@ -58,7 +58,7 @@ impl Link {
         let needs_tls = self.hq.brokers.iter().any(|broker| broker.tls);
         let identity = self.hq.client_certificate.as_deref().zip(self.hq.client_key_file.as_deref());
         let tls = if needs_tls { Some(tls::client(self.hq.ca_certificate.as_deref(), identity)?) } else { None };
-        let (mut attempt, mut slow) = (0, false);
+        let (mut attempt, mut slow, mut memory) = (0, false, Memory::default());
         for broker in self.hq.brokers.clone().iter().cycle() {
             if attempt > 0 {
                 let wait = reconnect_after(attempt - 1, slow, chance());
@@ -71,7 +71,7 @@ impl Link {
                 break;
             }
             let mut was_ready = false;
-            let ended = self.attempt(broker, tls.clone(), || was_ready = true).await;
+            let ended = self.attempt(broker, tls.clone(), &mut memory, || was_ready = true).await;
             self.health.update(|facts| facts.hq_ready = false);
             slow = self.report(broker, &ended);
             attempt = if was_ready || matches!(ended, Ended::NewStream) { 1 } else { attempt + 1 };
@@ -82,7 +82,13 @@ impl Link {
         Ok(())
     }
 
-    async fn attempt(&self, broker: &Broker, tls: Option<Arc<rustls::ClientConfig>>, ready: impl FnOnce()) -> Ended {
+    async fn attempt(
+        &self,
+        broker: &Broker,
+        tls: Option<Arc<rustls::ClientConfig>>,
+        memory: &mut Memory,
+        ready: impl FnOnce(),
+    ) -> Ended {
         let nonce = nonce();
         let packet_max_bytes = self.hq.event_max_bytes + PACKET_OVERHEAD_BYTES;
         let connect = Connect {
@@ -112,14 +118,17 @@ impl Link {
             for condition in [Condition::HqUnreachable, Condition::HqRefused, Condition::PublishDenied] {
                 self.health.clear(condition, "", now);
             }
+            // A line that flaps would fill the journal: later sessions are told by the condition that is over.
+            if self.health.facts().session.is_none() {
+                tracing::info!(%broker, "mqtt: connected, and publishes arrive");
+            }
             self.health.update(|facts| {
                 facts.hq_ready = true;
                 facts.broker = Some(broker.to_string());
                 facts.session = Some(nonce.clone());
             });
-            tracing::info!(%broker, "mqtt: connected, and publishes arrive");
         };
-        session::run(self, wire, &nonce, ready).await
+        session::run(self, wire, &nonce, memory, ready).await
     }
 
     /// Reports how a session ended; tells whether the next attempt should come slowly.
@@ -128,6 +137,10 @@ impl Link {
         let raise = |condition, text: String| self.health.raise(condition, "", &format!("hq {broker}: {text}"), now);
         match ended {
             Ended::Stopped | Ended::NewStream => false,
+            Ended::Conflict(text) => {
+                raise(Condition::OutletConflict, text.clone());
+                true
+            }
             Ended::Wire(WireError::Lost(text)) => {
                 raise(Condition::HqUnreachable, text.clone());
                 false

@@ -110,7 +110,8 @@ impl Signs {
             nearly_full: level.percent() > NEARLY_FULL_PERCENT,
             needs_technician: facts.conditions().any(|(condition, _, _)| condition.needs_technician()),
             printer: false,
-            full: facts.holds(Condition::OutboxFull) || level.is_full(),
+            // A store that could not be opened yet has no room and no limit either: that is another fault.
+            full: facts.holds(Condition::OutboxFull) || (level.limit_bytes > 0 && level.is_full()),
         }
     }
 }

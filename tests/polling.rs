@@ -164,8 +164,16 @@ impl Stage {
 
     fn events(&self, of: EventType) -> Vec<Value> {
         let (mut events, mut after) = (Vec::new(), self.outbox.level().released);
-        while let Some(last) = self.outbox.read(self.outbox.level().epoch, after, 500).unwrap().last().map(|event| event.sequence) {
-            events.extend(self.outbox.read(self.outbox.level().epoch, after, 500).unwrap().into_iter().filter(|event| event.sequence <= last));
+        while let Some(last) =
+            self.outbox.read(self.outbox.level().epoch, after, 500).unwrap().last().map(|event| event.sequence)
+        {
+            events.extend(
+                self.outbox
+                    .read(self.outbox.level().epoch, after, 500)
+                    .unwrap()
+                    .into_iter()
+                    .filter(|event| event.sequence <= last),
+            );
             after = last;
         }
         let wanted = events.into_iter().filter(|event| event.draft.event_type == of);

@@ -3,15 +3,15 @@
 //! 1. Connect, subscribe to `checkpoint`, `stored` and `events/hello`.
 //! 2. Publish `hello` with a fresh nonce and wait for it to come back: publishes to the events' topics arrive, they are
 //!    not only acknowledged.
-//! 3. Read the retained checkpoint: take a generation, or begin a new stream.
+//! 3. Read the retained checkpoint: take a generation, begin a new stream, or leave the outlet to another box.
 //! 4. Publish from the first unacknowledged event, a window at a time; move the cursor by the acknowledgement of that
-//!    very packet.
+//!    very packet. What HQ does not say to be stored, where its word counts, is published again.
 //! 5. Beside it: `status` at every change and every five minutes, `checkpoint` as things move, `stored` as HQ says it.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant as StdInstant},
 };
 
 use chrono::{DateTime, Utc};
@@ -31,8 +31,9 @@ use crate::{
     config::Acknowledge,
     content::ContentId,
     event::{Event, Stream, StreamId},
-    forward::Forward,
+    forward::{Forward, Overdue},
     health::Condition,
+    notice::Notice,
     outbox::{Level, OutboxError, StoredVerdict},
     status,
 };
@@ -49,6 +50,12 @@ const STATUS_PAUSE: Duration = Duration::from_secs(2);
 /// The checkpoint is published at most this often while events flow.
 const CHECKPOINT_PAUSE: Duration = Duration::from_secs(5);
 
+/// Two boxes for one outlet do not chase each other: this one takes the outlet over at most this often.
+const TAKE_OVER_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// A broker that closes the connection at the hello this many times in a row denies it; once may be chance.
+const CLOSED_AT_HELLO_MAX: u32 = 3;
+
 /// Events that are read from the store ahead of the window.
 const READ_AHEAD: usize = 256;
 
@@ -64,6 +71,8 @@ pub enum Ended {
     Wire(WireError),
     /// Publishes do not arrive.
     Denied(String),
+    /// Another box publishes for this outlet.
+    Conflict(String),
     /// The store failed; it is opened again by its keeper.
     Store(OutboxError),
     /// A new stream began: the session starts again with it.
@@ -82,6 +91,20 @@ impl From<OutboxError> for Ended {
             OutboxError::NewStream => Self::NewStream,
             other => Self::Store(other),
         }
+    }
+}
+
+/// What the link remembers from one session to the next.
+#[derive(Debug)]
+pub struct Memory {
+    overdue: Overdue,
+    closed_at_hello: u32,
+    took_over: Option<Instant>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        Self { overdue: Overdue::new(StdInstant::now()), closed_at_hello: 0, took_over: None }
     }
 }
 
@@ -111,22 +134,26 @@ struct Session<'a> {
     checkpoint_due: Option<Instant>,
     status_due: Instant,
     ping_due: Instant,
+    /// When nobody is left who disputes the outlet.
+    undisputed: Instant,
+    overdue: &'a mut Overdue,
     stored: Option<Stored>,
     storing: Option<JoinHandle<Result<StoredVerdict, OutboxError>>>,
     epoch: u64,
 }
 
 /// Runs one session until it ends. `ready` is called once events may be published.
-pub async fn run(link: &Link, mut wire: Wire, nonce: &str, ready: impl FnOnce()) -> Ended {
+pub async fn run(link: &Link, mut wire: Wire, nonce: &str, memory: &mut Memory, ready: impl FnOnce()) -> Ended {
     let greeted = tokio::select! {
-        greeted = greet(link, &mut wire, nonce) => greeted,
+        greeted = greet(link, &mut wire, nonce, memory) => greeted,
         () = link.stop.given() => return Ended::Stopped,
     };
-    let (found, stored) = match greeted {
+    let Greeted { found, stored } = match greeted {
         Ok(greeted) => greeted,
         Err(ended) => return ended,
     };
-    let stream = match reconcile(link, found.as_ref()) {
+    let said = stored.as_deref().and_then(|body| serde_json::from_slice::<Stored>(body).ok());
+    let stream = match reconcile(link, found.as_ref(), said.as_ref(), memory) {
         Ok(stream) => stream,
         Err(ended) => return ended,
     };
@@ -150,11 +177,16 @@ pub async fn run(link: &Link, mut wire: Wire, nonce: &str, ready: impl FnOnce())
         checkpoint_due: Some(now),
         status_due: now,
         ping_due: now + link.hq.keep_alive,
-        stored,
+        undisputed: now + STATUS_EVERY,
+        overdue: &mut memory.overdue,
+        stored: None,
         storing: None,
         epoch: level.epoch,
         stream,
     };
+    if let Some(body) = stored {
+        session.hear_stored(&body);
+    }
     let ended = session.serve().await;
     // Acknowledgements that came with the end of the connection still count.
     while let Some(arrived) = session.wire.arrived() {
@@ -170,13 +202,21 @@ pub async fn run(link: &Link, mut wire: Wire, nonce: &str, ready: impl FnOnce())
     ended
 }
 
-/// Steps 1 and 2: gives the retained checkpoint and what HQ has stored.
-async fn greet(link: &Link, wire: &mut Wire, nonce: &str) -> Result<(Option<Checkpoint>, Option<Stored>), Ended> {
+/// What stood at the broker when the session began.
+#[derive(Default)]
+struct Greeted {
+    found: Option<Checkpoint>,
+    stored: Option<Vec<u8>>,
+}
+
+/// Steps 1 and 2: gives what is retained, once the hello is back and acknowledged.
+async fn greet(link: &Link, wire: &mut Wire, nonce: &str, memory: &mut Memory) -> Result<Greeted, Ended> {
     let (hello, checkpoint, stored) = (link.topic("events/hello"), link.topic("checkpoint"), link.topic("stored"));
     wire.subscribe([checkpoint.clone(), stored.clone(), hello.clone()]).await?;
     wire.flush().await?;
     let deadline = Instant::now() + HELLO_TIMEOUT;
-    let (mut found, mut said, mut greeted) = (None, None, false);
+    let (mut greeted, mut packet) = (Greeted::default(), None);
+    let (mut acknowledged, mut returned) = (false, false);
     let denied = |what: &str| {
         Ended::Denied(format!(
             "{what}; let this client publish and subscribe below {}/ in the broker's access rules",
@@ -188,46 +228,55 @@ async fn greet(link: &Link, wire: &mut Wire, nonce: &str) -> Result<(Option<Chec
             match arrived {
                 Arrived::Subscribed(false) => return Err(denied("the broker refuses a subscription")),
                 Arrived::Subscribed(true) => {
-                    wire.publish(&hello, status::hello(&link.outlet.id, nonce), false).await?;
-                    wire.flush().await?;
-                    greeted = true;
+                    packet = Some(wire.publish(&hello, status::hello(&link.outlet.id, nonce), false).await?);
                 }
+                Arrived::Acknowledged(id) => acknowledged |= packet == Some(id),
                 Arrived::Message { topic, body } if topic == checkpoint => {
-                    found = serde_json::from_slice(&body).ok();
+                    greeted.found = serde_json::from_slice(&body).ok();
                 }
-                Arrived::Message { topic, body } if topic == stored => said = serde_json::from_slice(&body).ok(),
-                Arrived::Message { topic, body } if topic == hello => {
-                    if String::from_utf8_lossy(&body).contains(nonce) {
-                        return Ok((found, said));
-                    }
+                Arrived::Message { topic, body } if topic == stored => greeted.stored = Some(body),
+                Arrived::Message { topic, body } => {
+                    returned |= topic == hello && String::from_utf8_lossy(&body).contains(nonce);
                 }
-                Arrived::Message { .. } | Arrived::Acknowledged(_) => {}
+            }
+            // The two come in either order, and an acknowledgement that came later would be nobody's.
+            if acknowledged && returned {
+                memory.closed_at_hello = 0;
+                return Ok(greeted);
             }
         }
         wire.flush().await?;
         match timeout(deadline.saturating_duration_since(Instant::now()), wire.wait()).await {
             Ok(Ok(())) => {}
-            Ok(Err(WireError::Lost(_))) if greeted => {
-                return Err(denied("the broker closed the connection at the first publish to events/hello"));
+            Ok(Err(WireError::Lost(_))) if packet.is_some() && memory.closed_at_hello + 1 >= CLOSED_AT_HELLO_MAX => {
+                return Err(denied("the broker closes the connection at the first publish to events/hello"));
             }
-            Ok(Err(error)) => return Err(error.into()),
-            Err(_) => {
+            Ok(Err(error)) => {
+                memory.closed_at_hello += u32::from(packet.is_some());
+                return Err(error.into());
+            }
+            Err(_) if acknowledged => {
                 return Err(denied(
-                    "a hello published to events/hello did not come back: publishes are acknowledged \
-                                   but do not arrive",
+                    "a hello published to events/hello did not come back: publishes are acknowledged but do not arrive",
                 ));
             }
+            Err(_) => return Err(WireError::Lost("the broker does not answer in time".to_owned()).into()),
         }
     }
 }
 
 /// Step 3.
-fn reconcile(link: &Link, found: Option<&Checkpoint>) -> Result<Stream, Ended> {
-    let now = link.clock.now();
-    let stream = link.outbox.stream();
-    let decision = decide(found, link.outbox.stream_id(), stream.as_ref(), link.outbox.level().durable);
+fn reconcile(
+    link: &Link,
+    found: Option<&Checkpoint>,
+    said: Option<&Stored>,
+    memory: &mut Memory,
+) -> Result<Stream, Ended> {
+    let (id, stream) = (link.outbox.stream_id(), link.outbox.stream());
+    let stored = said.filter(|said| StreamId::parse(&said.stream) == Some(id)).map_or(0, |said| said.through);
+    let decision = decide(found, stored, id, stream.as_ref(), link.outbox.level().durable);
     match &decision {
-        Decision::Keep => link.health.clear(Condition::OutletConflict, "", now),
+        Decision::Keep => {}
         Decision::Take(generation) => {
             link.outbox.take_generation(*generation)?;
             for (connection, watermark) in found.iter().flat_map(|found| &found.watermarks) {
@@ -236,17 +285,36 @@ fn reconcile(link: &Link, found: Option<&Checkpoint>) -> Result<Stream, Ended> {
                 }
             }
         }
-        Decision::Begin { generation, why } => {
-            let text = format!("{why}: a new stream begins, and the points of sale are read again");
-            link.health.raise(Condition::OutletConflict, "", &text, now);
-            link.outbox.begin_stream(Some(*generation))?;
-            return Err(Ended::NewStream);
+        Decision::Begin(generation) => {
+            return Err(begin_stream(link, *generation, "HQ has events of this stream that the store no longer has"));
+        }
+        Decision::TakeOver(generation) => {
+            let why = "another box has published for this outlet since";
+            if memory.took_over.is_some_and(|at| at.elapsed() < TAKE_OVER_EVERY) {
+                let text = format!("{why}: this one keeps its sales and waits; take one of the two away");
+                return Err(Ended::Conflict(text));
+            }
+            memory.took_over = Some(Instant::now());
+            link.health.raise(Condition::OutletConflict, "", why, link.clock.now());
+            return Err(begin_stream(link, *generation, why));
         }
     }
     if decision != Decision::Keep {
         tracing::info!(?decision, "mqtt: this store is a stream that HQ does not know yet");
     }
     link.outbox.stream().ok_or(Ended::NewStream)
+}
+
+/// Begins a new stream, and tells HQ why.
+fn begin_stream(link: &Link, generation: u32, why: &str) -> Ended {
+    let now = link.clock.now();
+    let text = format!("{why}: a new stream begins, and the points of sale are read again");
+    tracing::warn!(generation, "mqtt: {text}");
+    let begun = link.outbox.begin_stream(Some(generation));
+    match begun.and_then(|()| link.outbox.tell(vec![Notice::new("new_stream", text).draft(None, now)], now)) {
+        Ok(_) => Ended::NewStream,
+        Err(error) => Ended::Store(error),
+    }
 }
 
 impl Session<'_> {
@@ -259,7 +327,8 @@ impl Session<'_> {
             if let Err(ended) = self.turn().await {
                 return ended;
             }
-            let due = self.status_due.min(self.ping_due).min(self.checkpoint_due.unwrap_or(self.ping_due));
+            let due = [Some(self.status_due), self.checkpoint_due, self.again_due()];
+            let due = due.into_iter().flatten().fold(self.ping_due, Instant::min);
             tokio::select! {
                 arrived = self.wire.wait() => if let Err(error) = arrived { return error.into() },
                 _ = self.level.changed() => {}
@@ -289,6 +358,12 @@ impl Session<'_> {
             return Err(Ended::NewStream);
         }
         self.weigh_stored(&level);
+        if self.again_due().is_some_and(|due| due <= Instant::now()) {
+            tracing::debug!(after = level.released, "mqtt: HQ does not say that it stored these: they are sent again");
+            self.overdue.sent_again(StdInstant::now());
+            self.forward = Forward::after(level.released, self.link.hq.window);
+            self.read_ahead.clear();
+        }
         self.publish_events(&level).await?;
         self.say_what_is_due(&level).await?;
         self.wire.flush().await?;
@@ -308,10 +383,7 @@ impl Session<'_> {
 
     fn take(&mut self, topic: &str, body: &[u8]) -> Result<(), Ended> {
         if topic == self.link.topic("stored") {
-            match serde_json::from_slice(body) {
-                Ok(stored) => self.stored = Some(stored),
-                Err(_) => self.reject("it is no JSON object with stream, through and chain"),
-            }
+            self.hear_stored(body);
         } else if topic == self.link.topic("checkpoint") {
             let other = serde_json::from_slice(body)
                 .ok()
@@ -323,9 +395,32 @@ impl Session<'_> {
         Ok(())
     }
 
+    fn hear_stored(&mut self, body: &[u8]) {
+        // HQ takes its word back by clearing the retained one.
+        if self.link.hq.acknowledge != Acknowledge::Feed || body.is_empty() {
+            return;
+        }
+        match serde_json::from_slice(body) {
+            Ok(stored) => self.stored = Some(stored),
+            Err(_) => self.reject("it is no JSON object with stream, through and chain"),
+        }
+    }
+
+    /// When to publish again what HQ does not say to be stored; only once nothing is on its way.
+    fn again_due(&mut self) -> Option<Instant> {
+        if self.link.hq.acknowledge != Acknowledge::Feed || self.forward.in_flight() > 0 {
+            return None;
+        }
+        let (acknowledged, released) = {
+            let level = self.level.borrow();
+            (level.acknowledged, level.released)
+        };
+        self.overdue.due(acknowledged, released, StdInstant::now()).map(Instant::from_std)
+    }
+
     /// Hands HQ's word to the store once everything that it speaks of was acknowledged.
     fn weigh_stored(&mut self, level: &Level) {
-        if self.link.hq.acknowledge != Acknowledge::Feed || self.storing.is_some() {
+        if self.storing.is_some() {
             return;
         }
         let too_high =
@@ -392,6 +487,9 @@ impl Session<'_> {
         }
         if self.status_due <= now {
             self.status_due = now + STATUS_EVERY;
+            if self.undisputed <= now {
+                self.link.health.clear(Condition::OutletConflict, "", self.link.clock.now());
+            }
             // Watermarks move without an event, too.
             self.checkpoint_due.get_or_insert(now + CHECKPOINT_PAUSE);
             let body = self.link.status(status::State::Running);

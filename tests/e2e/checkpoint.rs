@@ -1,0 +1,133 @@
+//! Boxes are replaced, wiped, rolled back and doubled; HQ's states stay equal and exact.
+
+use std::{fs, path::Path};
+
+use crate::parts::{
+    stage::Stage,
+    tillbox::{Tillbox, holds, level},
+    wait::{PATIENCE, until},
+};
+
+#[test]
+fn a_wiped_box_takes_the_next_generation_and_reads_again() {
+    let stage = Stage::new("broker");
+    stage.shop.sold_before(60);
+    let mut daemon = stage.start();
+    stage.wait_for_books(&daemon);
+    daemon.stop();
+    let checkpoint = stage.hq.record().last("checkpoint").expect("a checkpoint");
+    assert_eq!((checkpoint["generation"].as_u64(), checkpoint["acknowledged"].as_u64()), (Some(1), Some(60)));
+
+    fs::remove_dir_all(&stage.setup.store).expect("the store can be wiped");
+    stage.shop.sell(20);
+    let mut daemon = stage.start();
+    wait_for_generation(&stage, &daemon, 2);
+    stage.wait_for_books(&daemon);
+    daemon.stop();
+    assert!(!daemon.reported("outlet_conflict"), "{}", daemon.log());
+}
+
+#[test]
+fn a_store_that_was_rolled_back_becomes_a_new_stream() {
+    let stage = Stage::new("broker");
+    stage.shop.sold_before(60);
+    let mut daemon = stage.start();
+    stage.wait_for_books(&daemon);
+    daemon.stop();
+    let earlier = stage.path().join("earlier");
+    copy(&stage.setup.store, &earlier);
+
+    let mut daemon = stage.start();
+    stage.shop.sell(30);
+    stage.wait_for_books(&daemon);
+    daemon.stop();
+
+    // As an image of the card is written back: every file as it was, where it was.
+    write_back(&earlier, &stage.setup.store);
+    stage.shop.sell(10);
+    let mut daemon = stage.start();
+    wait_for_generation(&stage, &daemon, 2);
+    stage.wait_for_books(&daemon);
+    daemon.stop();
+    assert_eq!(notices(&stage, "new_stream"), 1, "{}", daemon.log());
+}
+
+#[test]
+fn a_store_that_was_copied_becomes_a_new_stream() {
+    let mut stage = Stage::new("feed");
+    stage.shop.sold_before(60);
+    let mut daemon = stage.start();
+    stage.wait_for_books(&daemon);
+    daemon.stop();
+    let elsewhere = stage.path().join("elsewhere");
+    copy(&stage.setup.store, &elsewhere);
+    stage.setup.store = elsewhere;
+    stage.shop.sell(10);
+    let mut daemon = stage.start();
+    wait_for_generation(&stage, &daemon, 2);
+    stage.wait_for_books(&daemon);
+    daemon.stop();
+}
+
+#[test]
+fn two_boxes_for_one_outlet_are_told_and_lose_no_state() {
+    let stage = Stage::new("broker");
+    stage.shop.sold_before(40);
+    let first = stage.start();
+    stage.wait_for_books(&first);
+    let mut second = stage.setup.clone();
+    second.config = stage.path().join("second.toml");
+    second.store = stage.path().join("second");
+    let second = second.start();
+    until(
+        PATIENCE,
+        || [&first, &second].iter().any(|daemon| daemon.reported("outlet_conflict")).then_some(()),
+        || format!("nobody tells the conflict:\n{}\n{}", first.log(), second.log()),
+    );
+    stage.shop.sell(10);
+    let log = || format!("{}\n{}", first.log(), second.log());
+    stage.hq.wait_for_books(&stage.shop, log);
+    until(PATIENCE, || (notices(&stage, "new_stream") > 0).then_some(()), || format!("HQ is not told:\n{}", log()));
+    // The two do not chase each other from stream to stream.
+    let streams = stage.hq.record().streams.len();
+    assert!(streams <= 4, "{streams} streams");
+}
+
+fn wait_for_generation(stage: &Stage, daemon: &Tillbox, generation: u64) {
+    daemon.wait_for(&format!("generation {generation}"), |report| report["generation"].as_u64() == Some(generation));
+    daemon.wait_for("all is acknowledged", |report| {
+        level(report, "durable") > 0
+            && level(report, "durable") == level(report, "acknowledged")
+            && !holds(report, "hq_unreachable")
+    });
+    assert!(stage.hq.record().streams.values().any(|stream| stream.generation == generation));
+}
+
+fn notices(stage: &Stage, code: &str) -> usize {
+    stage.hq.record().events_of("notice").filter(|event| event["data"]["code"] == code).count()
+}
+
+/// Copies a folder with everything below it.
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder").flatten() {
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to.join(entry.file_name()));
+        } else {
+            fs::copy(entry.path(), to.join(entry.file_name())).expect("a file can be copied");
+        }
+    }
+}
+
+/// Makes a folder what it was, file by file, each at its own place on the card.
+fn write_back(earlier: &Path, folder: &Path) {
+    for entry in fs::read_dir(folder).expect("a folder").flatten() {
+        let (now, before) = (entry.path(), earlier.join(entry.file_name()));
+        match (now.is_dir(), before.exists()) {
+            (true, true) => write_back(&before, &now),
+            (false, false) => fs::remove_file(now).expect("a file can be removed"),
+            _ => {}
+        }
+    }
+    copy(earlier, folder);
+}

@@ -1,0 +1,22 @@
+//! End to end with real parts: the program as it ships, Mosquitto, the point of sale over HTTP, a file system.
+//!
+//! Each test has a folder, a broker, a point of sale and a headquarters of its own, so they run side by side. Nothing
+//! sleeps to be right: every wait is for a condition, and one that does not come fails with the daemon's own log.
+
+mod parts;
+
+mod answers;
+mod broker_lost;
+mod checkpoint;
+mod exits;
+mod killed;
+mod line;
+mod normal;
+mod notify;
+mod quiet;
+mod refused;
+mod size;
+mod stopping;
+mod store;
+mod stored;
+mod tls;

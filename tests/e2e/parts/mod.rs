@@ -1,0 +1,10 @@
+//! What the tests are made of.
+
+pub mod broker;
+pub mod certificates;
+pub mod hq;
+pub mod record;
+pub mod shop;
+pub mod stage;
+pub mod tillbox;
+pub mod wait;
