@@ -57,6 +57,7 @@ fn the_example_shows_every_key_with_its_default() {
             client_key_file: None,
             ..full.hq
         },
+        outbox: tillbox::config::Outbox { retired_connections: Vec::new(), ..full.outbox },
         ..full
     };
     assert_eq!(format!("{without_examples:?}"), format!("{least:?}"));
