@@ -177,18 +177,18 @@ mod tests {
             order in proptest::collection::vec(any::<prop::sample::Index>(), 1..300),
         ) {
             let mut forward = Forward::after(0, window);
-            let (mut packet, mut sent, mut waiting) = (0_u16, 0_u64, Vec::<(u64, u16)>::new());
+            let (mut packet, mut sent, mut in_flight) = (0_u16, 0_u64, Vec::<(u64, u16)>::new());
             let mut acknowledged = std::collections::BTreeSet::new();
             for pick in order {
                 while forward.in_flight() < usize::from(window) {
                     packet = packet % (window * 2) + 1;
-                    if waiting.iter().any(|(_, taken)| *taken == packet) { continue; }
+                    if in_flight.iter().any(|(_, taken)| *taken == packet) { continue; }
                     sent += 1;
                     prop_assert_eq!(forward.next(), sent);
                     forward.published(packet);
-                    waiting.push((sent, packet));
+                    in_flight.push((sent, packet));
                 }
-                let (number, packet) = waiting.swap_remove(pick.index(waiting.len()));
+                let (number, packet) = in_flight.swap_remove(pick.index(in_flight.len()));
                 acknowledged.insert(number);
                 let prefix = (1..).take_while(|number| acknowledged.contains(number)).count() as u64;
                 prop_assert_eq!(forward.acknowledged(packet), Ok(prefix));

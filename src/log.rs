@@ -13,12 +13,11 @@ pub fn start() {
     let refused = matches!(filter, Some(Err(_)));
     let registry = tracing_subscriber::registry().with(filter.and_then(Result::ok).unwrap_or_else(usual));
     let journal = std::env::var_os("JOURNAL_STREAM").and_then(|_| tracing_journald::layer().ok());
-    match journal {
-        Some(journal) => registry.with(journal).init(),
-        None => {
-            let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
-            registry.with(lines).init();
-        }
+    if let Some(journal) = journal {
+        registry.with(journal).init();
+    } else {
+        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+        registry.with(lines).init();
     }
     if refused {
         tracing::warn!("TILLBOX_LOG is not of the form `warn,tillbox::poll=debug` and is left out of account");

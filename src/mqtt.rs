@@ -9,6 +9,7 @@ pub mod wire;
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
+use chrono::{DateTime, Utc};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use self::{
@@ -29,6 +30,9 @@ use crate::{
 /// What an event's envelope may add to a packet beside the event: topic and packet header.
 const PACKET_OVERHEAD_BYTES: usize = 4 * 1024;
 
+/// Asks a connection, by its name, to be read again from an instant on.
+pub type Rewind = Box<dyn Fn(&str, DateTime<Utc>) + Send + Sync>;
+
 /// What the task works with.
 pub struct Link {
     /// The brokers and how to behave.
@@ -44,7 +48,7 @@ pub struct Link {
     /// The word to stop.
     pub stop: Stop,
     /// Asks a connection to be read again from before a watermark of an earlier box.
-    pub rewind: Box<dyn Fn(&str, chrono::DateTime<chrono::Utc>) + Send + Sync>,
+    pub rewind: Rewind,
     /// Describes the box, for `status`.
     pub describe: Box<dyn Fn() -> status::Description + Send + Sync>,
 }

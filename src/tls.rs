@@ -17,7 +17,14 @@ use thiserror::Error;
 pub enum TlsError {
     /// A file holds no usable PEM.
     #[error("{}: {cause}; expected {expected} in PEM form", path.display())]
-    Pem { path: PathBuf, expected: &'static str, cause: String },
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// What it should hold.
+        expected: &'static str,
+        /// What is wrong with it.
+        cause: String,
+    },
     /// The system has no authorities.
     #[error(
         "the system has no certificate authorities: {0}; install Debian's package ca-certificates, or name a ca-certificate file in the config"

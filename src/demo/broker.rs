@@ -40,6 +40,10 @@ pub fn start() -> io::Result<SocketAddr> {
     };
     let config = Config { router, v4: Some(HashMap::from([("1".to_owned(), server)])), ..Config::default() };
     let mut broker = Broker::new(config);
-    thread::Builder::new().name("broker".to_owned()).spawn(move || broker.start())?;
+    thread::Builder::new().name("broker".to_owned()).spawn(move || {
+        if let Err(error) = broker.start() {
+            eprintln!("tillbox demo: the broker ended: {error}");
+        }
+    })?;
     Ok(listen)
 }

@@ -117,7 +117,6 @@ impl Hq {
     }
 
     /// What HQ holds now.
-    #[must_use]
     pub fn holdings(&self) -> MutexGuard<'_, Holdings> {
         self.holdings.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -149,7 +148,7 @@ async fn receive(broker: &Broker, base: &str, holdings: &Mutex<Holdings>) -> Res
             arrived = wire.wait() => arrived?,
             _ = ticks.tick() => {
                 let said = holdings.lock().unwrap_or_else(PoisonError::into_inner).what_is_stored();
-                for stored in said {
+                if let Some(stored) = said {
                     wire.publish(&format!("{base}/stored"), stored.to_string().into_bytes(), true).await?;
                 }
             }
@@ -168,15 +167,14 @@ impl Holdings {
         let Ok(event) = serde_json::from_slice::<Value>(body) else { return };
         match topic.rsplit('/').next() {
             Some("status") => self.status = Some(event),
-            Some("hello") => {}
             Some("transaction") if self.withhold.is_some_and(|left| left <= 1) => self.withhold = None,
-            Some(event_type) => {
+            Some(event_type @ ("transaction" | "closing" | "quarantine" | "gap" | "notice")) => {
                 if event_type == "transaction" {
                     self.withhold = self.withhold.map(|left| left - 1);
                 }
                 self.keep(event_type, &event);
             }
-            None => {}
+            _ => {}
         }
     }
 

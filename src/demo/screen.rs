@@ -45,7 +45,7 @@ impl Default for Screen {
 impl Screen {
     /// A line that stays.
     pub fn say(&mut self, text: &str) {
-        self.write(&format!("{}{text}\n", if self.drawn { "\r\x1b[K" } else { "" }));
+        Self::write(&format!("{}{text}\n", if self.drawn { "\r\x1b[K" } else { "" }));
         self.drawn = false;
     }
 
@@ -59,10 +59,10 @@ impl Screen {
         let lights = self.lights(report.as_ref());
         let line = format!("{clock}  {lights}  shop {books:>3}  box {waiting:>3} waiting  HQ {states:>3}  {money}");
         if self.terminal {
-            self.write(&format!("\r\x1b[K{line}"));
+            Self::write(&format!("\r\x1b[K{line}"));
             self.drawn = true;
         } else {
-            self.write(&format!("{line}\n"));
+            Self::write(&format!("{line}\n"));
         }
     }
 
@@ -81,7 +81,7 @@ impl Screen {
         format!("{} {} {}", light("sync", 32), light("hold", 33), light("fault", 31))
     }
 
-    fn write(&self, text: &str) {
+    fn write(text: &str) {
         let mut out = io::stdout().lock();
         // Whoever watched may be gone; the proof goes on and its exit code counts.
         let _nobody_watches = out.write_all(text.as_bytes()).and_then(|()| out.flush());

@@ -241,7 +241,7 @@ fn describe_state(error: &StateError) -> WireError {
 }
 
 fn describe_io(error: &std::io::Error) -> WireError {
-    if error.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
+    if error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some() {
         return WireError::Refused(format!(
             "no secure connection to the broker: {error}; check ca-certificate, client-certificate and the clock"
         ));
