@@ -82,11 +82,12 @@ impl StreamId {
         Ok(Self(bytes))
     }
 
-    /// Reads the 32 hexadecimal digits that `Display` writes.
+    /// Reads the 32 lower-case hexadecimal digits that `Display` writes, and nothing else: two spellings of one stream
+    /// would be two streams to whoever compares texts.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let mut bytes = [0; 16];
-        if text.len() != 32 || !text.is_ascii() {
+        if text.len() != 32 || !text.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f')) {
             return None;
         }
         for (byte, at) in bytes.iter_mut().zip((0..).step_by(2)) {
@@ -181,5 +182,19 @@ impl Event {
         text.extend_from_slice(data.as_bytes());
         text.push(b'}');
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_has_one_spelling() {
+        let text = "00ff4a5b6c7d8e9f00112233445566aa";
+        assert_eq!(StreamId::parse(text).map(|id| id.to_string()).as_deref(), Some(text));
+        assert_eq!(StreamId::parse(&text.to_uppercase()), None);
+        assert_eq!(StreamId::parse("+f000000000000000000000000000000"), None);
+        assert_eq!(StreamId::parse(&text[1..]), None);
     }
 }

@@ -3,12 +3,13 @@
 //! A gap never blocks newer data. It stays open, is told to HQ, and shows on the box, until a later poll proves the
 //! interval complete.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     content::ContentId,
     event::{Draft, EventType},
+    instant::{rfc3339_utc, text_utc},
 };
 
 /// Why an interval is not proven complete.
@@ -25,8 +26,10 @@ pub enum GapReason {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Gap {
     /// Begin, inclusive.
+    #[serde(with = "rfc3339_utc")]
     pub from: DateTime<Utc>,
     /// End, exclusive.
+    #[serde(with = "rfc3339_utc")]
     pub to: DateTime<Utc>,
     /// Why.
     pub reason: GapReason,
@@ -45,9 +48,8 @@ impl Gap {
     /// The gap's name within its connection.
     #[must_use]
     pub fn id(&self) -> String {
-        let text = |at: DateTime<Utc>| at.to_rfc3339_opts(SecondsFormat::AutoSi, true);
         let reason = serde_json::to_value(self.reason).unwrap_or_default();
-        format!("{}/{}/{}", text(self.from), text(self.to), reason.as_str().unwrap_or_default())
+        format!("{}/{}/{}", text_utc(self.from), text_utc(self.to), reason.as_str().unwrap_or_default())
     }
 
     /// The event that tells HQ that the gap is open, or closed.
@@ -60,7 +62,7 @@ impl Gap {
             event_type: EventType::Gap,
             connection: Some(connection.to_owned()),
             subject: format!("gap/{}", self.id()),
-            time: now.to_rfc3339_opts(SecondsFormat::Millis, true),
+            time: text_utc(now),
             content: ContentId::of_json(&value),
             data: value.to_string(),
         }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::{notice::Notice, pos::connector::Progress};
@@ -28,7 +28,7 @@ const NOTICE_AFTER: TimeDelta = TimeDelta::minutes(1);
 const PUT_ASIDE_SHOWN: TimeDelta = TimeDelta::days(1);
 
 /// Something that is not as it should be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Condition {
     /// No broker can be reached.
@@ -60,6 +60,23 @@ pub enum Condition {
 }
 
 impl Condition {
+    /// Every condition, in the order of the enum.
+    pub const ALL: [Self; 13] = [
+        Self::HqUnreachable,
+        Self::HqRefused,
+        Self::PublishDenied,
+        Self::StoredRejected,
+        Self::OutletConflict,
+        Self::PosUnreachable,
+        Self::PosRefused,
+        Self::PosUnreadable,
+        Self::WindowNotHonoured,
+        Self::WindowUnproven,
+        Self::StoreFailed,
+        Self::OutboxFull,
+        Self::ClockWrong,
+    ];
+
     /// The name in status, notices and logs.
     #[must_use]
     pub fn code(self) -> &'static str {

@@ -1,12 +1,18 @@
 //! Notices: what a technician or HQ should know, told in the numbered stream like everything else.
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 
 use crate::{
     content::ContentId,
     event::{Draft, EventType},
+    instant,
 };
+
+/// What notices tell besides the codes of [`Condition`](crate::health::Condition); together they are what HQ's schema
+/// knows.
+pub const CODES: [&str; 6] =
+    ["new_stream", "store_put_aside", "store_repaired", "several_outlets", "no_outlet", "naive_bounds"];
 
 /// Something worth telling that is no sale, gap or quarantined record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -27,7 +33,7 @@ struct Data<'a> {
 }
 
 impl Notice {
-    /// A notice of one code.
+    /// A notice of one code: of [`CODES`], or a condition's.
     #[must_use]
     pub fn new(code: &'static str, text: impl Into<String>) -> Self {
         Self { code, text: text.into() }
@@ -36,7 +42,7 @@ impl Notice {
     /// The event that tells it to HQ.
     #[must_use]
     pub fn draft(&self, connection: Option<&str>, now: DateTime<Utc>) -> Draft {
-        let time = now.to_rfc3339_opts(SecondsFormat::Millis, true);
+        let time = instant::text_utc(now);
         let data = Data { schema: "tillbox.notice.v1", connection, observed_at: time.clone(), notice: self };
         let value = serde_json::to_value(data).unwrap_or_default();
         Draft {

@@ -14,7 +14,7 @@
 //! and red are dark, so no line ever says that all is well while another says that it is not.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     health::{Condition, Facts, Phase},
@@ -25,7 +25,7 @@ use crate::{
 const NEARLY_FULL_PERCENT: u64 = 80;
 
 /// How a line is lit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Pattern {
     /// Dark.

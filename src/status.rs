@@ -1,7 +1,7 @@
 //! What the box says of itself on HQ's retained `status` topic, and the unnumbered `hello`.
 
 use chrono::{DateTime, Utc};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     config::Acknowledge,
@@ -27,7 +27,7 @@ pub struct Description {
 }
 
 /// The box's own word on its state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// It runs.
@@ -176,15 +176,21 @@ struct Hello<'a> {
     #[serde(rename = "type")]
     event_type: &'static str,
     datacontenttype: &'static str,
+    dataschema: &'static str,
+    outlet: &'a str,
     data: HelloData<'a>,
 }
 
 #[derive(Serialize)]
 struct HelloData<'a> {
+    schema: &'static str,
     nonce: &'a str,
 }
 
 /// The unnumbered event by which a session proves that its publishes arrive.
+///
+/// # Panics
+/// Never: texts are always JSON.
 #[must_use]
 pub fn hello(outlet: &str, nonce: &str) -> Vec<u8> {
     let hello = Hello {
@@ -193,7 +199,9 @@ pub fn hello(outlet: &str, nonce: &str) -> Vec<u8> {
         source: format!("/outlets/{outlet}"),
         event_type: "tillbox.hello.v1",
         datacontenttype: "application/json",
-        data: HelloData { nonce },
+        dataschema: "urn:tillbox:schema:hello:v1",
+        outlet,
+        data: HelloData { schema: "tillbox.hello.v1", nonce },
     };
     serde_json::to_vec(&hello).expect("texts are always JSON")
 }
