@@ -29,7 +29,7 @@ pub struct Checkpoint {
     pub acknowledged: u64,
     /// Per connection: everything up to here was read, and what was read has left the box. `null` where that is not
     /// known: then the next box reads its whole backfill.
-    pub watermarks: BTreeMap<String, Option<DateTime<Utc>>>,
+    pub watermarks: Watermarks,
     /// Per connection: intervals that are not proven complete.
     pub open_gaps: BTreeMap<String, Vec<Gap>>,
 }
@@ -75,13 +75,16 @@ pub fn decide(
     }
 }
 
+/// Per connection: how far it was read, where that is known.
+pub type Watermarks = BTreeMap<String, Option<DateTime<Utc>>>;
+
 /// Which watermarks are safe to tell: those whose records have all left the box.
 ///
 /// A box that dies with a backlog takes it along; its successor must read again from before the backlog.
 #[derive(Debug, Clone, Default)]
 pub struct SafeWatermarks {
-    safe: BTreeMap<String, Option<DateTime<Utc>>>,
-    waiting: Option<(u64, BTreeMap<String, Option<DateTime<Utc>>>)>,
+    safe: Watermarks,
+    waiting: Option<(u64, Watermarks)>,
 }
 
 impl SafeWatermarks {
@@ -94,7 +97,7 @@ impl SafeWatermarks {
 
     /// Learns how far things are: the watermarks in the box, the highest number in the store, and the number up to
     /// which everything has left the box for good.
-    pub fn learn(&mut self, now: BTreeMap<String, Option<DateTime<Utc>>>, durable: u64, left: u64) {
+    pub fn learn(&mut self, now: Watermarks, durable: u64, left: u64) {
         if let Some((needed, waiting)) = self.waiting.take() {
             if left >= needed {
                 self.safe = waiting;
@@ -112,7 +115,7 @@ impl SafeWatermarks {
 
     /// The watermarks that are safe to tell.
     #[must_use]
-    pub fn safe(&self) -> &BTreeMap<String, Option<DateTime<Utc>>> {
+    pub fn safe(&self) -> &Watermarks {
         &self.safe
     }
 }
@@ -134,9 +137,9 @@ mod tests {
         }
     }
 
-    fn decided(found: Option<Checkpoint>, generation: Option<u32>, durable: u64) -> Decision {
+    fn decided(found: Option<&Checkpoint>, generation: Option<u32>, durable: u64) -> Decision {
         let stream = generation.map(|generation| Stream { id: ID, generation, outlet: "o".to_owned() });
-        decide(found.as_ref(), 0, ID, stream.as_ref(), durable)
+        decide(found, 0, ID, stream.as_ref(), durable)
     }
 
     #[test]
@@ -144,12 +147,12 @@ mod tests {
         let other = StreamId([9; 16]);
         assert_eq!(decided(None, None, 0), Decision::Take(1));
         assert_eq!(decided(None, Some(3), 5), Decision::Keep);
-        assert_eq!(decided(Some(checkpoint(other, 4, 90)), None, 0), Decision::Take(5));
-        assert_eq!(decided(Some(checkpoint(ID, 2, 5)), Some(2), 5), Decision::Keep);
-        assert_eq!(decided(Some(checkpoint(ID, 2, 6)), Some(2), 5), Decision::Begin(3));
-        assert_eq!(decided(Some(checkpoint(other, 2, 0)), Some(2), 5), Decision::TakeOver(3));
-        assert_eq!(decided(Some(checkpoint(other, 1, 0)), Some(2), 5), Decision::Keep);
-        assert_eq!(decided(Some(checkpoint(ID, 2, 0)), None, 5), Decision::Take(2));
+        assert_eq!(decided(Some(&checkpoint(other, 4, 90)), None, 0), Decision::Take(5));
+        assert_eq!(decided(Some(&checkpoint(ID, 2, 5)), Some(2), 5), Decision::Keep);
+        assert_eq!(decided(Some(&checkpoint(ID, 2, 6)), Some(2), 5), Decision::Begin(3));
+        assert_eq!(decided(Some(&checkpoint(other, 2, 0)), Some(2), 5), Decision::TakeOver(3));
+        assert_eq!(decided(Some(&checkpoint(other, 1, 0)), Some(2), 5), Decision::Keep);
+        assert_eq!(decided(Some(&checkpoint(ID, 2, 0)), None, 5), Decision::Take(2));
     }
 
     #[test]

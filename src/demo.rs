@@ -7,7 +7,7 @@
 //! - [`shop`]: what happens in a shop on one day, and the shop's own books: the truth that HQ's states must equal.
 //! - [`http_server`]: HTTP/1.1 on the loopback, with transport faults on command.
 //! - [`qasir`]: Qasir's API over it, as far as it is documented.
-//! - [`broker`]: an embedded MQTT broker; [`line`]: a line that can be cut; [`hq`]: HQ's side.
+//! - [`broker`]: an embedded MQTT broker; [`mod@line`]: a line that can be cut; [`hq`]: HQ's side.
 //! - [`daemon`]: the box, a process of its own.
 //! - [`play`]: the script; [`screen`]: what is shown; [`proof`]: the comparison at the end.
 

@@ -190,7 +190,7 @@ mod tests {
                 }
                 let (number, packet) = in_flight.swap_remove(pick.index(in_flight.len()));
                 acknowledged.insert(number);
-                let prefix = (1..).take_while(|number| acknowledged.contains(number)).count() as u64;
+                let prefix = (1..=sent).take_while(|number| acknowledged.contains(number)).count() as u64;
                 prop_assert_eq!(forward.acknowledged(packet), Ok(prefix));
             }
         }

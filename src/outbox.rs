@@ -5,7 +5,7 @@
 //! 1. [`Outbox::capture`] stores new and changed records, what was seen, gaps and the connection's cursor in one
 //!    atomic commit, and returns only when it is on the device: power may be cut the instant after.
 //! 2. Every event has the next number of its stream; none is skipped, none is used twice.
-//! 3. Readers see only what is durable: [`Outbox::durable`] moves after the flush, never before.
+//! 3. Readers see only what is durable: [`Level::durable`] moves after the flush, never before.
 //! 4. An event leaves only after it was released: by HQ's `stored`, or by the broker's acknowledgement where the config
 //!    says so. Removal is by prefix, whole chunks at a time.
 //! 5. A store that shows any sign of a lost tail becomes a new stream and is read again from the source.

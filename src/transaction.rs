@@ -1,7 +1,7 @@
 //! The one record that every sale, refund and order becomes, whatever system it came from.
 //!
 //! Amounts are exact decimals and magnitudes: the direction is in [`Kind`]. `None` (written as `null`) means that the
-//! source does not say; zero means that it says zero. What a record's content is stands in [`content`].
+//! source does not say; zero means that it says zero. What a record's content is stands in the private module `content`.
 
 mod content;
 mod parts;

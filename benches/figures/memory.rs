@@ -43,9 +43,9 @@ pub fn measure() {
     drop(folder);
 
     let pos = QasirServer::start(Clock::system(), options()).expect("a simulator");
-    let begin = Utc::now() - TimeDelta::days(30);
+    let first = Utc::now() - TimeDelta::days(30);
     for n in 0..QUEUED {
-        pos.put(Sale::plain(&format!("QSR-{n:08}"), 15_000 + n, begin + TimeDelta::seconds(n * 25)));
+        pos.put(Sale::plain(&format!("QSR-{n:08}"), 15_000 + n, first + TimeDelta::seconds(n * 25)));
     }
     let (mut daemon, folder) = start(&pos, 9);
     let begun = Instant::now();

@@ -102,7 +102,7 @@ impl Client {
         Ok(Self { agent: config.build().new_agent(), base_url: base_url.to_owned(), bearer })
     }
 
-    /// Sends a request and reads the whole answer. Blocks for [`REQUEST_TIMEOUT`] at most.
+    /// Sends a request and reads the whole answer. Blocks for 30 s at most.
     ///
     /// # Errors
     /// There is no answer with status 200 and a body within bounds.

@@ -8,7 +8,7 @@
 //! - *Gaps*: seconds that could not be proven complete are asked again.
 //!
 //! The newest and the others take turns when both have much to ask. The watermark moves only over windows that their
-//! answers prove ([`super::reading`]). Until a narrow window around a known sale has shown that the server means by its
+//! answers prove (`reading`). Until a narrow window around a known sale has shown that the server means by its
 //! bounds what its records say, every stretch is asked with a day more on both sides, and counts only as a whole.
 
 use std::collections::{BTreeSet, VecDeque};
