@@ -6,6 +6,7 @@ compile_error!("the outbox needs unwinding: build without panic = \"abort\"");
 
 use std::{
     any::Any,
+    fs::File,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
@@ -34,6 +35,18 @@ pub fn open_sled(folder: &Path) -> Result<sled::Db, OutboxError> {
             }
             other => return other,
         }
+    }
+}
+
+/// Waits until sled's own threads let go of a store that was just closed: before that they may still write to it.
+pub fn wait_until_closed(folder: &Path) {
+    let begun = Instant::now();
+    // A file that cannot be opened is held by nobody; one that stays held is copied as it is.
+    while let Ok(file) = File::open(folder.join("db"))
+        && file.try_lock().is_err()
+        && begun.elapsed() < LOCK_PATIENCE
+    {
+        thread::park_timeout(LOCK_PATIENCE / 50);
     }
 }
 

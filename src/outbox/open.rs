@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::{
     Level, Options, Outbox, OutboxError, Writer, chunk_of,
-    engine::{apply, close, flush, guarded, open_sled},
+    engine::{apply, close, flush, guarded, open_sled, wait_until_closed},
     layout::{self, ChunkHead, META, connection_key},
     meta::{LAYOUT_VERSION, Meta},
     open_db,
@@ -197,11 +197,14 @@ impl Opening<'_> {
             let path = self.place.store();
             move |cause| OutboxError::Folder { doing, path, cause }
         };
+        wait_until_closed(&self.place.store());
         let readable = match self.place.copy_without_snapshots() {
             Ok(copy) => {
-                let opened = open_sled(&copy);
-                let readable = opened.and_then(|db| guarded("reading a copy", || self.look_through(&db)));
-                readable.is_ok().then_some(copy)
+                // An empty copy of a store that was not is no repair.
+                let holds_something = |db: sled::Db| Ok(self.look_through(&db).is_ok() && db.contains_key(META)?);
+                let readable = open_sled(&copy).and_then(|db| guarded("reading a copy", || holds_something(db)));
+                wait_until_closed(&copy);
+                readable.is_ok_and(|readable| readable).then_some(copy)
             }
             // Without room for a copy it cannot be told whether one would be readable: it is for a technician to say.
             Err(cause) if cause.kind() == io::ErrorKind::StorageFull => return Err(failed("copy")(cause)),
