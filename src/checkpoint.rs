@@ -34,6 +34,20 @@ pub struct Checkpoint {
     pub open_gaps: BTreeMap<String, Vec<Gap>>,
 }
 
+/// A retained checkpoint as it is read: what a later version adds or spells otherwise does not hide the rest.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Found {
+    /// The stream.
+    pub stream: String,
+    /// Its generation.
+    pub generation: u32,
+    /// Every event of the stream up to here was acknowledged.
+    pub acknowledged: u64,
+    /// Per connection: everything up to here was read, and what was read has left the box.
+    #[serde(default)]
+    pub watermarks: Watermarks,
+}
+
 /// What to do about a checkpoint before anything is published.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
@@ -50,13 +64,7 @@ pub enum Decision {
 /// Decides what a retained checkpoint means for this store. `stream` is `None` while the store has no generation;
 /// `stored` is the number up to which HQ has this very stream by its own word.
 #[must_use]
-pub fn decide(
-    found: Option<&Checkpoint>,
-    stored: u64,
-    id: StreamId,
-    stream: Option<&Stream>,
-    durable: u64,
-) -> Decision {
+pub fn decide(found: Option<&Found>, stored: u64, id: StreamId, stream: Option<&Stream>, durable: u64) -> Decision {
     if stored > durable {
         let generations = found.map(|found| found.generation).into_iter().chain(stream.map(|stream| stream.generation));
         return Decision::Begin(generations.max().unwrap_or_default().saturating_add(1));
@@ -90,7 +98,7 @@ pub struct SafeWatermarks {
 impl SafeWatermarks {
     /// Goes on from what the checkpoint of this very stream says.
     #[must_use]
-    pub fn from(found: Option<&Checkpoint>, id: StreamId) -> Self {
+    pub fn from(found: Option<&Found>, id: StreamId) -> Self {
         let ours = found.filter(|found| StreamId::parse(&found.stream) == Some(id));
         Self { safe: ours.map(|found| found.watermarks.clone()).unwrap_or_default(), waiting: None }
     }
@@ -126,18 +134,11 @@ mod tests {
 
     const ID: StreamId = StreamId([7; 16]);
 
-    fn checkpoint(stream: StreamId, generation: u32, acknowledged: u64) -> Checkpoint {
-        Checkpoint {
-            schema: SCHEMA.to_owned(),
-            stream: stream.to_string(),
-            generation,
-            acknowledged,
-            watermarks: BTreeMap::new(),
-            open_gaps: BTreeMap::new(),
-        }
+    fn checkpoint(stream: StreamId, generation: u32, acknowledged: u64) -> Found {
+        Found { stream: stream.to_string(), generation, acknowledged, watermarks: BTreeMap::new() }
     }
 
-    fn decided(found: Option<&Checkpoint>, generation: Option<u32>, durable: u64) -> Decision {
+    fn decided(found: Option<&Found>, generation: Option<u32>, durable: u64) -> Decision {
         let stream = generation.map(|generation| Stream { id: ID, generation, outlet: "o".to_owned() });
         decide(found, 0, ID, stream.as_ref(), durable)
     }

@@ -8,7 +8,7 @@
 use std::{
     io::Write as _,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, OnceLock},
     thread,
     time::Duration,
 };
@@ -29,7 +29,7 @@ use crate::{
     mqtt::{self, Link},
     notice::Notice,
     outbox::{Finding, Opened, Options, Outbox, OutboxError, REMOVE_AFTER},
-    poll::{Poll, Rewinds},
+    poll::Poll,
     pos::{
         http::Client,
         page::ParseContext,
@@ -52,6 +52,9 @@ const TEND_EVERY: Duration = Duration::from_secs(1);
 
 /// The lights are driven this often: often enough for the fastest pattern.
 const LIGHTS_EVERY: Duration = Duration::from_millis(125);
+
+/// Changes of the lights that are logged in an hour; the rest only when asked for by `TILLBOX_LOG=debug`.
+const LIGHTS_TOLD_AN_HOUR: u32 = 10;
 
 /// A stage that has said nothing after this long no longer counts as starting.
 const STARTING_MAX: Duration = Duration::from_secs(15);
@@ -92,7 +95,7 @@ pub enum DaemonError {
 pub fn run(config: Config, mode: Mode) -> Result<(), DaemonError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        .max_blocking_threads(4)
+        .max_blocking_threads(16)
         .thread_keep_alive(Duration::from_secs(5))
         .build()
         .map_err(|error| DaemonError::System("an event loop", error))?;
@@ -108,23 +111,25 @@ async fn run_stages(config: Config, mode: Mode) -> Result<(), DaemonError> {
     let health = Arc::new(Health::default());
     let clock = mode.clock.clone();
 
-    let Some(outbox) = open_outbox(&config, &clock, &health, &stop, &mode).await? else { return Ok(()) };
-    let outbox = Arc::new(outbox);
+    // The lights come first: they show a store that cannot be opened, too.
+    let shared = Arc::new(OnceLock::new());
+    let mut lights =
+        tokio::spawn(drive_lights(Arc::clone(&shared), Arc::clone(&health), mode, describe(&config, &shared)));
+    let Some(outbox) = open_outbox(&config, &clock, &health, &stop).await? else { return Ok(()) };
+    let outbox = Arc::clone(shared.get_or_init(|| Arc::new(outbox)));
     let (ended, mut endings) = mpsc::unbounded_channel();
 
     let polls_stop = Stop::default();
-    let rewinds = Rewinds::default();
     let mut polls = Vec::new();
     for pos in &config.pos {
-        let poll = make_poll(&config, pos, &outbox, &health, &clock, &polls_stop, &rewinds)?;
+        let poll = make_poll(&config, pos, &outbox, &health, &clock, &polls_stop)?;
         polls.push(start_poll(poll, ended.clone())?);
     }
 
     let link_stop = Stop::default();
-    let link = make_link(&config, &outbox, &health, &clock, &link_stop, rewinds);
+    let link = make_link(&config, &shared, &outbox, &health, &clock, &link_stop);
     let mut link = tokio::spawn(link.run());
-    let keeper = tokio::spawn(keep(Arc::clone(&outbox), Arc::clone(&health), clock.clone(), config.hq.acknowledge));
-    let lights = tokio::spawn(drive_lights(Arc::clone(&outbox), Arc::clone(&health), mode, describe(&config, &outbox)));
+    let mut keeper = tokio::spawn(keep(Arc::clone(&outbox), Arc::clone(&health), clock.clone(), config.hq.acknowledge));
 
     notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!(outlet = %config.outlet.id, connections = config.pos.len(), "tillbox {} is running", env!("CARGO_PKG_VERSION"));
@@ -137,6 +142,8 @@ async fn run_stages(config: Config, mode: Mode) -> Result<(), DaemonError> {
             Ok(Err(error)) => Err(error.into()),
             Err(error) => Err(DaemonError::StageEnded("hq".to_owned(), error.to_string())),
         },
+        Err(error) = &mut keeper => Err(DaemonError::StageEnded("keeper".to_owned(), error.to_string())),
+        Err(error) = &mut lights => Err(DaemonError::StageEnded("lights".to_owned(), error.to_string())),
     };
 
     notify(&[sd_notify::NotifyState::Stopping]);
@@ -169,7 +176,6 @@ async fn open_outbox(
     clock: &Clock,
     health: &Arc<Health>,
     stop: &Stop,
-    mode: &Mode,
 ) -> Result<Option<Outbox>, DaemonError> {
     let longest_look_back = config.pos.iter().map(|pos| pos.backfill).max().unwrap_or_default();
     let longest_look_back = TimeDelta::from_std(longest_look_back).unwrap_or(TimeDelta::days(3650));
@@ -184,7 +190,10 @@ async fn open_outbox(
     };
     loop {
         let now = clock.now();
-        match Outbox::open(options.clone(), now) {
+        let opening = options.clone();
+        let opened = tokio::task::spawn_blocking(move || Outbox::open(opening, now)).await;
+        let opened = opened.unwrap_or_else(|panic| Err(OutboxError::Damaged(panic.to_string())));
+        match opened {
             Ok(Opened { outbox, findings }) => {
                 health.clear(Condition::StoreFailed, "", now);
                 tell_findings(&outbox, &findings, now);
@@ -195,7 +204,6 @@ async fn open_outbox(
                 health.raise(Condition::StoreFailed, "", &error.to_string(), now);
                 // The box has come up and says what it lacks: systemd must not give it up and start it again.
                 notify(&[sd_notify::NotifyState::Ready]);
-                report_once(mode, health, config);
                 tokio::select! {
                     () = tokio::time::sleep(OPEN_AGAIN_AFTER) => {}
                     () = stop.given() => return Ok(None),
@@ -251,7 +259,6 @@ fn make_poll(
     health: &Arc<Health>,
     clock: &Clock,
     stop: &Stop,
-    rewinds: &Rewinds,
 ) -> Result<Poll, TlsError> {
     let Credentials::BearerToken(token) = &pos.credentials;
     let client = Client::new(&pos.base_url, token.clone(), pos.ca_certificate.as_deref())?;
@@ -282,7 +289,6 @@ fn make_poll(
         health: Arc::clone(health),
         clock: clock.clone(),
         stop: stop.clone(),
-        rewinds: rewinds.clone(),
     })
 }
 
@@ -314,11 +320,11 @@ async fn wait_for_polls(polls: Vec<thread::JoinHandle<()>>) {
 
 fn make_link(
     config: &Config,
+    shared: &SharedOutbox,
     outbox: &Arc<Outbox>,
     health: &Arc<Health>,
     clock: &Clock,
     stop: &Stop,
-    rewinds: Rewinds,
 ) -> Link {
     Link {
         hq: config.hq.clone(),
@@ -327,15 +333,23 @@ fn make_link(
         health: Arc::clone(health),
         clock: clock.clone(),
         stop: stop.clone(),
-        rewind: Box::new(move |connection, watermark| rewinds.ask(connection, watermark - RESCAN_HORIZON)),
-        describe: Box::new(describe(config, outbox)),
+        rescan_horizon: RESCAN_HORIZON,
+        describe: Box::new(describe(config, shared)),
     }
 }
 
-fn describe(config: &Config, outbox: &Arc<Outbox>) -> impl Fn() -> Description + Send + Sync + 'static {
+/// The outbox, once it is open.
+type SharedOutbox = Arc<OnceLock<Arc<Outbox>>>;
+
+fn describe(config: &Config, outbox: &SharedOutbox) -> impl Fn() -> Description + Send + Sync + 'static {
     let (outlet, name, acknowledge) = (config.outlet.id.clone(), config.outlet.name.clone(), config.hq.acknowledge);
     let outbox = Arc::clone(outbox);
-    move || Description { outlet: outlet.clone(), name: name.clone(), acknowledge, stream: outbox.stream() }
+    move || Description {
+        outlet: outlet.clone(),
+        name: name.clone(),
+        acknowledge,
+        stream: outbox.get().and_then(|outbox| outbox.stream()),
+    }
 }
 
 /// Keeps the store: removal, opening it again after a failure, and the notices of what holds.
@@ -367,25 +381,30 @@ fn tend(outbox: &Outbox, health: &Health, clock: &Clock, acknowledge: Acknowledg
         }
         Err(error) => health.raise(Condition::StoreFailed, "", &error.to_string(), now),
     }
-    let notices: Vec<_> = health
-        .take_notices(now)
-        .into_iter()
-        .map(|(connection, notice)| notice.draft(connection.as_deref(), now))
-        .collect();
-    if !notices.is_empty()
-        && let Err(error) = outbox.tell(notices, now)
-    {
-        tracing::debug!(%error, "outbox: a notice for HQ cannot be stored");
+    let notices = health.notices(now);
+    if notices.is_empty() {
+        return;
+    }
+    let drafts = notices.iter().map(|told| told.notice.draft(told.connection.as_deref(), now)).collect();
+    match outbox.tell(drafts, now) {
+        Ok(_) => health.noticed(&notices, now),
+        // They are told once the store takes them.
+        Err(error) => tracing::debug!(%error, "outbox: a notice for HQ cannot be stored yet"),
     }
 }
 
 /// Drives the lights, and logs and reports what changes.
-async fn drive_lights(outbox: Arc<Outbox>, health: Arc<Health>, mode: Mode, describe: impl Fn() -> Description + Send) {
+async fn drive_lights(
+    outbox: SharedOutbox,
+    health: Arc<Health>,
+    mode: Mode,
+    describe: impl Fn() -> Description + Send,
+) {
     let mut lamps = Lamps::new(VirtualPin::default(), VirtualPin::default(), VirtualPin::default());
     let mut ticks = interval(LIGHTS_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let started = Instant::now();
-    let (mut shown, mut reported) = (None, None);
+    let (mut shown, mut reported, mut told) = (None, None, (0, 0));
     loop {
         ticks.tick().await;
         let facts = health.facts();
@@ -393,13 +412,22 @@ async fn drive_lights(outbox: Arc<Outbox>, health: Arc<Health>, mode: Mode, desc
             health.update(|facts| facts.phase = Phase::Running);
             continue;
         }
-        let (level, now) = (outbox.level(), mode.clock.now());
+        let level = outbox.get().map(|outbox| outbox.level()).unwrap_or_default();
+        let now = mode.clock.now();
         let lights = lights(Signs::of(&facts, &level, now));
         let Ok(()) = lamps.show(lights, u64::try_from(started.elapsed().as_millis()).unwrap_or(0));
         if shown.replace(lights) != Some(lights) {
             let Lights { sync, hold, fault } = lights;
-            // Not for the journal: a line that flaps would fill it, and the conditions behind it are told there.
-            tracing::debug!(?sync, ?hold, ?fault, "lights");
+            // Lights that flap would fill the journal; the conditions behind them are told there, too.
+            if told.0 != now.timestamp() / 3_600 {
+                told = (now.timestamp() / 3_600, 0);
+            }
+            told.1 += 1;
+            if told.1 <= LIGHTS_TOLD_AN_HOUR {
+                tracing::info!(?sync, ?hold, ?fault, "lights");
+            } else {
+                tracing::debug!(?sync, ?hold, ?fault, "lights");
+            }
         }
         let report = (facts, level);
         if mode.report && reported.as_ref() != Some(&report) {
@@ -421,19 +449,6 @@ fn has_settled(facts: &Facts) -> bool {
     hq && connections.all(|(name, health)| {
         health.last_answer.is_some() || conditions.iter().any(|(_, connection)| connection == name)
     })
-}
-
-fn report_once(mode: &Mode, health: &Health, config: &Config) {
-    if mode.report {
-        let description = Description {
-            outlet: config.outlet.id.clone(),
-            name: config.outlet.name.clone(),
-            acknowledge: config.hq.acknowledge,
-            stream: None,
-        };
-        let (facts, level) = (health.facts(), crate::outbox::Level::default());
-        write_report(&status::body(&description, State::Running, &facts, &level, mode.clock.now()));
-    }
 }
 
 fn write_report(body: &[u8]) {

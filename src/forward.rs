@@ -89,7 +89,7 @@ pub struct Overdue {
 }
 
 impl Overdue {
-    const FIRST: Duration = Duration::from_secs(20);
+    const FIRST: Duration = Duration::from_secs(60);
     const LONGEST: Duration = Duration::from_secs(60 * 60);
 
     /// Nothing is overdue yet.
@@ -154,10 +154,10 @@ mod tests {
             }
             at += 1;
         }
-        assert_eq!(sent_at[..4], [20, 60, 140, 300]);
+        assert_eq!(sent_at[..4], [60, 180, 420, 900]);
         assert!(sent_at.len() < 12, "{sent_at:?}");
         let now = begin + Duration::from_secs(at);
-        assert_eq!(overdue.due(10, 5, now), Some(now + Duration::from_secs(20)), "HQ speaks again");
+        assert_eq!(overdue.due(10, 5, now), Some(now + Duration::from_secs(60)), "HQ speaks again");
         assert_eq!(overdue.due(10, 10, now), None);
     }
 

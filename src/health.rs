@@ -187,6 +187,23 @@ impl Facts {
             .map(|((condition, connection), held)| (*condition, connection.as_str(), held))
     }
 
+    /// Forgets what ended long ago, but for what HQ must still be told.
+    fn forget_old(&mut self, now: DateTime<Utc>) {
+        self.held.retain(|(condition, _), held| {
+            held.ended.is_none_or(|ended| now - ended < REMEMBERED || condition.needs_technician() && !held.noticed)
+        });
+    }
+
+    /// The facts without what moves with every poll.
+    fn without_times(&self) -> Self {
+        let mut facts = self.clone();
+        for connection in facts.connections.values_mut() {
+            connection.last_answer = None;
+            connection.progress.watermark = None;
+        }
+        facts
+    }
+
     /// Whether a condition holds for any connection.
     #[must_use]
     pub fn holds(&self, condition: Condition) -> bool {
@@ -211,6 +228,16 @@ impl Facts {
                     })
             })
     }
+}
+
+/// A condition as a notice that is not in the store yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Untold {
+    /// The connection it speaks of.
+    pub connection: Option<String>,
+    /// What to tell.
+    pub notice: Notice,
+    condition: Condition,
 }
 
 /// The one place to which every stage reports.
@@ -239,12 +266,12 @@ impl Health {
         self.changed.subscribe()
     }
 
-    /// Changes facts; who watches is woken only if something is different afterwards.
+    /// Changes facts; who watches is woken only if something else than the time of the last poll is different afterwards.
     pub fn update(&self, change: impl FnOnce(&mut Facts)) {
         let mut facts = self.lock();
-        let before = facts.clone();
+        let before = facts.without_times();
         change(&mut facts);
-        if *facts != before {
+        if facts.without_times() != before {
             drop(facts);
             self.changed.send_modify(|version| *version += 1);
         }
@@ -294,7 +321,7 @@ impl Health {
                     tracing::info!(connection, code = condition.code(), "over: {}", held.text);
                 }
             }
-            facts.held.retain(|_, held| held.ended.is_none_or(|ended| now - ended < REMEMBERED));
+            facts.forget_old(now);
         });
     }
 
@@ -306,20 +333,33 @@ impl Health {
         }
     }
 
-    /// Takes the conditions that HQ has not been told of in the numbered stream and that are worth it by now.
+    /// The conditions that HQ has not been told of in the numbered stream and that are worth it by now, those that
+    /// ended before they could be told included.
     #[must_use]
-    pub fn take_notices(&self, now: DateTime<Utc>) -> Vec<(Option<String>, Notice)> {
+    pub fn notices(&self, now: DateTime<Utc>) -> Vec<Untold> {
+        let facts = self.lock();
+        let untold = facts.held.iter().filter(|((condition, _), held)| {
+            let ripe = held.ended.is_none() && now - held.since >= NOTICE_AFTER;
+            !held.noticed && (ripe || condition.needs_technician())
+        });
+        untold
+            .map(|((condition, connection), held)| Untold {
+                connection: (!connection.is_empty()).then(|| connection.clone()),
+                notice: Notice::new(condition.code(), held.text.clone()),
+                condition: *condition,
+            })
+            .collect()
+    }
+
+    /// HQ is told of them: they are in the store.
+    pub fn noticed(&self, told: &[Untold], now: DateTime<Utc>) {
         let mut facts = self.lock();
-        let mut notices = Vec::new();
-        for ((condition, connection), held) in &mut facts.held {
-            let ripe = condition.needs_technician() || now - held.since >= NOTICE_AFTER;
-            if held.ended.is_none() && !held.noticed && ripe {
+        for Untold { connection, condition, .. } in told {
+            if let Some(held) = facts.held.get_mut(&(*condition, connection.clone().unwrap_or_default())) {
                 held.noticed = true;
-                let connection = (!connection.is_empty()).then(|| connection.clone());
-                notices.push((connection, Notice::new(condition.code(), held.text.clone())));
             }
         }
-        notices
+        facts.forget_old(now);
     }
 
     fn lock(&self) -> MutexGuard<'_, Facts> {
@@ -357,12 +397,26 @@ mod tests {
         let health = Health::default();
         health.raise(Condition::HqUnreachable, "", "the line is down", START);
         health.raise(Condition::PosRefused, "front", "bad token", START);
-        let codes = |notices: Vec<(Option<String>, Notice)>| -> Vec<_> {
-            notices.into_iter().map(|(connection, notice)| (connection, notice.code)).collect()
+        let tell = |now| -> Vec<_> {
+            let notices = health.notices(now);
+            health.noticed(&notices, now);
+            notices.into_iter().map(|told| (told.connection, told.notice.code)).collect()
         };
-        assert_eq!(codes(health.take_notices(START)), [(Some("front".to_owned()), "pos_refused")]);
-        assert_eq!(codes(health.take_notices(minutes(2))), [(None, "hq_unreachable")]);
-        assert!(health.take_notices(minutes(3)).is_empty());
+        assert_eq!(tell(START), [(Some("front".to_owned()), "pos_refused")]);
+        assert_eq!(tell(minutes(2)), [(None, "hq_unreachable")]);
+        assert!(tell(minutes(3)).is_empty());
+    }
+
+    #[test]
+    fn what_a_technician_must_know_is_told_even_if_it_ended_before_it_could_be() {
+        let health = Health::default();
+        health.raise(Condition::StoreFailed, "", "the card fails", START);
+        assert_eq!(health.notices(START).len(), 1, "not told: the store is closed");
+        health.clear(Condition::StoreFailed, "", minutes(1));
+        let notices = health.notices(minutes(90));
+        assert_eq!(notices[0].notice.code, "store_failed");
+        health.noticed(&notices, minutes(90));
+        assert!(health.notices(minutes(91)).is_empty());
     }
 
     #[test]

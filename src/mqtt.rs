@@ -9,7 +9,7 @@ pub mod wire;
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
-use chrono::{DateTime, Utc};
+use chrono::TimeDelta;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use self::{
@@ -30,9 +30,6 @@ use crate::{
 /// What an event's envelope may add to a packet beside the event: topic and packet header.
 const PACKET_OVERHEAD_BYTES: usize = 4 * 1024;
 
-/// Asks a connection, by its name, to be read again from an instant on.
-pub type Rewind = Box<dyn Fn(&str, DateTime<Utc>) + Send + Sync>;
-
 /// What the task works with.
 pub struct Link {
     /// The brokers and how to behave.
@@ -47,8 +44,8 @@ pub struct Link {
     pub clock: Clock,
     /// The word to stop.
     pub stop: Stop,
-    /// Asks a connection to be read again from before a watermark of an earlier box.
-    pub rewind: Rewind,
+    /// A successor reads again from its predecessor's watermarks less this.
+    pub rescan_horizon: TimeDelta,
     /// Describes the box, for `status`.
     pub describe: Box<dyn Fn() -> status::Description + Send + Sync>,
 }
@@ -98,9 +95,7 @@ impl Link {
         let connect = Connect {
             broker: broker.clone(),
             client_id: format!("tillbox-{}", self.outlet.id),
-            login: self.hq.username.clone().map(|name| {
-                (name, self.hq.password.as_ref().map(|password| password.expose().to_owned()).unwrap_or_default())
-            }),
+            login: self.hq.username.clone().map(|name| (name, self.hq.password.clone())),
             tls: tls.filter(|_| broker.tls),
             keep_alive: self.hq.keep_alive,
             last_will: Some((self.topic("status"), status::lost(&(self.describe)(), &nonce))),
@@ -192,4 +187,4 @@ fn chance() -> u64 {
 }
 
 /// How long an ordered stop of the link takes at most.
-pub const STOP_MAX: Duration = Duration::from_secs(3);
+pub const STOP_MAX: Duration = Duration::from_millis(2_000);

@@ -36,7 +36,7 @@ use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard},
 };
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
@@ -182,6 +182,14 @@ pub struct Level {
     pub closed: Option<String>,
     /// Counts the streams of this process: a caller that remembers what it read compares it.
     pub epoch: u64,
+    /// The running stream, once its generation is known.
+    pub stream: Option<Arc<Stream>>,
+    /// Its id.
+    pub stream_id: Option<StreamId>,
+    /// The gaps that are open, by connection.
+    pub open_gaps: Arc<BTreeMap<String, Vec<Gap>>>,
+    /// Instants from which connections are to be read again, until that is on the device.
+    pub read_again: Arc<ReadAgain>,
     /// The stored number before the stream's first.
     base: u64,
 }
@@ -214,7 +222,12 @@ pub struct Outbox {
     db: RwLock<Option<sled::Db>>,
     writer: Mutex<Writer>,
     level: watch::Sender<Level>,
+    /// The stream that was found at the opening, and its highest number then.
+    at_open: (Option<StreamId>, u64),
 }
+
+/// Per connection: from when on it is to be read again.
+pub type ReadAgain = BTreeMap<String, DateTime<Utc>>;
 
 /// What only one thread at a time may touch.
 #[derive(Debug)]
@@ -257,16 +270,17 @@ impl Outbox {
         self.level.subscribe()
     }
 
-    /// The running stream, once its generation is known.
+    /// The running stream, once its generation is known. Never waits for the store.
     #[must_use]
-    pub fn stream(&self) -> Option<Stream> {
-        self.writer().meta.stream(&self.options.outlet)
+    pub fn stream(&self) -> Option<Arc<Stream>> {
+        self.level.borrow().stream.clone()
     }
 
-    /// The running stream's id.
+    /// The highest number of a stream that this process found on the device when it opened the store; `None` for a
+    /// stream that began since.
     #[must_use]
-    pub fn stream_id(&self) -> StreamId {
-        self.writer().meta.stream_id().unwrap_or(StreamId([0; 16]))
+    pub fn durable_at_open(&self, stream: StreamId) -> Option<u64> {
+        (self.at_open.0 == Some(stream)).then_some(self.at_open.1)
     }
 
     /// The cursor that a connection stored last, as its connector wrote it.
@@ -282,10 +296,10 @@ impl Outbox {
         self.reading(|tree| Ok(tree.get(key)?.map(|value| value.to_vec())))
     }
 
-    /// The gaps that are open, by connection.
+    /// The gaps that are open, by connection. Never waits for the store.
     #[must_use]
-    pub fn open_gaps(&self) -> BTreeMap<String, Vec<Gap>> {
-        self.writer().open_gaps.clone()
+    pub fn open_gaps(&self) -> Arc<BTreeMap<String, Vec<Gap>>> {
+        Arc::clone(&self.level.borrow().open_gaps)
     }
 
     /// Counts and sums of every business day of a connection from `first` on, over the current states.
@@ -408,6 +422,14 @@ impl Outbox {
                 card_full,
                 closed: writer.closed.clone(),
                 epoch: writer.epoch,
+                stream: writer.meta.stream(&self.options.outlet).map(Arc::new),
+                stream_id: writer.meta.stream_id(),
+                open_gaps: if *level.open_gaps == writer.open_gaps {
+                    Arc::clone(&level.open_gaps)
+                } else {
+                    Arc::new(writer.open_gaps.clone())
+                },
+                read_again: Arc::new(writer.meta.read_again.clone()),
                 base,
             };
             let changed = *level != now;

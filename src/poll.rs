@@ -7,11 +7,7 @@
 pub mod budget;
 mod closings;
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 
@@ -81,23 +77,6 @@ pub struct Poll {
     pub clock: Clock,
     /// The word to stop.
     pub stop: Stop,
-    /// Connections that are to be read again.
-    pub rewinds: Rewinds,
-}
-
-/// Instants from which connections are to be read again, asked for by others and heard by the polls.
-#[derive(Debug, Clone, Default)]
-pub struct Rewinds(Arc<Mutex<BTreeMap<String, DateTime<Utc>>>>);
-
-impl Rewinds {
-    /// Asks a connection to be read again from an instant on.
-    pub fn ask(&self, connection: &str, since: DateTime<Utc>) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(connection.to_owned(), since);
-    }
-
-    fn take(&self, connection: &str) -> Option<DateTime<Utc>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(connection)
-    }
 }
 
 /// The thread's state between two steps.
@@ -112,6 +91,8 @@ struct Loop {
     last_now: DateTime<Utc>,
     /// The connector was made, or asked, by a clock that was wrong.
     clock_was_wrong: bool,
+    /// From when on the connector was asked to read again.
+    read_again: Option<DateTime<Utc>>,
 }
 
 impl Poll {
@@ -134,6 +115,7 @@ impl Poll {
             chance: seed(),
             last_now: now,
             clock_was_wrong: false,
+            read_again: None,
         };
         // A thousand boxes that come back after a power cut must not ask at the same moment.
         let jitter = this.jitter(Duration::from_secs(2));
@@ -148,7 +130,7 @@ impl Poll {
     fn resume(&self, now: DateTime<Utc>) -> Result<(Box<dyn Connector>, u64), OutboxError> {
         let epoch = self.outbox.level().epoch;
         let cursor = self.outbox.cursor(&self.connection)?;
-        let gaps = self.outbox.open_gaps().remove(&self.connection).unwrap_or_default();
+        let gaps = self.outbox.open_gaps().get(&self.connection).cloned().unwrap_or_default();
         Ok(((self.make)(cursor.as_deref(), gaps, now), epoch))
     }
 }
@@ -182,8 +164,10 @@ impl Loop {
         if !pause.is_zero() {
             return pause;
         }
-        if let Some(since) = self.poll.rewinds.take(&self.poll.connection) {
+        let since = self.poll.outbox.level().read_again.get(&self.poll.connection).copied();
+        if let Some(since) = since.filter(|since| self.read_again != Some(*since)) {
             self.connector.rewind(since);
+            self.read_again = Some(since);
         }
         let request = match self.connector.next(now) {
             Step::Wait(until) => return (until - now).to_std().unwrap_or_default().max(STEP_MIN),
@@ -239,6 +223,7 @@ impl Loop {
             notices: found.notices.iter().map(|notice| notice.draft(Some(&self.poll.connection), now)).collect(),
             closings: Vec::new(),
             cursor: Some(self.connector.cursor()),
+            read_again: self.read_again,
         };
         match self.poll.outbox.capture(capture) {
             Ok(captured) => {
@@ -319,7 +304,7 @@ impl Loop {
             return Some(Duration::ZERO);
         }
         let connection = &self.poll.connection;
-        let gaps = self.poll.outbox.open_gaps().remove(connection).unwrap_or_default();
+        let gaps = self.poll.outbox.open_gaps().get(connection).cloned().unwrap_or_default();
         let connector = &self.connector;
         let drafts =
             self.closings.drafts(&self.poll.outbox, connection, &gaps, |from, to| connector.covers(from, to), now);
@@ -333,6 +318,7 @@ impl Loop {
                 now,
                 closings,
                 cursor: Some(self.connector.cursor()),
+                read_again: self.read_again,
                 ..Capture::default()
             };
             self.poll.outbox.capture(capture).map(|_| ())
@@ -349,6 +335,7 @@ impl Loop {
         match self.poll.resume(now) {
             Ok((connector, epoch)) => {
                 (self.connector, self.epoch) = (connector, epoch);
+                self.read_again = None;
                 self.closings = Closings::new(&self.poll.calendar, self.poll.retention);
                 Duration::ZERO
             }

@@ -1,5 +1,7 @@
 //! What the box says of itself on HQ's retained `status` topic, and the unnumbered `hello`.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +25,7 @@ pub struct Description {
     /// Whose word releases an event.
     pub acknowledge: Acknowledge,
     /// The stream, once it has a generation.
-    pub stream: Option<Stream>,
+    pub stream: Option<Arc<Stream>>,
 }
 
 /// The box's own word on its state.

@@ -25,7 +25,7 @@ use tillbox::{
     event::EventType,
     health::{Condition, Health},
     outbox::{Options, Outbox, OutboxError},
-    poll::{Poll, Rewinds},
+    poll::Poll,
     pos::{http::Client, page::ParseContext, qasir::connector::Qasir},
     secret::Secret,
     stop::Stop,
@@ -126,7 +126,6 @@ impl Stage {
             health: Arc::clone(&self.health),
             clock: self.clock.clone(),
             stop: self.stop.clone(),
-            rewinds: Rewinds::default(),
         };
         self.thread = Some(std::thread::spawn(move || poll.run()));
     }

@@ -70,7 +70,7 @@ pub fn start_link(outbox: &Arc<Outbox>, port: u16, window: u16) -> RunningLink {
         health: Arc::new(Health::default()),
         clock: Clock::system(),
         stop: stop.clone(),
-        rewind: Box::new(|_, _| {}),
+        rescan_horizon: chrono::TimeDelta::days(7),
         describe: {
             let outbox = Arc::clone(outbox);
             Box::new(move || Description {

@@ -81,6 +81,8 @@ pub struct Holdings {
     pub status: Option<Value>,
     ids: BTreeSet<String>,
     withhold: Option<u64>,
+    arrived: u64,
+    withheld: Option<String>,
 }
 
 /// HQ's side, at work in a thread until it is dropped.
@@ -167,15 +169,25 @@ impl Holdings {
         let Ok(event) = serde_json::from_slice::<Value>(body) else { return };
         match topic.rsplit('/').next() {
             Some("status") => self.status = Some(event),
-            Some("transaction") if self.withhold.is_some_and(|left| left <= 1) => self.withhold = None,
+            // Every copy of it, however often the box sends it again.
+            Some("transaction") if self.is_withheld(&event) => {}
             Some(event_type @ ("transaction" | "closing" | "quarantine" | "gap" | "notice")) => {
-                if event_type == "transaction" {
-                    self.withhold = self.withhold.map(|left| left - 1);
-                }
                 self.keep(event_type, &event);
             }
             _ => {}
         }
+    }
+
+    /// Whether this is the transaction that is withheld: the one that arrives as the named one, from then on.
+    fn is_withheld(&mut self, event: &Value) -> bool {
+        let Some(number) = self.withhold else { return false };
+        let id = event.get("id").and_then(Value::as_str).map(str::to_owned);
+        self.arrived += 1;
+        if self.arrived == number {
+            self.withheld = id;
+            return true;
+        }
+        self.withheld.is_some() && self.withheld == id
     }
 
     fn keep(&mut self, event_type: &str, event: &Value) -> Option<()> {

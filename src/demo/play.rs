@@ -1,7 +1,10 @@
 //! The play: a shop day in under a minute, with everything that happens to a box on the way.
 
 use std::{
-    io, process,
+    fs::DirBuilder,
+    io,
+    os::unix::fs::DirBuilderExt as _,
+    process,
     time::{Duration, Instant},
 };
 
@@ -32,7 +35,7 @@ const OPENS: NaiveTime = NaiveTime::from_hms_opt(6, 0, 0).expect("a time of day"
 const AFTER_MIDNIGHT: TimeDelta = TimeDelta::minutes(30);
 
 /// After the faults end, everything must be at HQ within this; else the proof is made with what is there.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// How often the play looks at things.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -96,7 +99,8 @@ pub enum Curtain {
 /// The machine gives no port, process or folder, or the daemon ended by itself.
 pub fn play(options: &Options) -> io::Result<Curtain> {
     let folder = std::env::temp_dir().join(format!("tillbox-demo-{}", process::id()));
-    std::fs::create_dir_all(&folder)?;
+    // The token lies in it: it must be ours alone, and new.
+    DirBuilder::new().mode(0o700).create(&folder)?;
     let ended = play_in(options, &folder);
     if matches!(ended, Ok(Curtain::Proven | Curtain::Interrupted)) {
         std::fs::remove_dir_all(&folder)?;

@@ -27,19 +27,22 @@ use super::{
     wire::{Arrived, Wire, WireError},
 };
 use crate::{
-    checkpoint::{self, Checkpoint, Decision, SafeWatermarks, decide},
+    checkpoint::{self, Checkpoint, Decision, Found, SafeWatermarks, decide},
     config::Acknowledge,
     content::ContentId,
     event::{Event, Stream, StreamId},
     forward::{Forward, Overdue},
     health::Condition,
     notice::Notice,
-    outbox::{Level, OutboxError, StoredVerdict},
+    outbox::{Level, OutboxError, ReadAgain, StoredVerdict},
     status,
 };
 
 /// The hello must be back within this.
 const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a store that HQ does not know yet waits for a checkpoint after its hello came back.
+const UNKNOWN_WAIT: Duration = Duration::from_secs(1);
 
 /// Status is published at least this often …
 const STATUS_EVERY: Duration = Duration::from_secs(300);
@@ -100,11 +103,13 @@ pub struct Memory {
     overdue: Overdue,
     closed_at_hello: u32,
     took_over: Option<Instant>,
+    /// The stream whose numbers were held against HQ's words.
+    compared: Option<StreamId>,
 }
 
 impl Default for Memory {
     fn default() -> Self {
-        Self { overdue: Overdue::new(StdInstant::now()), closed_at_hello: 0, took_over: None }
+        Self { overdue: Overdue::new(StdInstant::now()), closed_at_hello: 0, took_over: None, compared: None }
     }
 }
 
@@ -120,7 +125,7 @@ struct Stored {
 struct Session<'a> {
     link: &'a Link,
     wire: Wire,
-    stream: Stream,
+    stream: Arc<Stream>,
     forward: Forward,
     read_ahead: VecDeque<Event>,
     /// Packets of status and checkpoint that were not acknowledged yet.
@@ -158,7 +163,7 @@ pub async fn run(link: &Link, mut wire: Wire, nonce: &str, memory: &mut Memory, 
         Err(ended) => return ended,
     };
     let level = link.outbox.level();
-    if link.outbox.stream_id() != stream.id {
+    if level.stream_id != Some(stream.id) {
         return Ended::NewStream;
     }
     ready();
@@ -205,7 +210,7 @@ pub async fn run(link: &Link, mut wire: Wire, nonce: &str, memory: &mut Memory, 
 /// What stood at the broker when the session began.
 #[derive(Default)]
 struct Greeted {
-    found: Option<Checkpoint>,
+    found: Option<Found>,
     stored: Option<Vec<u8>>,
 }
 
@@ -214,7 +219,8 @@ async fn greet(link: &Link, wire: &mut Wire, nonce: &str, memory: &mut Memory) -
     let (hello, checkpoint, stored) = (link.topic("events/hello"), link.topic("checkpoint"), link.topic("stored"));
     wire.subscribe([checkpoint.clone(), stored.clone(), hello.clone()]).await?;
     wire.flush().await?;
-    let deadline = Instant::now() + HELLO_TIMEOUT;
+    let mut deadline = Instant::now() + HELLO_TIMEOUT;
+    let mut waited = false;
     let (mut greeted, mut packet) = (Greeted::default(), None);
     let (mut acknowledged, mut returned) = (false, false);
     let denied = |what: &str| {
@@ -232,7 +238,7 @@ async fn greet(link: &Link, wire: &mut Wire, nonce: &str, memory: &mut Memory) -
                 }
                 Arrived::Acknowledged(id) => acknowledged |= packet == Some(id),
                 Arrived::Message { topic, body } if topic == checkpoint => {
-                    greeted.found = serde_json::from_slice(&body).ok();
+                    greeted.found = read_checkpoint(link, &body)?;
                 }
                 Arrived::Message { topic, body } if topic == stored => greeted.stored = Some(body),
                 Arrived::Message { topic, body } => {
@@ -242,7 +248,13 @@ async fn greet(link: &Link, wire: &mut Wire, nonce: &str, memory: &mut Memory) -
             // The two come in either order, and an acknowledgement that came later would be nobody's.
             if acknowledged && returned {
                 memory.closed_at_hello = 0;
-                return Ok(greeted);
+                // A store that HQ does not know must not miss what stands there, however late the broker says it.
+                let unknown = link.outbox.level().stream.is_none() && greeted.found.is_none();
+                if !unknown || waited {
+                    return Ok(greeted);
+                }
+                waited = true;
+                deadline = Instant::now() + UNKNOWN_WAIT;
             }
         }
         wire.flush().await?;
@@ -255,6 +267,7 @@ async fn greet(link: &Link, wire: &mut Wire, nonce: &str, memory: &mut Memory) -
                 memory.closed_at_hello += u32::from(packet.is_some());
                 return Err(error.into());
             }
+            Err(_) if waited => return Ok(greeted),
             Err(_) if acknowledged => {
                 return Err(denied(
                     "a hello published to events/hello did not come back: publishes are acknowledged but do not arrive",
@@ -265,28 +278,45 @@ async fn greet(link: &Link, wire: &mut Wire, nonce: &str, memory: &mut Memory) -
     }
 }
 
+/// The retained checkpoint; `None` for one that was cleared. One that cannot be read is not the same as none: it may be
+/// a later version's, and a box that took it for none would begin again below the generation of its predecessor.
+fn read_checkpoint(link: &Link, body: &[u8]) -> Result<Option<Found>, Ended> {
+    if body.is_empty() {
+        return Ok(None);
+    }
+    serde_json::from_slice(body).map(Some).map_err(|_| {
+        let text = "expected an object with stream, generation and acknowledged, found something else; clear the \
+                    retained message, or install the tillbox that wrote it";
+        Ended::Conflict(format!("the checkpoint retained at {} cannot be read: {text}", link.topic("checkpoint")))
+    })
+}
+
 /// Step 3.
 fn reconcile(
     link: &Link,
-    found: Option<&Checkpoint>,
+    found: Option<&Found>,
     said: Option<&Stored>,
     memory: &mut Memory,
-) -> Result<Stream, Ended> {
-    let (id, stream) = (link.outbox.stream_id(), link.outbox.stream());
+) -> Result<Arc<Stream>, Ended> {
+    let level = link.outbox.level();
+    let id = level.stream_id.ok_or(Ended::NewStream)?;
     let stored = said.filter(|said| StreamId::parse(&said.stream) == Some(id)).map_or(0, |said| said.through);
-    let decision = decide(found, stored, id, stream.as_ref(), link.outbox.level().durable);
+    // What was captured since the start says nothing about a tail that was lost before it: HQ's words are held against
+    // what was on the device when the store was opened, until they were compared once.
+    let at_open = link.outbox.durable_at_open(id).filter(|_| memory.compared != Some(id));
+    let durable = at_open.unwrap_or(level.durable);
+    let decision = decide(found, stored, id, level.stream.as_deref(), durable);
+    memory.compared = Some(id);
     match &decision {
         Decision::Keep => {}
-        Decision::Take(generation) => {
-            link.outbox.take_generation(*generation)?;
-            for (connection, watermark) in found.iter().flat_map(|found| &found.watermarks) {
-                if let Some(watermark) = watermark {
-                    (link.rewind)(connection, *watermark);
-                }
-            }
-        }
+        Decision::Take(generation) => link.outbox.take_generation(*generation, read_again(link, found))?,
         Decision::Begin(generation) => {
-            return Err(begin_stream(link, *generation, "HQ has events of this stream that the store no longer has"));
+            return Err(begin_stream(
+                link,
+                *generation,
+                found,
+                "HQ has events of this stream that the store no longer has",
+            ));
         }
         Decision::TakeOver(generation) => {
             let why = "another box has published for this outlet since";
@@ -296,7 +326,7 @@ fn reconcile(
             }
             memory.took_over = Some(Instant::now());
             link.health.raise(Condition::OutletConflict, "", why, link.clock.now());
-            return Err(begin_stream(link, *generation, why));
+            return Err(begin_stream(link, *generation, found, why));
         }
     }
     if decision != Decision::Keep {
@@ -305,12 +335,18 @@ fn reconcile(
     link.outbox.stream().ok_or(Ended::NewStream)
 }
 
+/// From when on the connections are to be read again, by what an earlier stream had told HQ.
+fn read_again(link: &Link, found: Option<&Found>) -> ReadAgain {
+    let watermarks = found.iter().flat_map(|found| &found.watermarks);
+    watermarks.filter_map(|(name, watermark)| Some((name.clone(), (*watermark)? - link.rescan_horizon))).collect()
+}
+
 /// Begins a new stream, and tells HQ why.
-fn begin_stream(link: &Link, generation: u32, why: &str) -> Ended {
+fn begin_stream(link: &Link, generation: u32, found: Option<&Found>, why: &str) -> Ended {
     let now = link.clock.now();
     let text = format!("{why}: a new stream begins, and the points of sale are read again");
     tracing::warn!(generation, "mqtt: {text}");
-    let begun = link.outbox.begin_stream(Some(generation));
+    let begun = link.outbox.begin_stream(Some(generation), read_again(link, found));
     match begun.and_then(|()| link.outbox.tell(vec![Notice::new("new_stream", text).draft(None, now)], now)) {
         Ok(_) => Ended::NewStream,
         Err(error) => Ended::Store(error),
@@ -385,11 +421,18 @@ impl Session<'_> {
         if topic == self.link.topic("stored") {
             self.hear_stored(body);
         } else if topic == self.link.topic("checkpoint") {
-            let other = serde_json::from_slice(body)
-                .ok()
-                .filter(|found: &Checkpoint| found.stream != self.stream.id.to_string());
-            if other.is_some_and(|other| other.generation >= self.stream.generation) {
-                return Err(Ended::Wire(WireError::Lost("another box publishes for this outlet".to_owned())));
+            // What a broker says late is weighed at the begin of the next session, where a new stream can begin.
+            let again = |why: &str| Err(Ended::Wire(WireError::Lost(why.to_owned())));
+            match serde_json::from_slice::<Found>(body) {
+                Ok(found) if StreamId::parse(&found.stream) == Some(self.stream.id) => {
+                    if found.acknowledged > self.level.borrow().durable {
+                        return again("the checkpoint is ahead of the store");
+                    }
+                }
+                Ok(found) if found.generation >= self.stream.generation => {
+                    return again("another box publishes for this outlet");
+                }
+                Ok(_) | Err(_) => {}
             }
         }
         Ok(())
@@ -519,7 +562,7 @@ impl Session<'_> {
             generation: self.stream.generation,
             acknowledged: level.acknowledged,
             watermarks: self.safe.safe().clone(),
-            open_gaps: self.link.outbox.open_gaps(),
+            open_gaps: (*self.link.outbox.open_gaps()).clone(),
         };
         if self.told.as_ref() != Some(&checkpoint) {
             let body = serde_json::to_vec(&checkpoint).unwrap_or_default();

@@ -13,7 +13,7 @@ use rumqttc::{
 use thiserror::Error;
 use tokio::time::timeout;
 
-use crate::config::Broker;
+use crate::{config::Broker, secret::Secret};
 
 /// How long connecting, or writing to a connection that does not move, may take.
 const IO_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,7 +26,7 @@ pub struct Connect {
     /// The same at every connection of one outlet.
     pub client_id: String,
     /// Name and password.
-    pub login: Option<(String, String)>,
+    pub login: Option<(String, Option<Secret>)>,
     /// For `mqtts`.
     pub tls: Option<Arc<rustls::ClientConfig>>,
     /// A dead peer is noticed within twice this.
@@ -87,7 +87,7 @@ impl Wire {
             options.set_last_will(LastWill::new(topic, body, QoS::AtLeastOnce, true));
         }
         if let Some((name, password)) = login {
-            options.set_credentials(name, password);
+            options.set_credentials(name, password.as_ref().map(Secret::expose).unwrap_or_default());
         }
         if let Some(tls) = tls {
             options.set_transport(Transport::Tls(TlsConfiguration::Rustls(tls)));

@@ -3,6 +3,7 @@
 use ring::digest;
 use serde::{Deserialize, Serialize};
 
+use super::ReadAgain;
 use crate::{
     content::ContentId,
     event::{Stream, StreamId},
@@ -27,6 +28,9 @@ pub struct Meta {
     pub released: u64,
     /// Chain over the content ids up to `released`, hexadecimal.
     pub chain: ContentId,
+    /// Connections that are to be read again, from when on, until their cursors say so.
+    #[serde(default, skip_serializing_if = "ReadAgain::is_empty")]
+    pub read_again: ReadAgain,
 }
 
 impl Meta {
@@ -40,6 +44,7 @@ impl Meta {
             acknowledged: base,
             released: base,
             chain: chain_begin(stream),
+            read_again: ReadAgain::new(),
         }
     }
 

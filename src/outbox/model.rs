@@ -211,7 +211,7 @@ impl Run {
     fn new(mode: Acknowledge) -> Self {
         let shop = Shop::new();
         let outbox = shop.open_sound();
-        outbox.take_generation(1).unwrap();
+        outbox.take_generation(1, std::collections::BTreeMap::new()).unwrap();
         let stream = outbox.stream().unwrap().id.to_string();
         Self { shop, outbox: Some(outbox), model: Model::default(), mode, stream, cursors: 0 }
     }
@@ -294,7 +294,7 @@ impl Run {
                 self.reopen(None, false);
             }
             Op::BeginStream => {
-                self.outbox().begin_stream(Some(2)).unwrap();
+                self.outbox().begin_stream(Some(2), std::collections::BTreeMap::new()).unwrap();
                 self.model.forget_stream();
                 let stream = self.outbox().stream().unwrap().id.to_string();
                 assert_ne!(std::mem::replace(&mut self.stream, stream), self.stream);
@@ -382,7 +382,7 @@ impl Run {
                 Told { event_type: draft.event_type, subject: draft.subject.clone(), content: draft.content, revision };
             assert_eq!(seen, *told, "event {number}");
         }
-        let gaps: BTreeSet<Gap> = outbox.open_gaps().into_values().flatten().collect();
+        let gaps: BTreeSet<Gap> = outbox.open_gaps().values().flatten().cloned().collect();
         assert_eq!(gaps, self.model.gaps);
         let cursor = outbox.cursor(SHOP).unwrap().map(|cursor| u32::from_be_bytes(cursor.try_into().unwrap()));
         assert_eq!(cursor, self.model.waiting.or(self.model.cursor));
@@ -434,7 +434,7 @@ fn what_is_refused_names_the_new_stream() {
     let shop = Shop::new();
     let outbox = shop.open_sound();
     let before = outbox.level().epoch;
-    outbox.begin_stream(None).unwrap();
+    outbox.begin_stream(None, std::collections::BTreeMap::new()).unwrap();
     let stale = Capture { epoch: before, ..page(&outbox, vec![sale(1, 0, 1)]) };
     assert!(matches!(outbox.capture(stale), Err(OutboxError::NewStream)));
     assert!(matches!(outbox.read(before, 0, 1), Err(OutboxError::NewStream)));

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
 use super::{
-    Level, Options, Outbox, OutboxError, Writer, chunk_of,
+    Level, Options, Outbox, OutboxError, ReadAgain, Writer, chunk_of,
     engine::{apply, close, flush, guarded, open_sled, wait_until_closed},
     layout::{self, ChunkHead, META, connection_key},
     meta::{LAYOUT_VERSION, Meta},
@@ -71,12 +71,14 @@ impl Outbox {
             Opening { place: &place, options: &options, before: None, whole: false, now }.open(&mut findings)?;
         place.sync().map_err(|cause| OutboxError::Folder { doing: "sync", path: place.store(), cause })?;
         place.keep_reserve();
+        let at_open = (writer.meta.stream_id(), writer.last - writer.meta.base);
         let outbox = Self {
             options,
             place,
             db: RwLock::new(Some(db)),
             writer: Mutex::new(writer),
             level: watch::Sender::new(Level::default()),
+            at_open,
         };
         let mut writer = outbox.writer();
         outbox.move_marker(&mut writer);
@@ -85,17 +87,20 @@ impl Outbox {
         Ok(Opened { outbox, findings })
     }
 
-    /// Takes a generation for a stream that has none yet; published events carry it.
+    /// Takes a generation for a stream that has none yet; published events carry it. In the same commit it notes from
+    /// when on connections are to be read again.
     ///
     /// # Errors
     /// The store fails.
-    pub fn take_generation(&self, generation: u32) -> Result<(), OutboxError> {
+    pub fn take_generation(&self, generation: u32, read_again: ReadAgain) -> Result<(), OutboxError> {
         self.writing(|writer| {
             if writer.meta.generation.is_none() {
                 let mut meta = writer.meta.clone();
                 meta.generation = Some(generation);
+                meta.read_again = read_again;
                 self.write_meta(&meta)?;
                 writer.meta = meta;
+                self.publish_level(writer);
             }
             Ok(())
         })
@@ -106,9 +111,9 @@ impl Outbox {
     ///
     /// # Errors
     /// The store fails.
-    pub fn begin_stream(&self, generation: Option<u32>) -> Result<(), OutboxError> {
+    pub fn begin_stream(&self, generation: Option<u32>, read_again: ReadAgain) -> Result<(), OutboxError> {
         self.writing(|writer| {
-            begin_stream(open_db(self.db().as_ref())?, writer, generation)?;
+            begin_stream(open_db(self.db().as_ref())?, writer, generation, read_again)?;
             self.move_marker(writer);
             self.publish_level(writer);
             Ok(())
@@ -275,7 +280,7 @@ impl Opening<'_> {
         };
         if let Some(why) = sign {
             findings.push(Finding::NewStream { why });
-            begin_stream(db, &mut writer, None)?;
+            begin_stream(db, &mut writer, None, ReadAgain::new())?;
         }
         Ok(writer)
     }
@@ -350,7 +355,12 @@ fn lost_tail_sign(writer: &Writer, marker: Option<&Marker>, place: &Place) -> Op
 }
 
 /// Forgets what was seen and read, and begins a stream after what was released.
-fn begin_stream(tree: &sled::Tree, writer: &mut Writer, generation: Option<u32>) -> Result<(), OutboxError> {
+fn begin_stream(
+    tree: &sled::Tree,
+    writer: &mut Writer,
+    generation: Option<u32>,
+    read_again: ReadAgain,
+) -> Result<(), OutboxError> {
     let id = StreamId::random().map_err(|_| OutboxError::Engine("no random bytes".to_owned()))?;
     let mut batch = sled::Batch::default();
     for kind in [layout::SEEN, layout::CURSOR, layout::CLOSING] {
@@ -360,6 +370,7 @@ fn begin_stream(tree: &sled::Tree, writer: &mut Writer, generation: Option<u32>)
     }
     let mut meta = Meta::begin(id, writer.meta.released);
     meta.generation = generation;
+    meta.read_again = read_again;
     batch.insert(META, meta.to_bytes());
     apply(tree, batch)?;
     flush(tree)?;

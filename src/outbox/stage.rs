@@ -5,7 +5,8 @@ use chrono::{DateTime, NaiveDate, Utc};
 use super::{
     NOTICE_RESERVE_BYTES, Outbox, OutboxError, Writer, draft,
     engine::{apply, flush},
-    layout::{self, ChunkHead, connection_key},
+    layout::{self, ChunkHead, META, connection_key},
+    meta::Meta,
     place::Marker,
     seen::{Identity, Seen, SeenIndex, Standing, hour_of},
 };
@@ -45,6 +46,8 @@ pub struct Capture {
     pub notices: Vec<Draft>,
     /// The connector's cursor, if it moved.
     pub cursor: Option<Vec<u8>>,
+    /// The instant from which the cursor has the connection read again, if it was asked to.
+    pub read_again: Option<DateTime<Utc>>,
 }
 
 /// A closing as an event, and the digest by which a later one is compared.
@@ -81,6 +84,8 @@ pub(super) struct Staged {
     pub chunks: Vec<ChunkHead>,
     pub captured: Captured,
     pub open_gaps: Option<Vec<Gap>>,
+    /// The store's own words, where they change.
+    pub meta: Option<Meta>,
     /// Whether records are in it, or only the box's own events.
     pub records: bool,
 }
@@ -123,16 +128,16 @@ impl Outbox {
         }
         let connection = capture.connection.clone();
         let cursor = capture.cursor.clone();
-        let Some(staged) = self.stage(writer, db, capture)? else {
+        let Some(mut staged) = self.stage(writer, db, capture)? else {
             if let Some(cursor) = cursor {
                 writer.waiting_cursors.insert(connection, cursor);
             }
             return Ok(Captured::default());
         };
         self.check_room(writer, &staged)?;
-        apply(db, staged.batch)?;
+        apply(db, std::mem::take(&mut staged.batch))?;
         flush(db)?;
-        Ok(self.adopt(writer, &connection, &staged.chunks, staged.captured, staged.open_gaps))
+        Ok(self.adopt(writer, &connection, staged))
     }
 
     /// Turns a capture into one batch; `None` if it brings no news.
@@ -259,18 +264,19 @@ impl Outbox {
         }
         captured.events = drafts.len() as u64;
         let open_gaps = gaps_changed.then_some(open_gaps);
-        Ok(Some(Staged { batch, chunks: heads, captured, open_gaps, records }))
+        let asked = writer.meta.read_again.get(&connection);
+        let meta = (asked.is_some() && asked == capture.read_again.as_ref()).then(|| {
+            let mut meta = writer.meta.clone();
+            meta.read_again.remove(&connection);
+            batch.insert(META, meta.to_bytes());
+            meta
+        });
+        Ok(Some(Staged { batch, chunks: heads, captured, open_gaps, meta, records }))
     }
 
     /// Takes a commit that is on the device into the books, and lets everyone see it.
-    pub(super) fn adopt(
-        &self,
-        writer: &mut Writer,
-        connection: &str,
-        chunks: &[ChunkHead],
-        captured: Captured,
-        open_gaps: Option<Vec<Gap>>,
-    ) -> Captured {
+    pub(super) fn adopt(&self, writer: &mut Writer, connection: &str, staged: Staged) -> Captured {
+        let Staged { chunks, captured, open_gaps, meta, .. } = staged;
         if let Some(head) = chunks.last() {
             writer.last = head.last();
             writer.cumulative_bytes = head.cumulative_bytes;
@@ -279,6 +285,9 @@ impl Outbox {
             seen.committed();
         }
         writer.waiting_cursors.clear();
+        if let Some(meta) = meta {
+            writer.meta = meta;
+        }
         if let Some(open_gaps) = open_gaps {
             writer.open_gaps.insert(connection.to_owned(), open_gaps);
         }

@@ -77,7 +77,7 @@ impl Life {
             retired: Vec::new(),
         };
         let outbox = Outbox::open(options, now()).unwrap().outbox;
-        outbox.take_generation(1).unwrap();
+        outbox.take_generation(1, std::collections::BTreeMap::new()).unwrap();
         Self { _folder: folder, outbox }
     }
 
@@ -87,7 +87,7 @@ impl Life {
     }
 
     fn close_days(&self) {
-        let gaps = self.outbox.open_gaps().remove("front").unwrap_or_default();
+        let gaps = self.outbox.open_gaps().get("front").cloned().unwrap_or_default();
         let days = self.outbox.day_totals("front", chrono::NaiveDate::MIN).unwrap();
         let drafts = days.iter().filter_map(|(date, totals)| {
             let day = Day { date: *date, totals, covered: true, last: None };
@@ -98,7 +98,7 @@ impl Life {
 
     /// Every event so far, each held.
     fn events(&self) -> Vec<Value> {
-        let stream: Stream = self.outbox.stream().unwrap();
+        let stream: Stream = (*self.outbox.stream().unwrap()).clone();
         let level = self.outbox.level();
         let mut events = Vec::new();
         while u64::try_from(events.len()).unwrap() < level.durable {
@@ -284,7 +284,7 @@ fn every_status_and_the_checkpoint_keep_to_their_schemas() {
         generation: stream.generation,
         acknowledged: 0,
         watermarks: [("front".to_owned(), Some(now())), ("back".to_owned(), None)].into(),
-        open_gaps: life.outbox.open_gaps(),
+        open_gaps: (*life.outbox.open_gaps()).clone(),
     };
     assert_eq!(checkpoint.open_gaps["front"].len(), 1);
     let body = serde_json::to_value(&checkpoint).unwrap();

@@ -3,6 +3,8 @@
 use std::{fs, path::Path};
 
 use crate::parts::{
+    broker::KEEPING,
+    shop::Shop,
     stage::Stage,
     tillbox::{Tillbox, holds, level},
     wait::{PATIENCE, until},
@@ -50,6 +52,33 @@ fn a_store_that_was_rolled_back_becomes_a_new_stream() {
     stage.wait_for_books(&daemon);
     daemon.stop();
     assert_eq!(notices(&stage, "new_stream"), 1, "{}", daemon.log());
+}
+
+/// What the box reads before it can ask HQ must not hide the tail that was lost: else its numbers would be used twice.
+#[test]
+fn a_store_that_was_rolled_back_is_found_out_however_much_it_reads_before_hq_is_there() {
+    let mut stage = Stage::with("feed", KEEPING, Shop::open());
+    stage.shop.sold_before(20);
+    let mut daemon = stage.start();
+    stage.wait_for_books(&daemon);
+    daemon.stop();
+    let earlier = stage.path().join("earlier");
+    copy(&stage.setup.store, &earlier);
+
+    let mut daemon = stage.start();
+    stage.shop.sell(10);
+    stage.wait_for_books(&daemon);
+    daemon.stop();
+
+    write_back(&earlier, &stage.setup.store);
+    stage.broker.stop();
+    stage.shop.sell(60);
+    let mut daemon = stage.start();
+    daemon.wait_for("more than HQ has", |report| level(report, "durable") >= 90);
+    stage.broker.start_again();
+    wait_for_generation(&stage, &daemon, 2);
+    stage.wait_for_books(&daemon);
+    daemon.stop();
 }
 
 #[test]

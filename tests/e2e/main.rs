@@ -8,6 +8,7 @@ mod parts;
 mod answers;
 mod broker_lost;
 mod checkpoint;
+mod demo;
 mod exits;
 mod killed;
 mod line;

@@ -12,7 +12,7 @@ use crate::outbox::{
 /// A store with some events, of which the first half was acknowledged; gives its stream.
 fn filled(shop: &Shop) -> String {
     let outbox = shop.open_sound();
-    outbox.take_generation(1).unwrap();
+    outbox.take_generation(1, std::collections::BTreeMap::new()).unwrap();
     outbox.capture(page(&outbox, sales(0..10))).unwrap();
     outbox.acknowledge(outbox.level().epoch, 5);
     outbox.settle(crate::config::Acknowledge::Feed).unwrap();
@@ -24,7 +24,7 @@ fn renewed(shop: &Shop, old: &str) -> (Outbox, &'static str) {
     let Opened { outbox, findings } = shop.open().unwrap();
     let Some(&Finding::NewStream { why }) = findings.last() else { panic!("{findings:?}") };
     assert_eq!(outbox.stream(), None, "HQ's checkpoint gives the generation");
-    outbox.take_generation(2).unwrap();
+    outbox.take_generation(2, std::collections::BTreeMap::new()).unwrap();
     assert_ne!(outbox.stream().unwrap().id.to_string(), old);
     assert_eq!(outbox.cursor(SHOP).unwrap(), None, "the source is read again");
     (outbox, why)
@@ -125,13 +125,13 @@ fn a_copied_store_is_a_new_stream() {
 fn a_new_stream_keeps_what_was_not_released_and_counts_from_one() {
     let shop = Shop::new();
     let outbox = shop.open_sound();
-    outbox.take_generation(1).unwrap();
+    outbox.take_generation(1, std::collections::BTreeMap::new()).unwrap();
     outbox.capture(page(&outbox, sales(0..10))).unwrap();
     let epoch = outbox.level().epoch;
     outbox.acknowledge(epoch, 7);
     outbox.tend(crate::config::Acknowledge::Broker, true, now()).unwrap();
     let waiting = read_all(&outbox, 7).unwrap();
-    outbox.begin_stream(Some(2)).unwrap();
+    outbox.begin_stream(Some(2), std::collections::BTreeMap::new()).unwrap();
     let level = outbox.level();
     assert_eq!((level.durable, level.acknowledged, level.released), (3, 0, 0));
     outbox.acknowledge(epoch, 3);

@@ -7,7 +7,7 @@ use std::{
 };
 
 /// Long enough for a busy machine, short enough for a person.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(150);
 
 /// How often a condition is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
