@@ -121,7 +121,8 @@ impl Outbox {
         if !matches!(error, OutboxError::Engine(_) | OutboxError::Damaged(_)) {
             return;
         }
-        tracing::error!(%error, "outbox: the store is closed, and will be opened again");
+        // For the journal the daemon's health tells it once; a store that fails for hours is closed every second.
+        tracing::debug!(%error, "outbox: the store is closed, and will be opened again");
         writer.closed = Some(error.to_string());
         writer.damaged |= matches!(error, OutboxError::Damaged(_));
         writer.seen = None;
@@ -140,7 +141,7 @@ impl Outbox {
         let mut findings = Vec::new();
         let (db, mut opened) = opening.open(&mut findings)?;
         for finding in &findings {
-            tracing::error!(?finding, "outbox: opened again after a failure");
+            tracing::debug!(?finding, "outbox: opened again after a failure");
         }
         let same_stream = opened.meta.stream == writer.meta.stream;
         opened.epoch = writer.epoch + u64::from(!same_stream);
@@ -150,7 +151,7 @@ impl Outbox {
         *writer = opened;
         *self.db.write().unwrap_or_else(PoisonError::into_inner) = Some(db);
         self.move_marker(writer);
-        tracing::info!("outbox: the store is open again");
+        tracing::debug!("outbox: the store is open again");
         Ok(findings)
     }
 
