@@ -285,10 +285,12 @@ impl Opening<'_> {
 /// Reads the cursors and the ends of the queue.
 fn read_writer(db: &sled::Db) -> Result<Writer, OutboxError> {
     let damaged = |what: &str| OutboxError::Damaged(what.to_owned());
+    let stored = db.get(META)?;
+    // First of all: to this version the chunks and keys of a later layout only look damaged.
+    stored.as_deref().map_or(Ok(()), refuse_newer)?;
     let ends = queue_ends(db)?;
-    let meta = match db.get(META)? {
+    let meta = match stored {
         Some(stored) => {
-            refuse_newer(&stored)?;
             serde_json::from_slice(&stored).map_err(|_| damaged("what it says of its stream cannot be read"))?
         }
         // A commit stores both, so events without a stream are what is left of something.
