@@ -126,7 +126,8 @@ impl Outbox {
         if !matches!(error, OutboxError::Engine(_) | OutboxError::Damaged(_)) {
             return;
         }
-        tracing::error!(%error, "outbox: the store is closed, and will be opened again");
+        // For the journal the daemon's health tells it once; a store that fails for hours is closed every second.
+        tracing::debug!(%error, "outbox: the store is closed, and will be opened again");
         writer.closed = Some(error.to_string());
         writer.damaged |= matches!(error, OutboxError::Damaged(_));
         writer.seen = None;
@@ -145,7 +146,7 @@ impl Outbox {
         let mut findings = Vec::new();
         let (db, mut opened) = opening.open(&mut findings)?;
         for finding in &findings {
-            tracing::error!(?finding, "outbox: opened again after a failure");
+            tracing::debug!(?finding, "outbox: opened again after a failure");
         }
         let same_stream = opened.meta.stream == writer.meta.stream;
         opened.epoch = writer.epoch + u64::from(!same_stream);
@@ -155,7 +156,7 @@ impl Outbox {
         *writer = opened;
         *self.db.write().unwrap_or_else(PoisonError::into_inner) = Some(db);
         self.move_marker(writer);
-        tracing::info!("outbox: the store is open again");
+        tracing::debug!("outbox: the store is open again");
         Ok(findings)
     }
 
@@ -183,6 +184,12 @@ struct Opening<'a> {
 impl Opening<'_> {
     /// Opens the store: as it is, else without its snapshots, else anew beside what cannot be read.
     fn open(&self, findings: &mut Vec<Finding>) -> Result<(sled::Db, Writer), OutboxError> {
+        let adopted = self.place.finish_adopting();
+        adopted.map_err(|cause| OutboxError::Folder {
+            doing: "finish the repair of",
+            path: self.place.store(),
+            cause,
+        })?;
         self.place.remove_unfinished_snapshots();
         let cause = match self.open_as_it_is(findings) {
             Err(OutboxError::Damaged(cause)) => cause,
@@ -203,25 +210,38 @@ impl Opening<'_> {
             move |cause| OutboxError::Folder { doing, path, cause }
         };
         wait_until_closed(&self.place.store());
-        let readable = match self.place.copy_without_snapshots() {
+        let readable = match self.place.refuse_copy_without_room().and_then(|()| self.place.copy_without_snapshots()) {
             Ok(copy) => {
                 // An empty copy of a store that was not is no repair.
-                let holds_something = |db: sled::Db| Ok(self.look_through(&db).is_ok() && db.contains_key(META)?);
+                let holds_something = |db: sled::Db| {
+                    self.look_through(&db)?;
+                    Ok(db.contains_key(META)?)
+                };
                 let readable = open_sled(&copy).and_then(|db| guarded("reading a copy", || holds_something(db)));
                 wait_until_closed(&copy);
+                if let Err(newer @ OutboxError::NewerVersion { .. }) = readable {
+                    let _a_copy_that_stays_only_takes_room = self.place.remove_copy();
+                    return Err(newer);
+                }
                 readable.is_ok_and(|readable| readable).then_some(copy)
             }
             // Without room for a copy it cannot be told whether one would be readable: it is for a technician to say.
+            // The room is looked at first, since to fill the card at every attempt would only wear it.
             Err(cause) if cause.kind() == io::ErrorKind::StorageFull => return Err(failed("copy")(cause)),
             Err(_) => None,
         };
         if let Some(copy) = readable {
             let original = self.place.adopt(&copy, &stamp).map_err(failed("move aside"))?;
+            let crowd = self.place.crowd();
+            if !crowd.is_empty() {
+                tracing::warn!("outbox: the store was repaired{crowd}");
+            }
             return Ok(Finding::Repaired { original });
         }
-        let _a_copy_that_stays_only_takes_room = self.place.remove_copy();
+        // Once `store` is away, a copy that still stood there would be taken for a sound one.
+        self.place.remove_copy().map_err(failed("remove the copy of"))?;
         let to = self.place.put_aside(&stamp).map_err(failed("move aside"))?;
-        Ok(Finding::PutAside { to, cause })
+        Ok(Finding::PutAside { to, cause: cause + &self.place.crowd() })
     }
 
     fn open_as_it_is(&self, findings: &mut Vec<Finding>) -> Result<(sled::Db, Writer), OutboxError> {
@@ -289,10 +309,12 @@ impl Opening<'_> {
 /// Reads the cursors and the ends of the queue.
 fn read_writer(db: &sled::Db) -> Result<Writer, OutboxError> {
     let damaged = |what: &str| OutboxError::Damaged(what.to_owned());
+    let stored = db.get(META)?;
+    // First of all: to this version the chunks and keys of a later layout only look damaged.
+    stored.as_deref().map_or(Ok(()), refuse_newer)?;
     let ends = queue_ends(db)?;
-    let meta = match db.get(META)? {
+    let meta = match stored {
         Some(stored) => {
-            refuse_newer(&stored)?;
             serde_json::from_slice(&stored).map_err(|_| damaged("what it says of its stream cannot be read"))?
         }
         // A commit stores both, so events without a stream are what is left of something.

@@ -2,7 +2,9 @@
 //!
 //! Beside sled's own folder `store` lie `lock` (the running daemon's pid), `marker.json` (a number that was surely
 //! handed out) and `reserve` (a file to give up when the card is full). Whatever is written here is written to a
-//! temporary file, synced, renamed, and its folder synced.
+//! temporary file, synced, renamed, and its folder synced. Stores that could not be read lie there as
+//! `store.unreadable-…`; none is ever removed, since it may hold what HQ does not have. `store.copy` is a repair that
+//! is not done yet.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
@@ -17,6 +19,12 @@ use super::OutboxError;
 
 /// Kept aside, and given up so that a full card still lets acknowledged events be removed.
 const RESERVE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// What sled itself writes when it opens a copy: a segment or two, and a snapshot.
+const COPY_MARGIN_BYTES: u64 = 4 * 1024 * 1024;
+
+/// More stores than this that could not be read are worth a word: they take the room that the queue will need.
+const UNREADABLE_UNTOLD: usize = 3;
 
 /// A store's folder, locked for this process.
 #[derive(Debug)]
@@ -99,12 +107,7 @@ impl Place {
 
     /// Syncs what sled leaves unsynced when it makes its files.
     pub fn sync(&self) -> io::Result<()> {
-        for name in ["conf", "db", "blobs", "."] {
-            let path = self.store().join(name);
-            if path.exists() {
-                File::open(path)?.sync_all()?;
-            }
-        }
+        sync_store(&self.store())?;
         File::open(&self.folder)?.sync_all()?;
         self.folder.parent().map_or(Ok(()), |parent| match File::open(parent) {
             Ok(parent) => parent.sync_all(),
@@ -138,6 +141,39 @@ impl Place {
         }
     }
 
+    /// Fails if the card has no room for a copy of the store, before a byte of it is written.
+    pub fn refuse_copy_without_room(&self) -> io::Result<()> {
+        // What an earlier attempt left behind is in nobody's way but the new copy's.
+        self.remove_copy()?;
+        let mut copied_bytes = 0;
+        for entry in fs::read_dir(self.store())? {
+            let entry = entry?;
+            if is_copied(&entry)? {
+                copied_bytes += entry.metadata()?.len();
+            }
+        }
+        let free_bytes = self.free_bytes()?;
+        if has_room_for_copy(copied_bytes, free_bytes) {
+            return Ok(());
+        }
+        let needed_bytes = copied_bytes.saturating_add(COPY_MARGIN_BYTES);
+        let crowd = self.crowd();
+        let text = format!(
+            "it is damaged, and to repair it takes {needed_bytes} bytes on the card, of which {free_bytes} are free{crowd}"
+        );
+        Err(io::Error::new(io::ErrorKind::StorageFull, text))
+    }
+
+    /// A word on the stores that could not be read, if there are many of them.
+    pub fn crowd(&self) -> String {
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let unreadable = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with("store.unreadable-"));
+        match unreadable.count() {
+            few if few <= UNREADABLE_UNTOLD => String::new(),
+            many => format!("; {many} stores that could not be read are kept in {}", self.folder.display()),
+        }
+    }
+
     /// Copies the store without its snapshots, which sled rebuilds from the log: for a store that does not open.
     pub fn copy_without_snapshots(&self) -> io::Result<PathBuf> {
         let copy = self.folder.join("store.copy");
@@ -145,7 +181,7 @@ impl Place {
         fs::create_dir(&copy)?;
         let copied = fs::read_dir(self.store())?.try_for_each(|entry| {
             let entry = entry?;
-            if entry.file_type()?.is_file() && !entry.file_name().to_string_lossy().starts_with("snap.") {
+            if is_copied(&entry)? {
                 let to = copy.join(entry.file_name());
                 fs::copy(entry.path(), &to)?;
                 File::open(to)?.sync_all()?;
@@ -162,15 +198,31 @@ impl Place {
     pub fn remove_copy(&self) -> io::Result<()> {
         match fs::remove_dir_all(self.folder.join("store.copy")) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            other => other,
+            Err(error) => Err(error),
+            Ok(()) => File::open(&self.folder)?.sync_all(),
         }
     }
 
     /// Puts a copy that opens in the place of the store that does not.
     pub fn adopt(&self, copy: &Path, stamp: &str) -> io::Result<PathBuf> {
+        sync_store(copy)?;
         let aside = self.put_aside(stamp)?;
-        fs::rename(copy, self.store())?;
+        self.finish_adopting()?;
         Ok(aside)
+    }
+
+    /// Puts a copy in the place of a store that was moved aside, also after that was cut off between the two renames.
+    ///
+    /// A copy without a store beside it is whole: `store` is moved away only by [`Place::adopt`], once its copy was
+    /// read and synced, and by [`Place::put_aside`] on its own, before which the copy is removed for certain. A copy
+    /// that was cut off has its store beside it, and is left alone.
+    pub fn finish_adopting(&self) -> io::Result<()> {
+        let copy = self.folder.join("store.copy");
+        if self.store().try_exists()? || !copy.try_exists()? {
+            return Ok(());
+        }
+        fs::rename(copy, self.store())?;
+        File::open(&self.folder)?.sync_all()
     }
 
     /// Bytes that the file system still has for us.
@@ -199,6 +251,27 @@ impl Place {
     }
 }
 
+/// Whether a copy leaves sled room to work.
+fn has_room_for_copy(copied_bytes: u64, free_bytes: u64) -> bool {
+    copied_bytes.saturating_add(COPY_MARGIN_BYTES) <= free_bytes
+}
+
+/// Whether a file of the store belongs into a copy.
+fn is_copied(entry: &fs::DirEntry) -> io::Result<bool> {
+    Ok(entry.file_type()?.is_file() && !entry.file_name().to_string_lossy().starts_with("snap."))
+}
+
+/// Syncs sled's files and the folder that names them.
+fn sync_store(store: &Path) -> io::Result<()> {
+    for name in ["conf", "db", "blobs", "."] {
+        let path = store.join(name);
+        if path.exists() {
+            File::open(path)?.sync_all()?;
+        }
+    }
+    Ok(())
+}
+
 /// The system's machine id.
 pub fn machine_id() -> Option<String> {
     let id = fs::read_to_string("/etc/machine-id").ok()?;
@@ -216,4 +289,37 @@ pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(&temporary, path)?;
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_copy_needs_its_size_and_a_margin() {
+        assert!(has_room_for_copy(1_000_000, 1_000_000 + COPY_MARGIN_BYTES));
+        assert!(!has_room_for_copy(1_000_000, 1_000_000 + COPY_MARGIN_BYTES - 1));
+        assert!(!has_room_for_copy(u64::MAX, u64::MAX - 1));
+    }
+
+    #[test]
+    fn a_store_without_room_for_its_copy_is_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let place = Place::take(folder.path()).unwrap();
+        fs::create_dir(place.store()).unwrap();
+        // A file with a hole: larger than any card, and no work to write.
+        let db = File::create(place.store().join("db")).unwrap();
+        db.set_len(1 << 43).unwrap();
+        for number in 0..4 {
+            fs::create_dir(folder.path().join(format!("store.unreadable-{number}"))).unwrap();
+        }
+        let error = place.refuse_copy_without_room().unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert!(error.to_string().contains("; 4 stores that could not be read are kept in "), "{error}");
+        assert!(!folder.path().join("store.copy").exists());
+        db.set_len(1 << 10).unwrap();
+        place.refuse_copy_without_room().unwrap();
+        fs::remove_dir(folder.path().join("store.unreadable-0")).unwrap();
+        assert_eq!(place.crowd(), "");
+    }
 }

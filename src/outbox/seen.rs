@@ -8,6 +8,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     hash::{DefaultHasher, Hash, Hasher},
+    ops::RangeInclusive,
 };
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
@@ -172,9 +173,20 @@ impl SeenIndex {
         Ok(())
     }
 
-    /// Every state of a connection, as the store holds it.
-    pub fn all(tree: &sled::Tree, connection: &str) -> impl Iterator<Item = sled::Result<Vec<Seen>>> {
-        tree.scan_prefix(connection_key(layout::SEEN, connection, &[])).values().map(|value| Ok(read_page(&value?)))
+    /// The states of a connection that stand under some hours, as the store holds them: page by page, with the hour.
+    pub fn between(
+        tree: &sled::Tree,
+        connection: &str,
+        hours: RangeInclusive<u32>,
+    ) -> impl Iterator<Item = sled::Result<(u32, Vec<Seen>)>> + use<> {
+        let pages = tree.range(page_key(connection, *hours.start(), 0)..=page_key(connection, *hours.end(), u16::MAX));
+        pages.filter_map(|row| {
+            let (key, value) = match row {
+                Ok(row) => row,
+                Err(error) => return Some(Err(error)),
+            };
+            read_page_key(&key).map(|(_, hour, _)| Ok((hour, read_page(&value))))
+        })
     }
 
     fn place(

@@ -1,6 +1,12 @@
 //! Stores that cannot be read: put aside or repaired, never deleted, and never a reason not to start.
 
-use std::fs;
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
 
 use crate::{
     config::Acknowledge,
@@ -163,6 +169,85 @@ fn events_without_a_stream_are_put_aside() {
     shop.open().unwrap();
     let aside = fs::read_dir(&shop.folder).unwrap().map(|entry| entry.unwrap().file_name());
     assert_eq!(aside.filter(|name| name.to_string_lossy().starts_with("store.unreadable-")).count(), 2);
+}
+
+#[test]
+fn a_repair_that_was_cut_off_between_its_renames_is_finished() {
+    let shop = filled();
+    // So it stands there when the power goes once the damaged store is away and before its copy has taken its place.
+    fs::rename(shop.store(), shop.folder.join("store.copy")).unwrap();
+    let aside = shop.folder.join("store.unreadable-20260314T120000Z");
+    fs::create_dir(&aside).unwrap();
+    assert_eq!(shop.open_sound().level().durable, u64::from(PAGES) * 100);
+    assert!(!shop.folder.join("store.copy").exists());
+    assert!(aside.exists());
+}
+
+#[test]
+fn a_copy_that_was_cut_off_is_not_taken_for_the_store() {
+    let shop = filled();
+    fs::create_dir(shop.folder.join("store.copy")).unwrap();
+    fs::write(shop.folder.join("store.copy/db"), "half").unwrap();
+    assert_eq!(shop.open_sound().level().durable, u64::from(PAGES) * 100);
+    // Not even when what it was a copy of is put aside.
+    let db = open_sled(&shop.store()).unwrap();
+    db.insert(layout::META, b"{}").unwrap();
+    drop(db);
+    let findings = shop.open().unwrap().findings;
+    assert!(matches!(findings[..], [Finding::PutAside { .. }, Finding::NewStream { .. }]), "{findings:?}");
+    assert!(!shop.folder.join("store.copy").exists());
+}
+
+#[test]
+fn many_unreadable_stores_are_counted_and_kept() {
+    let shop = filled();
+    for number in 1..=4 {
+        let db = open_sled(&shop.store()).unwrap();
+        db.insert(layout::META, b"{}").unwrap();
+        drop(db);
+        let findings = shop.open().unwrap().findings;
+        let Some(Finding::PutAside { cause, .. }) = findings.first() else { panic!("{findings:?}") };
+        assert_eq!(cause.contains("; 4 stores that could not be read are kept in "), number == 4, "{cause}");
+    }
+}
+
+/// Counts what would stand in the journal.
+struct Journal(Arc<AtomicUsize>);
+
+impl tracing::Subscriber for Journal {
+    fn enabled(&self, metadata: &tracing::Metadata<'_>) -> bool {
+        *metadata.level() <= tracing::Level::INFO
+    }
+
+    fn event(&self, _: &tracing::Event<'_>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn new_span(&self, _: &tracing::span::Attributes<'_>) -> tracing::span::Id {
+        tracing::span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &tracing::span::Id, _: &tracing::span::Record<'_>) {}
+    fn record_follows_from(&self, _: &tracing::span::Id, _: &tracing::span::Id) {}
+    fn enter(&self, _: &tracing::span::Id) {}
+    fn exit(&self, _: &tracing::span::Id) {}
+}
+
+#[test]
+fn a_store_that_flaps_does_not_fill_the_journal() {
+    let shop = filled();
+    let outbox = shop.open_sound();
+    let told = Arc::new(AtomicUsize::new(0));
+    tracing::subscriber::with_default(Journal(Arc::clone(&told)), || {
+        tracing::error!("the journal is read");
+        for _ in 0..3 {
+            let error = outbox.reading(|_| Err::<(), _>(OutboxError::Engine("the card went away".to_owned())));
+            assert!(matches!(error, Err(OutboxError::Engine(_))));
+            assert!(outbox.level().closed.is_some());
+            assert_eq!(outbox.tend(Acknowledge::Feed, false, now()).unwrap(), []);
+        }
+    });
+    assert_eq!(told.load(Ordering::Relaxed), 1);
 }
 
 /// The model found it: sled's own threads may hold the file a moment longer than the handle that was dropped.

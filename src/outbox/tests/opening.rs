@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::outbox::{
     Finding, Opened, Outbox, OutboxError,
-    engine::open_sled,
+    engine::{open_sled, wait_until_closed},
     fixture::{SHOP, Shop, now, options, page, read_all, sale, sales},
     layout::META,
 };
@@ -50,6 +50,32 @@ fn a_later_layout_is_refused_and_left_alone() {
     assert!(matches!(error, OutboxError::NewerVersion { found: 2, known: 1 }), "{error}");
     let db = open_sled(&shop.store()).unwrap();
     assert_eq!(&db.get(META).unwrap().unwrap()[..], br#"{"version": 2, "something": "else"}"#);
+}
+
+#[test]
+fn a_later_layout_with_other_chunks_is_no_damage() {
+    for snapshot_is_damaged in [false, true] {
+        let shop = Shop::new();
+        filled(&shop);
+        let db = open_sled(&shop.store()).unwrap();
+        db.insert(META, &br#"{"version": 2}"#[..]).unwrap();
+        db.insert(&b"q"[..], &b"another kind of key"[..]).unwrap();
+        db.insert(&b"q\xff another kind of chunk"[..], &b""[..]).unwrap();
+        db.flush().unwrap();
+        drop(db);
+        drop(open_sled(&shop.store()).unwrap());
+        wait_until_closed(&shop.store());
+        if snapshot_is_damaged {
+            let mut files = fs::read_dir(shop.store()).unwrap().map(|entry| entry.unwrap().path());
+            let snapshot = files.find(|path| path.file_name().unwrap().to_string_lossy().starts_with("snap."));
+            fs::write(snapshot.expect("sled wrote one when it was opened again"), "not a snapshot").unwrap();
+        }
+        let Err(error) = shop.open() else { panic!("it opened") };
+        assert!(matches!(error, OutboxError::NewerVersion { found: 2, known: 1 }), "{error}");
+        let stores = fs::read_dir(&shop.folder).unwrap().map(|entry| entry.unwrap().file_name());
+        let stores: Vec<_> = stores.filter(|name| name.to_string_lossy().starts_with("store")).collect();
+        assert_eq!(stores, ["store"], "nothing was moved");
+    }
 }
 
 #[test]
