@@ -29,9 +29,11 @@ use crate::{
     pos::{
         body::JsonType,
         connector::{Connector, Progress, Step, Yield},
-        http::{Answer, Failure, Request},
+        http::{Answer, Failure},
         page::{Page, ParseContext},
+        request::{Authorization, Request},
     },
+    secret::Secret,
     transaction::Flag,
 };
 
@@ -85,6 +87,7 @@ enum Asked {
 
 /// The connector for one Qasir account.
 pub struct Qasir {
+    token: Secret,
     context: ParseContext,
     poll_every: TimeDelta,
     cursor: Cursor,
@@ -111,9 +114,10 @@ pub struct Qasir {
 }
 
 impl Qasir {
-    /// A connector that goes on from the stored cursor, or begins `backfill` before now.
+    /// A connector that shows `token`, and goes on from the stored cursor, or begins `backfill` before now.
     #[must_use]
     pub fn new(
+        token: Secret,
         context: ParseContext,
         poll_every: TimeDelta,
         backfill: TimeDelta,
@@ -128,6 +132,7 @@ impl Qasir {
         let mut cursor = stored.unwrap_or(Cursor { nightly_read, ..Cursor::beginning(begin) });
         cursor.distrust_the_future(whole_second(now), AHEAD, SLACK);
         Self {
+            token,
             context,
             poll_every,
             cursor,
@@ -201,7 +206,11 @@ impl Qasir {
     }
 
     fn request_for(&self, bounds: Window) -> Request {
-        ask_transactions(bounds, &self.context.source_zone, self.cursor.naive_bounds)
+        self.authorized(ask_transactions(bounds, &self.context.source_zone, self.cursor.naive_bounds))
+    }
+
+    fn authorized(&self, request: Request) -> Request {
+        request.authorized(Authorization::Bearer(self.token.clone()))
     }
 
     fn take_outlets(&mut self, answer: &Answer) -> Result<Yield, String> {
@@ -374,7 +383,7 @@ impl Connector for Qasir {
     fn next(&mut self, now: DateTime<Utc>) -> Step {
         if self.outlets.is_none() {
             self.asked = Some(Asked::Outlets);
-            return Step::Ask(ask_outlets());
+            return Step::Ask(self.authorized(ask_outlets()));
         }
         if let Some(at) = self.probe.filter(|_| !self.cursor.zone_proven && now >= self.probe_due) {
             let at = whole_second(at);
