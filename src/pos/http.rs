@@ -63,8 +63,8 @@ impl Answer {
     /// connector's decision, and POS Kasir marks its cookies `Secure` on plain HTTP too.
     #[must_use]
     pub fn cookie(&self, name: &str) -> Option<Secret> {
-        let pairs = self.set_cookies.iter().filter_map(|set| set.expose().split(';').next()?.split_once('='));
-        pairs.filter(|(key, _)| key.trim() == name).last().map(|(_, value)| Secret::new(value.trim()))
+        let mut pairs = self.set_cookies.iter().rev().filter_map(|set| set.expose().split(';').next()?.split_once('='));
+        pairs.find(|(key, _)| key.trim() == name).map(|(_, value)| Secret::new(value.trim()))
     }
 }
 
@@ -226,6 +226,7 @@ fn read_retry_after(text: &str, date: Option<DateTime<Utc>>) -> Option<Duration>
 }
 
 #[cfg(all(test, feature = "demo"))]
+#[expect(clippy::unwrap_used, reason = "a test stops where its stage cannot be set")]
 mod tests {
     use std::sync::{Mutex, PoisonError};
 
