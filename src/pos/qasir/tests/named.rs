@@ -1,18 +1,22 @@
 //! One thing each: the fixtures' sequences, the identity check, answers that are none, backfill, outages, zones.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::world::{Faults, Sale, Source, TestBox, Traits, at, context, token};
 use crate::{
-    gap::GapReason,
+    gap::{Gap, GapReason},
     health::Condition,
     pos::{
         connector::{Connector, Step, Yield},
         http::{Answer, Failure},
         page::Reason,
-        qasir::connector::Qasir,
+        qasir::{connector::Qasir, windows::Window},
     },
     transaction::Flag,
 };
@@ -399,4 +403,19 @@ fn a_rewind_reads_again_from_there_without_forgetting_the_newest() {
     assert!(test.progress().complete);
     let missing = test.missing(at(NOON) - TimeDelta::days(4));
     assert!(missing.iter().all(|(_, sale)| sale.at > test.now - TimeDelta::minutes(2)), "{missing:?}");
+}
+
+#[test]
+fn a_source_that_proves_nothing_opens_no_gap_for_each_second() {
+    let now = at("2026-03-14T12:00:00Z");
+    let mut connector = new_box(TimeDelta::days(2), None, now);
+    let mut open: Vec<Gap> = Vec::new();
+    for n in 0..3 * 86_400 / 60 {
+        let from = now - TimeDelta::days(3) + TimeDelta::minutes(n);
+        let place = Window { from, to: from + TimeDelta::seconds(1) };
+        open.extend(connector.open_gap(place));
+        assert!(open.iter().any(|gap| gap.from <= place.from && place.to <= gap.to), "{place:?}");
+    }
+    assert_eq!(open.len(), 100 + 4, "100 seconds, and the four days that the rest touches");
+    assert_eq!(open.iter().collect::<BTreeSet<_>>().len(), open.len(), "none is opened twice");
 }
