@@ -261,7 +261,8 @@ fn make_poll(
     stop: &Stop,
 ) -> Result<Poll, TlsError> {
     let Credentials::BearerToken(token) = &pos.credentials;
-    let client = Client::new(&pos.base_url, token.clone(), pos.ca_certificate.as_deref())?;
+    let token = token.clone();
+    let client = Client::new(&pos.base_url, pos.ca_certificate.as_deref())?;
     let context = ParseContext {
         connection: pos.name.clone(),
         outlet_zone: config.outlet.timezone.clone(),
@@ -279,7 +280,7 @@ fn make_poll(
         connection: pos.name.clone(),
         system,
         make: Box::new(move |cursor, gaps, now| {
-            Box::new(Qasir::new(context.clone(), poll_every, backfill, cursor, gaps, now))
+            Box::new(Qasir::new(token.clone(), context.clone(), poll_every, backfill, cursor, gaps, now))
         }),
         client,
         requests_per_minute: pos.requests_per_minute,

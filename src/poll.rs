@@ -21,7 +21,8 @@ use crate::{
     outbox::{Capture, Captured, Outbox, OutboxError},
     pos::{
         connector::{Connector, Step, Yield},
-        http::{Answer, Client, Failure, Request},
+        http::{Answer, Client, Failure},
+        request::Request,
     },
     stop::Stop,
 };
@@ -178,7 +179,7 @@ impl Loop {
             return wait;
         }
         self.budget.spend(now);
-        let answered = self.poll.client.ask(&request);
+        let answered = self.poll.client.ask(&request, |status| self.connector.accepts(status));
         if self.poll.stop.is_given() {
             return Duration::ZERO;
         }
@@ -202,7 +203,7 @@ impl Loop {
         match self.connector.take(answer, now) {
             Ok(found) => self.store(found, now),
             Err(fault) => {
-                let text = format!("{} GET {}: {fault}; nothing was taken from it", self.poll.system, request.path);
+                let text = format!("{} {request}: {fault}; nothing was taken from it", self.poll.system);
                 self.trouble(Some((Condition::PosUnreadable, &text)), now);
                 self.backoff().max(UNREADABLE_WAIT)
             }
@@ -274,7 +275,7 @@ impl Loop {
         }
         let progress = self.connector.progress();
         self.poll.health.update_connection(&self.poll.connection, |connection| connection.progress = progress);
-        let text = format!("{} GET {}: {failure}", self.poll.system, request.path);
+        let text = format!("{} {request}: {failure}", self.poll.system);
         match failure {
             Failure::TooMany { retry_after } => {
                 let chance = self.next_chance();
@@ -291,7 +292,7 @@ impl Loop {
                 self.trouble(Some((Condition::PosUnreadable, &format!("{text}; check the base-url"))), now);
                 self.backoff().max(UNREADABLE_WAIT)
             }
-            Failure::Unreachable(_) => {
+            Failure::Unreachable(_) | Failure::Trouble(_) => {
                 self.trouble(Some((Condition::PosUnreachable, &text)), now);
                 self.backoff()
             }

@@ -9,3 +9,4 @@ pub mod fields;
 pub mod http;
 pub mod page;
 pub mod qasir;
+pub mod request;

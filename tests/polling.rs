@@ -116,9 +116,9 @@ impl Stage {
             system: "qasir",
             make: Box::new(move |cursor, gaps, now| {
                 let (every, backfill) = (TimeDelta::seconds(15), TimeDelta::days(2));
-                Box::new(Qasir::new(context.clone(), every, backfill, cursor, gaps, now))
+                Box::new(Qasir::new(Secret::new(TOKEN), context.clone(), every, backfill, cursor, gaps, now))
             }),
-            client: Client::new(&self.server.base_url(), Secret::new(TOKEN.to_owned()), None).unwrap(),
+            client: Client::new(&self.server.base_url(), None).unwrap(),
             requests_per_minute: 40,
             calendar: Calendar { zone: jakarta(), day_starts },
             retention: TimeDelta::days(100),

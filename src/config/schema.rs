@@ -50,9 +50,9 @@ const ACKNOWLEDGE: &str = "choose whose word lets the box forget a sale: `acknow
 pub(super) fn config(root: &mut Table, origin: &Origin) -> Option<Config> {
     let outlet = root.table("outlet", Some("write `[outlet]` with id, timezone and currency"), outlet);
     let inherited = outlet.as_ref().map(|outlet| (outlet.timezone.clone(), outlet.currency));
-    let mut names = Vec::new();
+    let mut listed = Listed::default();
     let pos = root.tables("pos", "write `[[pos]]` with name, system and token-file", MAX_CONNECTIONS, |table| {
-        pos(table, origin, inherited.as_ref(), &mut names)
+        pos(table, origin, inherited.as_ref(), &mut listed)
     });
     let hq = root.table("hq", Some("write `[hq]` with brokers and acknowledge"), |table| hq(table, origin));
     let outbox = root.table("outbox", None, |table| Some(outbox(table, origin)));
@@ -75,19 +75,31 @@ fn outlet(table: &mut Table) -> Option<Outlet> {
     Some(Outlet { id: id?, name, timezone: timezone?, currency: currency?, business_day_starts })
 }
 
-fn pos(
-    table: &mut Table,
-    origin: &Origin,
-    inherited: Option<&(Zone, Currency)>,
-    names: &mut Vec<(String, String)>,
-) -> Option<Pos> {
+/// What the tables `[[pos]]` so far have taken.
+#[derive(Default)]
+struct Listed {
+    /// Each with the table that it names.
+    names: Vec<(String, String)>,
+    /// Each with the table, and the name if it has one, of the connection that reads it.
+    accounts: Vec<(Account, String)>,
+}
+
+/// Whose sales a connection reads.
+#[derive(PartialEq, Eq)]
+struct Account {
+    system: System,
+    base_url: String,
+    token: Secret,
+}
+
+fn pos(table: &mut Table, origin: &Origin, inherited: Option<&(Zone, Currency)>, listed: &mut Listed) -> Option<Pos> {
     let here = table.path().to_owned();
     let name = table.required("name", "add a line such as `name = \"front\"`", |found| {
         let name = value::identifier(found)?;
-        if let Some((_, there)) = names.iter().find(|(known, _)| *known == name) {
+        if let Some((_, there)) = listed.names.iter().find(|(known, _)| *known == name) {
             return Err(format!("`{name}` is already the name of {there}; give each connection a name of its own"));
         }
-        names.push((name.clone(), here));
+        listed.names.push((name.clone(), here.clone()));
         Ok(name)
     });
     let system = table.required("system", "add the line `system = \"qasir\"`", value::system);
@@ -96,6 +108,14 @@ fn pos(
     let base_url = table.or("base-url", default_url, |found| value::base_url(found, allow_plain_text));
     let token = secret(table, origin, "token", "token-file", value::token);
     table.require(&["token-file", "token"], "add a line such as `token-file = \"/etc/tillbox/qasir.token\"`");
+    if let (Some(system), Some(token)) = (system, &token) {
+        one_account_once(
+            table,
+            name.as_deref(),
+            Account { system, base_url: base_url.to_ascii_lowercase(), token: token.clone() },
+            listed,
+        );
+    }
     let poll_every = table.or("poll-every", DEFAULT_POLL_EVERY, |found| value::duration(found, &POLL_EVERY));
     let backfill = table.or("backfill", DEFAULT_BACKFILL, |found| value::duration(found, &BACKFILL));
     let requests_per_minute =
@@ -118,6 +138,21 @@ fn pos(
         currency: currency.or_else(|| inherited.map(|(_, currency)| *currency))?,
         ca_certificate,
     })
+}
+
+/// Two connections to one account would each send every sale, and HQ could not know that the two are one.
+fn one_account_once(table: &Table, name: Option<&str>, account: Account, listed: &mut Listed) {
+    let called = |name: Option<&str>| name.map_or_else(|| table.path().to_owned(), |name| format!("`{name}`"));
+    let here = called(name);
+    if let Some((_, there)) = listed.accounts.iter().find(|(known, _)| *known == account) {
+        let key = if table.has("token-file") { "token-file" } else { "token" };
+        let rule = "have one system, base-url and token, so every sale would be counted twice";
+        table.fault(
+            key,
+            format!("{there} and {here} {rule}; take one of them out, or give each its own account's token"),
+        );
+    }
+    listed.accounts.push((account, here));
 }
 
 fn hq(table: &mut Table, origin: &Origin) -> Option<Hq> {

@@ -5,14 +5,23 @@
 //! [`Yield`], goes into one commit together with the connector's cursor. After a commit that failed the connector is
 //! made anew from the cursor that is stored, so it can never run ahead of what is safe.
 //!
-//! Systems differ in how they are read (windows of time, pages, an id cursor, details one by one, a login first); each
-//! of them is a sequence of steps whose state is the connector's own.
+//! Systems differ in how they are read; each way is a sequence of steps whose state is the connector's own:
+//!
+//! - windows of time and page walks: query parameters of a GET;
+//! - an id cursor, and details one by one: the id is a segment of the path;
+//! - a login first: one of the few POSTs, whose answer holds the token or sets the cookie. The connector holds the
+//!   credential and puts it in each request. A session lives in the connector's memory and never in its cursor: one
+//!   that is made anew logs in anew;
+//! - an answer that is another status than 200 (an empty day that is a 404): [`Connector::accepts`];
+//! - a session that is over (401): [`Connector::failed`] answers, and the next step is a login;
+//! - a limit that is shared with the tills: [`Answer::rate`], and a [`Step::Wait`].
 
 use chrono::{DateTime, Utc};
 
 use super::{
-    http::{Answer, Failure, Request},
+    http::{Answer, Failure},
     page::Quarantined,
+    request::Request,
 };
 use crate::{gap::Gap, health::Condition, notice::Notice, transaction::Transaction};
 
@@ -62,6 +71,12 @@ pub trait Connector: Send {
     /// What to do now.
     fn next(&mut self, now: DateTime<Utc>) -> Step;
 
+    /// Whether a status other than 200 is an answer to the request that [`Connector::next`] gave last, for
+    /// [`Connector::take`] to read; otherwise it is a failure.
+    fn accepts(&self, _status: u16) -> bool {
+        false
+    }
+
     /// Takes the answer to the request that [`Connector::next`] gave last.
     ///
     /// # Errors
@@ -70,7 +85,9 @@ pub trait Connector: Send {
     fn take(&mut self, answer: &Answer, now: DateTime<Utc>) -> Result<Yield, String>;
 
     /// Learns that the request failed. Waiting and asking again is the poll thread's part; a connector answers only
-    /// where a failure means something to it, and says so by giving a yield.
+    /// where a failure means something to it, and says so by giving a yield: it is stored, and the next step follows
+    /// without a wait. So it must not answer the same failure again before an answer was taken: a session that is
+    /// refused is one login, a login that is refused is for a person.
     fn failed(&mut self, failure: &Failure, now: DateTime<Utc>) -> Option<Yield>;
 
     /// The state to store in the same commit as the yield; equal bytes mean that nothing moved.

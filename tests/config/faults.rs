@@ -198,6 +198,20 @@ fn connections_have_names_of_their_own() {
 }
 
 #[test]
+fn an_account_is_read_by_one_connection() {
+    let second = |rest: &str| format!("[[pos]]\nname = \"bar\"\nsystem = \"qasir\"\n{rest}\n[hq]");
+    let twice = second("base-url = \"https://API.qasir.id/v1/\"\ntoken = \"hunter2-Zq7\"");
+    assert_eq!(
+        fault_of("[hq]", &twice),
+        "21:9: pos[1].token: `front` and `bar` have one system, base-url and token, so every sale would be counted \
+         twice; take one of them out, or give each its own account's token"
+    );
+    for other in ["token = \"x\"", "base-url = \"https://qasir.example\"\ntoken = \"hunter2-Zq7\""] {
+        assert!(private(&VALID.replacen("[hq]", &second(other), 1)).is_ok(), "{other}");
+    }
+}
+
+#[test]
 fn plain_text_needs_consent_except_on_this_machine() {
     let base = |url: &str| VALID.replacen("token =", &format!("base-url = \"{url}\"\ntoken ="), 1);
     let fault = "12:12: pos[0].base-url: http:// shows sales and credentials to the network on the way to 10.0.0.5; \

@@ -3,11 +3,21 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::{parse::parse_outlets, reading::LIMIT_ROWS, windows::Window};
-use crate::{pos::http::Request, transaction::Outlet, zone::Zone};
+use crate::{pos::request::Request, transaction::Outlet, zone::Zone};
 
-/// The names of the outlets that the token covers.
+/// Outlets that are named; the others are only counted.
+const NAMED_MAX: usize = 3;
+
+/// Characters of a name that is shown.
+const NAME_CHARS_MAX: usize = 64;
+
+/// The outlets that the token covers.
 #[derive(Debug, Clone)]
-pub struct Outlets(Vec<String>);
+pub struct Outlets {
+    count: usize,
+    /// At most [`NAMED_MAX`], each of [`NAME_CHARS_MAX`] characters at most.
+    named: Vec<String>,
+}
 
 impl Outlets {
     /// Reads the answer to [`ask_outlets`].
@@ -16,20 +26,27 @@ impl Outlets {
     /// The body is no such answer; one line that says what was expected.
     pub fn read(body: &[u8]) -> Result<Self, String> {
         let outlets = parse_outlets(body).map_err(|fault| fault.to_string())?;
+        let count = outlets.len();
         let name = |outlet: Outlet| outlet.name.or(outlet.external_id).unwrap_or_else(|| "unnamed".to_owned());
-        Ok(Self(outlets.into_iter().map(name).collect()))
+        let named = outlets.into_iter().take(NAMED_MAX).map(|outlet| shortened(name(outlet))).collect();
+        Ok(Self { count, named })
     }
 
     /// How many.
     #[must_use]
     pub fn count(&self) -> usize {
-        self.0.len()
+        self.count
     }
 
-    /// All names in one line.
+    /// The first names, and how many more there are, in one line.
     #[must_use]
     pub fn names(&self) -> String {
-        if self.0.is_empty() { "no outlet named".to_owned() } else { self.0.join(", ") }
+        let names = self.named.join(", ");
+        match self.count - self.named.len() {
+            _ if self.count == 0 => "no outlet named".to_owned(),
+            0 => names,
+            more => format!("{names} and {more} more"),
+        }
     }
 
     /// What is worth a word: a code, and the line for a person.
@@ -43,10 +60,17 @@ impl Outlets {
     }
 }
 
+fn shortened(name: String) -> String {
+    if name.chars().count() <= NAME_CHARS_MAX {
+        return name;
+    }
+    name.chars().take(NAME_CHARS_MAX - 1).chain(['…']).collect()
+}
+
 /// `GET /outlets`.
 #[must_use]
 pub fn ask_outlets() -> Request {
-    Request { path: "/outlets", query: Vec::new() }
+    Request::get(&["outlets"]).expect("a path that only reads")
 }
 
 /// `GET /transactions` between two bounds in the source's local time, with its offset unless they are `naive`.
@@ -60,6 +84,29 @@ pub fn ask_transactions(bounds: Window, zone: &Zone, naive: bool) -> Request {
             local.to_rfc3339_opts(SecondsFormat::Secs, false)
         }
     };
-    let query = vec![("from_date", text(bounds.from)), ("to_date", text(bounds.to)), ("limit", LIMIT_ROWS.to_string())];
-    Request { path: "/transactions", query }
+    Request::get(&["transactions"])
+        .expect("a path that only reads")
+        .with("from_date", text(bounds.from))
+        .with("to_date", text(bounds.to))
+        .with("limit", LIMIT_ROWS.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(of: &[&str]) -> String {
+        let outlets: Vec<_> = of.iter().map(|name| serde_json::json!({ "id": "1", "name": name })).collect();
+        Outlets::read(serde_json::json!({ "outlets": outlets }).to_string().as_bytes()).unwrap().names()
+    }
+
+    #[test]
+    fn the_names_of_many_outlets_are_a_few_short_ones_and_a_count() {
+        assert_eq!(names(&[]), "no outlet named");
+        assert_eq!(names(&["A", "B", "C"]), "A, B, C");
+        assert_eq!(names(&["A", "B", "C", "D", "E"]), "A, B, C and 2 more");
+        let long = "é".repeat(100);
+        let shown = names(&[long.as_str(); 1_000]);
+        assert_eq!(shown, format!("{0}…, {0}…, {0}… and 997 more", "é".repeat(63)));
+    }
 }

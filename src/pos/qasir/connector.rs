@@ -13,7 +13,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use chrono::{DateTime, TimeDelta, Timelike, Utc};
+use chrono::{DateTime, NaiveTime, TimeDelta, Timelike, Utc};
 
 use super::{
     account::{Outlets, ask_outlets, ask_transactions},
@@ -29,9 +29,11 @@ use crate::{
     pos::{
         body::JsonType,
         connector::{Connector, Progress, Step, Yield},
-        http::{Answer, Failure, Request},
+        http::{Answer, Failure},
         page::{Page, ParseContext},
+        request::{Authorization, Request},
     },
+    secret::Secret,
     transaction::Flag,
 };
 
@@ -72,6 +74,9 @@ const TRY_AGAIN: TimeDelta = TimeDelta::hours(1);
 /// A source that ignores windows is asked no more often than this.
 const NOT_HONOURED_WAIT: TimeDelta = TimeDelta::minutes(1);
 
+/// With so many seconds open that could not be proven, a further gap is a whole day.
+const NARROW_GAPS_MAX: usize = 100;
+
 /// Names of unknown fields that are remembered.
 const UNKNOWN_FIELDS_MAX: usize = 32;
 
@@ -85,6 +90,7 @@ enum Asked {
 
 /// The connector for one Qasir account.
 pub struct Qasir {
+    token: Secret,
     context: ParseContext,
     poll_every: TimeDelta,
     cursor: Cursor,
@@ -111,9 +117,10 @@ pub struct Qasir {
 }
 
 impl Qasir {
-    /// A connector that goes on from the stored cursor, or begins `backfill` before now.
+    /// A connector that shows `token`, and goes on from the stored cursor, or begins `backfill` before now.
     #[must_use]
     pub fn new(
+        token: Secret,
         context: ParseContext,
         poll_every: TimeDelta,
         backfill: TimeDelta,
@@ -128,6 +135,7 @@ impl Qasir {
         let mut cursor = stored.unwrap_or(Cursor { nightly_read, ..Cursor::beginning(begin) });
         cursor.distrust_the_future(whole_second(now), AHEAD, SLACK);
         Self {
+            token,
             context,
             poll_every,
             cursor,
@@ -201,7 +209,11 @@ impl Qasir {
     }
 
     fn request_for(&self, bounds: Window) -> Request {
-        ask_transactions(bounds, &self.context.source_zone, self.cursor.naive_bounds)
+        self.authorized(ask_transactions(bounds, &self.context.source_zone, self.cursor.naive_bounds))
+    }
+
+    fn authorized(&self, request: Request) -> Request {
+        request.authorized(Authorization::Bearer(self.token.clone()))
     }
 
     fn take_outlets(&mut self, answer: &Answer) -> Result<Yield, String> {
@@ -242,11 +254,7 @@ impl Qasir {
         if verdict == Verdict::Gap {
             // Where the rows stand is where some are missing; a proven zone says it to the second.
             let place = if self.cursor.zone_proven { window } else { hull(&times).unwrap_or(window) };
-            let gap = Gap { from: place.from, to: place.to, reason: GapReason::Truncated };
-            if !self.open_gaps.contains(&gap) {
-                self.open_gaps.push(gap.clone());
-                found.gaps_opened.push(gap);
-            }
+            found.gaps_opened.extend(self.open_gap(place));
         }
         if verdict == Verdict::Whole {
             let held = times.iter().copied().filter(|at| window.from <= *at && *at < window.to);
@@ -258,6 +266,25 @@ impl Qasir {
             found.gaps_closed = self.window_done(purpose, (window, verdict), seen_at, now);
         }
         Ok(Yield { transactions: page.records, quarantined: page.quarantined, ..found })
+    }
+
+    /// Opens a gap where nothing is proven, unless it is open already. Where many are open, a further one is its whole
+    /// day: a source that proves nothing shall not fill the store with seconds.
+    pub(super) fn open_gap(&mut self, place: Window) -> Option<Gap> {
+        let mut gap = Gap { from: place.from, to: place.to, reason: GapReason::Truncated };
+        let dense = |open: &&Gap| open.reason == GapReason::Truncated;
+        if self.open_gaps.iter().filter(dense).count() >= NARROW_GAPS_MAX {
+            if self.open_gaps.iter().filter(dense).any(|open| open.from <= gap.from && gap.to <= open.to) {
+                return None;
+            }
+            gap.from = midnight_before(gap.from);
+            gap.to = midnight_before(gap.to - TimeDelta::seconds(1)) + TimeDelta::days(1);
+        }
+        if self.open_gaps.contains(&gap) {
+            return None;
+        }
+        self.open_gaps.push(gap.clone());
+        Some(gap)
     }
 
     /// A window needs no more asking: moves what it may move, and gives the gaps that it closes.
@@ -374,7 +401,7 @@ impl Connector for Qasir {
     fn next(&mut self, now: DateTime<Utc>) -> Step {
         if self.outlets.is_none() {
             self.asked = Some(Asked::Outlets);
-            return Step::Ask(ask_outlets());
+            return Step::Ask(self.authorized(ask_outlets()));
         }
         if let Some(at) = self.probe.filter(|_| !self.cursor.zone_proven && now >= self.probe_due) {
             let at = whole_second(at);
@@ -475,4 +502,9 @@ fn yield_of(page: Page) -> Yield {
 
 fn whole_second(at: DateTime<Utc>) -> DateTime<Utc> {
     at.with_nanosecond(0).unwrap_or(at)
+}
+
+/// By UTC: what matters is only that the days are few.
+fn midnight_before(at: DateTime<Utc>) -> DateTime<Utc> {
+    at.date_naive().and_time(NaiveTime::MIN).and_utc()
 }

@@ -1,18 +1,22 @@
 //! One thing each: the fixtures' sequences, the identity check, answers that are none, backfill, outages, zones.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::world::{Faults, Sale, Source, TestBox, Traits, at, context};
+use super::world::{Faults, Sale, Source, TestBox, Traits, at, context, token};
 use crate::{
-    gap::GapReason,
+    gap::{Gap, GapReason},
     health::Condition,
     pos::{
         connector::{Connector, Step, Yield},
         http::{Answer, Failure},
         page::Reason,
-        qasir::connector::Qasir,
+        qasir::{connector::Qasir, windows::Window},
     },
     transaction::Flag,
 };
@@ -25,11 +29,11 @@ fn fixture(name: &str) -> Vec<u8> {
 }
 
 fn answer(name: &str) -> Answer {
-    Answer { body: fixture(name), date: None }
+    Answer::of(fixture(name))
 }
 
 fn new_box(backfill: TimeDelta, stored: Option<&[u8]>, now: DateTime<Utc>) -> Qasir {
-    Qasir::new(context(), TimeDelta::seconds(15), backfill, stored, Vec::new(), now)
+    Qasir::new(token(), context(), TimeDelta::seconds(15), backfill, stored, Vec::new(), now)
 }
 
 /// A box that knows its outlets and the server's zone, and has read everything until ten minutes before now.
@@ -40,14 +44,14 @@ fn settled(now: DateTime<Utc>, read_to: DateTime<Utc>) -> Qasir {
         read_to.to_rfc3339()
     );
     let mut connector = new_box(TimeDelta::days(90), Some(cursor.as_bytes()), now);
-    assert!(matches!(connector.next(now), Step::Ask(request) if request.path == "/outlets"));
-    connector.take(&Answer { body: br#"{"outlets":[{"id":1}]}"#.to_vec(), date: None }, now).unwrap();
+    assert!(matches!(connector.next(now), Step::Ask(request) if request.path() == "/outlets"));
+    connector.take(&Answer::of(br#"{"outlets":[{"id":1}]}"#.to_vec()), now).unwrap();
     connector
 }
 
 fn ask(connector: &mut Qasir, now: DateTime<Utc>) -> (DateTime<Utc>, DateTime<Utc>) {
     let Step::Ask(request) = connector.next(now) else { panic!("nothing to ask") };
-    (at(&request.query[0].1), at(&request.query[1].1))
+    (at(&request.query()[0].1), at(&request.query()[1].1))
 }
 
 fn take(connector: &mut Qasir, name: &str, now: DateTime<Utc>) -> Yield {
@@ -172,7 +176,7 @@ fn the_identity_check_tells_what_the_token_covers_once() {
     assert_eq!(connector.progress().identity.as_deref(), Some("no outlet named"));
     let (found, mut connector) = check("edge-outlets-wrong-key", None);
     assert!(found.unwrap_err().contains("`outlets`"));
-    assert!(matches!(connector.next(now), Step::Ask(request) if request.path == "/outlets"));
+    assert!(matches!(connector.next(now), Step::Ask(request) if request.path() == "/outlets"));
 }
 
 #[test]
@@ -381,7 +385,7 @@ fn unknown_fields_are_noted_once_and_within_bounds() {
             r#"{{"transactions":[{{"id":1,"total_amount":1,"transaction_date":"2026-03-15T12:00:00",{}}}]}}"#,
             fields.join(",")
         );
-        connector.take(&Answer { body: body.into(), date: None }, now).unwrap();
+        connector.take(&Answer::of(body.into()), now).unwrap();
         connector.next(now + TimeDelta::hours(page));
     }
     let noted = connector.progress().notes.iter().filter(|note| note.starts_with("unknown field")).count();
@@ -399,4 +403,19 @@ fn a_rewind_reads_again_from_there_without_forgetting_the_newest() {
     assert!(test.progress().complete);
     let missing = test.missing(at(NOON) - TimeDelta::days(4));
     assert!(missing.iter().all(|(_, sale)| sale.at > test.now - TimeDelta::minutes(2)), "{missing:?}");
+}
+
+#[test]
+fn a_source_that_proves_nothing_opens_no_gap_for_each_second() {
+    let now = at("2026-03-14T12:00:00Z");
+    let mut connector = new_box(TimeDelta::days(2), None, now);
+    let mut open: Vec<Gap> = Vec::new();
+    for n in 0..3 * 86_400 / 60 {
+        let from = now - TimeDelta::days(3) + TimeDelta::minutes(n);
+        let place = Window { from, to: from + TimeDelta::seconds(1) };
+        open.extend(connector.open_gap(place));
+        assert!(open.iter().any(|gap| gap.from <= place.from && place.to <= gap.to), "{place:?}");
+    }
+    assert_eq!(open.len(), 100 + 4, "100 seconds, and the four days that the rest touches");
+    assert_eq!(open.iter().collect::<BTreeSet<_>>().len(), open.len(), "none is opened twice");
 }

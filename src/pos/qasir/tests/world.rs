@@ -12,10 +12,12 @@ use crate::{
     poll::budget::Budget,
     pos::{
         connector::{Connector, Progress, Step, Yield},
-        http::{Answer, Failure, Request},
+        http::{Answer, Failure},
         page::ParseContext,
         qasir::connector::Qasir,
+        request::Request,
     },
+    secret::Secret,
     transaction::Kind,
     zone::Zone,
 };
@@ -96,11 +98,11 @@ impl Source {
     }
 
     pub fn answer(&self, request: &Request, now: DateTime<Utc>) -> Result<Vec<u8>, Failure> {
-        if request.path == "/outlets" {
+        if request.path() == "/outlets" {
             return Ok(br#"{"outlets":[{"id":"1","name":"Warung"}]}"#.to_vec());
         }
         let traits = &self.traits;
-        let value = |name| &request.query.iter().find(|(key, _)| *key == name).expect("documented").1;
+        let value = |name| &request.query().iter().find(|(key, _)| *key == name).expect("documented").1;
         let bound = |name| {
             let text = value(name);
             let zone = jakarta();
@@ -148,6 +150,10 @@ impl Source {
 pub fn jakarta() -> Zone {
     static ZONE: std::sync::LazyLock<Zone> = std::sync::LazyLock::new(|| Zone::load("Asia/Jakarta").unwrap());
     ZONE.clone()
+}
+
+pub fn token() -> Secret {
+    Secret::new("qasir-token")
 }
 
 pub fn context() -> ParseContext {
@@ -207,7 +213,7 @@ impl TestBox {
         Self {
             source,
             now,
-            connector: Qasir::new(context(), poll_every, backfill, None, Vec::new(), now),
+            connector: Qasir::new(token(), context(), poll_every, backfill, None, Vec::new(), now),
             faults: Faults { until: DateTime::<Utc>::MIN_UTC, ..Faults::default() },
             chance: Chance::new(seed),
             poll_every,
@@ -233,8 +239,15 @@ impl TestBox {
     }
 
     pub fn restart(&mut self) {
-        self.connector =
-            Qasir::new(context(), self.poll_every, self.backfill, self.cursor.as_deref(), self.gaps.clone(), self.now);
+        self.connector = Qasir::new(
+            token(),
+            context(),
+            self.poll_every,
+            self.backfill,
+            self.cursor.as_deref(),
+            self.gaps.clone(),
+            self.now,
+        );
     }
 
     pub fn run_until(&mut self, end: DateTime<Utc>) {
@@ -280,13 +293,13 @@ impl TestBox {
             return;
         }
         self.budget.spend(self.now);
-        let bounds: Vec<_> = request.query.iter().take(2).map(|(_, text)| text.as_str()).collect();
-        let what = if bounds.is_empty() { request.path.to_owned() } else { bounds.join(" ") };
+        let bounds: Vec<_> = request.query().iter().take(2).map(|(_, text)| text.as_str()).collect();
+        let what = if bounds.is_empty() { request.path().to_owned() } else { bounds.join(" ") };
         self.asked.push((self.now, what));
         let seen_at = self.now;
         let answered = self.spoilt(&request, faulty);
         self.now += TimeDelta::milliseconds(50 + self.chance.below(400));
-        let taken = answered.map(|body| self.connector.take(&Answer { body, date: None }, self.now));
+        let taken = answered.map(|body| self.connector.take(&Answer::of(body), self.now));
         match taken {
             Ok(Ok(found)) => {
                 self.failures = 0;
