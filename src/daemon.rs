@@ -417,7 +417,7 @@ async fn drive_lights(
         let now = mode.clock.now();
         let lights = lights(Signs::of(&facts, &level, now));
         let Ok(()) = lamps.show(lights, u64::try_from(started.elapsed().as_millis()).unwrap_or(0));
-        if shown.replace(lights) != Some(lights) {
+        if shown.replace(lights) != Some(lights) && facts.phase != Phase::Starting {
             let Lights { sync, hold, fault } = lights;
             // Lights that flap would fill the journal; the conditions behind them are told there, too.
             if told.0 != now.timestamp() / 3_600 {

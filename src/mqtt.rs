@@ -187,4 +187,4 @@ fn chance() -> u64 {
 }
 
 /// How long an ordered stop of the link takes at most.
-pub const STOP_MAX: Duration = Duration::from_millis(2_000);
+pub const STOP_MAX: Duration = Duration::from_secs(2);

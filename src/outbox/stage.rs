@@ -214,25 +214,9 @@ impl Outbox {
         }
         let records = !drafts.is_empty();
 
-        let mut open_gaps = writer.open_gaps.get(&connection).cloned().unwrap_or_default();
-        let gaps_before = open_gaps.len();
-        let mut gaps_changed = false;
-        for gap in capture.gaps_opened {
-            if !open_gaps.contains(&gap) {
-                drafts.push(gap.draft(&connection, true, now));
-                batch.insert(gap_key(&connection, &gap), serde_json::to_vec(&gap).unwrap_or_default());
-                open_gaps.push(gap);
-            }
-        }
-        gaps_changed |= open_gaps.len() != gaps_before;
-        for gap in capture.gaps_closed {
-            if let Some(at) = open_gaps.iter().position(|open| *open == gap) {
-                open_gaps.remove(at);
-                drafts.push(gap.draft(&connection, false, now));
-                batch.remove(gap_key(&connection, &gap));
-                gaps_changed = true;
-            }
-        }
+        let open_gaps = writer.open_gaps.get(&connection).cloned().unwrap_or_default();
+        let (opened, closed) = (capture.gaps_opened, capture.gaps_closed);
+        let open_gaps = stage_gaps(&connection, open_gaps, opened, &closed, now, &mut drafts, &mut batch);
         for closing in capture.closings {
             batch.insert(
                 connection_key(layout::CLOSING, &connection, closing.day.to_string().as_bytes()),
@@ -263,7 +247,6 @@ impl Outbox {
             batch.insert(connection_key(layout::CURSOR, &connection, &[]), cursor);
         }
         captured.events = drafts.len() as u64;
-        let open_gaps = gaps_changed.then_some(open_gaps);
         let asked = writer.meta.read_again.get(&connection);
         let meta = (asked.is_some() && asked == capture.read_again.as_ref()).then(|| {
             let mut meta = writer.meta.clone();
@@ -327,6 +310,34 @@ impl Outbox {
         let kept = self.retained_since(now) < timestamp && timestamp <= now + chrono::TimeDelta::days(1);
         hour_of(if kept { timestamp } else { now })
     }
+}
+
+/// Opens and closes gaps; gives the open ones if they changed.
+fn stage_gaps(
+    connection: &str,
+    mut open: Vec<Gap>,
+    opened: Vec<Gap>,
+    closed: &[Gap],
+    now: DateTime<Utc>,
+    drafts: &mut Vec<Draft>,
+    batch: &mut sled::Batch,
+) -> Option<Vec<Gap>> {
+    let told_before = drafts.len();
+    for gap in opened {
+        if !open.contains(&gap) {
+            drafts.push(gap.draft(connection, true, now));
+            batch.insert(gap_key(connection, &gap), serde_json::to_vec(&gap).unwrap_or_default());
+            open.push(gap);
+        }
+    }
+    for gap in closed {
+        if let Some(at) = open.iter().position(|open| open == gap) {
+            open.remove(at);
+            drafts.push(gap.draft(connection, false, now));
+            batch.remove(gap_key(connection, gap));
+        }
+    }
+    (drafts.len() > told_before).then_some(open)
 }
 
 fn gap_key(connection: &str, gap: &Gap) -> Vec<u8> {
