@@ -4,6 +4,7 @@
 //! jitter between attempts; a login or a publish that is refused is tried again slowly, and nothing is lost meanwhile:
 //! the store is the queue.
 
+mod greeting;
 pub mod session;
 pub mod wire;
 
@@ -13,7 +14,8 @@ use chrono::TimeDelta;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use self::{
-    session::{Ended, Memory},
+    greeting::Memory,
+    session::Ended,
     wire::{Connect, Wire, WireError},
 };
 use crate::{
