@@ -5,8 +5,10 @@
 //! - Stopping: polling first, then acknowledgements may come in, then the store settles. The whole of it takes less than
 //!   5 s; a request that hangs at a point of sale is abandoned.
 
+mod keeper;
+mod lights;
+
 use std::{
-    io::Write as _,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, OnceLock},
     thread,
@@ -15,28 +17,26 @@ use std::{
 
 use chrono::TimeDelta;
 use thiserror::Error;
-use tokio::{
-    sync::mpsc,
-    time::{Instant, interval, timeout},
-};
+use tokio::{sync::mpsc, time::timeout};
 
+use self::{
+    keeper::{keep, tell_findings},
+    lights::drive_lights,
+};
 use crate::{
-    board::{Lamps, VirtualPin},
     clock::Clock,
     closing::Calendar,
-    config::{Acknowledge, Config, Credentials, Pos, System},
-    health::{Condition, Facts, Health, Phase},
+    config::{Config, Credentials, Pos, System},
+    health::{Condition, Health, Phase},
     mqtt::{self, Link},
-    notice::Notice,
-    outbox::{Finding, Opened, Options, Outbox, OutboxError, REMOVE_AFTER},
+    outbox::{Opened, Options, Outbox, OutboxError},
     poll::Poll,
     pos::{
         http::Client,
         page::ParseContext,
         qasir::connector::{Qasir, RESCAN_HORIZON},
     },
-    signal::{Lights, Signs, lights},
-    status::{self, Description, State},
+    status::Description,
     stop::Stop,
     tls::TlsError,
 };
@@ -46,18 +46,6 @@ const RETENTION_MARGIN: TimeDelta = TimeDelta::days(4);
 
 /// A store that cannot be opened is tried again after this long.
 const OPEN_AGAIN_AFTER: Duration = Duration::from_secs(15);
-
-/// The store is looked after this often.
-const TEND_EVERY: Duration = Duration::from_secs(1);
-
-/// The lights are driven this often: often enough for the fastest pattern.
-const LIGHTS_EVERY: Duration = Duration::from_millis(125);
-
-/// Changes of the lights that are logged in an hour; the rest only when asked for by `TILLBOX_LOG=debug`.
-const LIGHTS_TOLD_AN_HOUR: u32 = 10;
-
-/// A stage that has said nothing after this long no longer counts as starting.
-const STARTING_MAX: Duration = Duration::from_secs(15);
 
 /// At a stop, polls in flight may end within this; then they are abandoned.
 const POLLS_STOP_MAX: Duration = Duration::from_secs(1);
@@ -214,39 +202,6 @@ async fn open_outbox(
     }
 }
 
-fn tell_findings(outbox: &Outbox, findings: &[Finding], now: chrono::DateTime<chrono::Utc>) {
-    let mut notices = Vec::new();
-    for finding in findings {
-        let notice = match finding {
-            Finding::Fresh => {
-                tracing::info!(folder = %outbox.folder().display(), "outbox: a new store");
-                continue;
-            }
-            Finding::NewStream { why } => Notice::new(
-                "new_stream",
-                format!(
-                    "the store shows a sign of a lost tail ({why}): a new stream begins, and the points of sale are read again"
-                ),
-            ),
-            Finding::PutAside { to, cause } => Notice::new(
-                "store_put_aside",
-                format!("the store could not be read ({cause}); it lies at {} now, and a new one begins", to.display()),
-            ),
-            Finding::Repaired { original } => Notice::new(
-                "store_repaired",
-                format!("the store opened only without its snapshots; the original lies at {}", original.display()),
-            ),
-        };
-        tracing::error!(code = notice.code, "outbox: {}", notice.text);
-        notices.push(notice.draft(None, now));
-    }
-    if !notices.is_empty()
-        && let Err(error) = outbox.tell(notices, now)
-    {
-        tracing::error!(%error, "outbox: the notice for HQ cannot be stored");
-    }
-}
-
 /// What a connection reads: two names for one source would count each of its sales twice.
 fn source_of(pos: &Pos) -> String {
     format!("{:?} {}", pos.system, pos.base_url).to_lowercase()
@@ -351,111 +306,6 @@ fn describe(config: &Config, outbox: &SharedOutbox) -> impl Fn() -> Description 
         acknowledge,
         stream: outbox.get().and_then(|outbox| outbox.stream()),
     }
-}
-
-/// Keeps the store: removal, opening it again after a failure, and the notices of what holds.
-async fn keep(outbox: Arc<Outbox>, health: Arc<Health>, clock: Clock, acknowledge: Acknowledge) {
-    let mut ticks = interval(TEND_EVERY);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut removed = (0, Instant::now());
-    loop {
-        ticks.tick().await;
-        let level = outbox.level();
-        if level.released != removed.0 || level.acknowledged == level.released {
-            removed = (level.released, Instant::now());
-        }
-        let ripe = removed.1.elapsed() >= REMOVE_AFTER;
-        let (outbox, health, clock) = (Arc::clone(&outbox), Arc::clone(&health), clock.clone());
-        let tended = tokio::task::spawn_blocking(move || tend(&outbox, &health, &clock, acknowledge, ripe));
-        if tended.await.is_err() {
-            tracing::error!("outbox: looking after the store panicked");
-        }
-    }
-}
-
-fn tend(outbox: &Outbox, health: &Health, clock: &Clock, acknowledge: Acknowledge, ripe: bool) {
-    let now = clock.now();
-    match outbox.tend(acknowledge, ripe, now) {
-        Ok(findings) => {
-            health.clear(Condition::StoreFailed, "", now);
-            tell_findings(outbox, &findings, now);
-        }
-        Err(error) => health.raise(Condition::StoreFailed, "", &error.to_string(), now),
-    }
-    let notices = health.notices(now);
-    if notices.is_empty() {
-        return;
-    }
-    let drafts = notices.iter().map(|told| told.notice.draft(told.connection.as_deref(), now)).collect();
-    match outbox.tell(drafts, now) {
-        Ok(_) => health.noticed(&notices, now),
-        // They are told once the store takes them.
-        Err(error) => tracing::debug!(%error, "outbox: a notice for HQ cannot be stored yet"),
-    }
-}
-
-/// Drives the lights, and logs and reports what changes.
-async fn drive_lights(
-    outbox: SharedOutbox,
-    health: Arc<Health>,
-    mode: Mode,
-    describe: impl Fn() -> Description + Send,
-) {
-    let mut lamps = Lamps::new(VirtualPin::default(), VirtualPin::default(), VirtualPin::default());
-    let mut ticks = interval(LIGHTS_EVERY);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let started = Instant::now();
-    let (mut shown, mut reported, mut told) = (None, None, (0, 0));
-    loop {
-        ticks.tick().await;
-        let facts = health.facts();
-        if facts.phase == Phase::Starting && (has_settled(&facts) || started.elapsed() > STARTING_MAX) {
-            health.update(|facts| facts.phase = Phase::Running);
-            continue;
-        }
-        let level = outbox.get().map(|outbox| outbox.level()).unwrap_or_default();
-        let now = mode.clock.now();
-        let lights = lights(Signs::of(&facts, &level, now));
-        let Ok(()) = lamps.show(lights, u64::try_from(started.elapsed().as_millis()).unwrap_or(0));
-        if shown.replace(lights) != Some(lights) && facts.phase != Phase::Starting {
-            let Lights { sync, hold, fault } = lights;
-            // Lights that flap would fill the journal; the conditions behind them are told there, too.
-            if told.0 != now.timestamp() / 3_600 {
-                told = (now.timestamp() / 3_600, 0);
-            }
-            told.1 += 1;
-            if told.1 <= LIGHTS_TOLD_AN_HOUR {
-                tracing::info!(?sync, ?hold, ?fault, "lights");
-            } else {
-                tracing::debug!(?sync, ?hold, ?fault, "lights");
-            }
-        }
-        let report = (facts, level);
-        if mode.report && reported.as_ref() != Some(&report) {
-            let (facts, level) = &report;
-            write_report(&status::body(&describe(), State::Running, facts, level, now));
-            reported = Some(report);
-        }
-    }
-}
-
-/// Whether every stage has said how it is doing.
-fn has_settled(facts: &Facts) -> bool {
-    let conditions: Vec<_> = facts.conditions().map(|(condition, connection, _)| (condition, connection)).collect();
-    let hq = facts.hq_ready
-        || conditions.iter().any(|(condition, _)| {
-            matches!(condition, Condition::HqUnreachable | Condition::HqRefused | Condition::PublishDenied)
-        });
-    let mut connections = facts.connections.iter();
-    hq && connections.all(|(name, health)| {
-        health.last_answer.is_some() || conditions.iter().any(|(_, connection)| connection == name)
-    })
-}
-
-fn write_report(body: &[u8]) {
-    let mut out = std::io::stdout().lock();
-    // Whoever read the reports may be gone; the daemon goes on.
-    let _nobody_reads = out.write_all(body).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
 }
 
 fn listen_for_stop(stop: &Stop) -> Result<(), DaemonError> {

@@ -1,0 +1,86 @@
+//! The shell around the lights: it shows what `signal` decides, and reports what changes.
+
+use std::{io::Write as _, sync::Arc, time::Duration};
+
+use tokio::time::{Instant, interval};
+
+use super::{Mode, SharedOutbox};
+use crate::{
+    board::{Lamps, VirtualPin},
+    health::{Condition, Facts, Health, Phase},
+    signal::{Lights, Signs, lights},
+    status::{self, Description, State},
+};
+
+/// The lights are driven this often: often enough for the fastest pattern.
+const LIGHTS_EVERY: Duration = Duration::from_millis(125);
+
+/// Changes of the lights that are logged in an hour; the rest only when asked for by `TILLBOX_LOG=debug`.
+const LIGHTS_TOLD_AN_HOUR: u32 = 10;
+
+/// A stage that has said nothing after this long no longer counts as starting.
+const STARTING_MAX: Duration = Duration::from_secs(15);
+
+/// Drives the lights, and logs and reports what changes.
+pub async fn drive_lights(
+    outbox: SharedOutbox,
+    health: Arc<Health>,
+    mode: Mode,
+    describe: impl Fn() -> Description + Send,
+) {
+    let mut lamps = Lamps::new(VirtualPin::default(), VirtualPin::default(), VirtualPin::default());
+    let mut ticks = interval(LIGHTS_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let started = Instant::now();
+    let (mut shown, mut reported, mut told) = (None, None, (0, 0));
+    loop {
+        ticks.tick().await;
+        let facts = health.facts();
+        if facts.phase == Phase::Starting && (has_settled(&facts) || started.elapsed() > STARTING_MAX) {
+            health.update(|facts| facts.phase = Phase::Running);
+            continue;
+        }
+        let level = outbox.get().map(|outbox| outbox.level()).unwrap_or_default();
+        let now = mode.clock.now();
+        let lights = lights(Signs::of(&facts, &level, now));
+        let Ok(()) = lamps.show(lights, u64::try_from(started.elapsed().as_millis()).unwrap_or(0));
+        if shown.replace(lights) != Some(lights) && facts.phase != Phase::Starting {
+            let Lights { sync, hold, fault } = lights;
+            // Lights that flap would fill the journal; the conditions behind them are told there, too.
+            if told.0 != now.timestamp() / 3_600 {
+                told = (now.timestamp() / 3_600, 0);
+            }
+            told.1 += 1;
+            if told.1 <= LIGHTS_TOLD_AN_HOUR {
+                tracing::info!(?sync, ?hold, ?fault, "lights");
+            } else {
+                tracing::debug!(?sync, ?hold, ?fault, "lights");
+            }
+        }
+        let report = (facts, level);
+        if mode.report && reported.as_ref() != Some(&report) {
+            let (facts, level) = &report;
+            write_report(&status::body(&describe(), State::Running, facts, level, now));
+            reported = Some(report);
+        }
+    }
+}
+
+/// Whether every stage has said how it is doing.
+fn has_settled(facts: &Facts) -> bool {
+    let conditions: Vec<_> = facts.conditions().map(|(condition, connection, _)| (condition, connection)).collect();
+    let hq = facts.hq_ready
+        || conditions.iter().any(|(condition, _)| {
+            matches!(condition, Condition::HqUnreachable | Condition::HqRefused | Condition::PublishDenied)
+        });
+    let mut connections = facts.connections.iter();
+    hq && connections.all(|(name, health)| {
+        health.last_answer.is_some() || conditions.iter().any(|(_, connection)| connection == name)
+    })
+}
+
+fn write_report(body: &[u8]) {
+    let mut out = std::io::stdout().lock();
+    // Whoever read the reports may be gone; the daemon goes on.
+    let _nobody_reads = out.write_all(body).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+}
