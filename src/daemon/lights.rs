@@ -15,8 +15,9 @@ use crate::{
 /// The lights are driven this often: often enough for the fastest pattern.
 const LIGHTS_EVERY: Duration = Duration::from_millis(125);
 
-/// Changes of the lights that are logged in an hour; the rest only when asked for by `TILLBOX_LOG=debug`.
-const LIGHTS_TOLD_AN_HOUR: u32 = 10;
+/// Changes of the lights that are logged one after the other, and one more each hour; the rest only when asked for by
+/// `TILLBOX_LOG=debug`.
+const LIGHTS_TOLD: u32 = 20;
 
 /// A stage that has said nothing after this long no longer counts as starting.
 const STARTING_MAX: Duration = Duration::from_secs(15);
@@ -32,7 +33,7 @@ pub async fn drive_lights(
     let mut ticks = interval(LIGHTS_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let started = Instant::now();
-    let (mut shown, mut reported, mut told) = (None, None, (0, 0));
+    let (mut shown, mut reported, mut told) = (None, None, (LIGHTS_TOLD, mode.clock.now()));
     loop {
         ticks.tick().await;
         let facts = health.facts();
@@ -47,11 +48,12 @@ pub async fn drive_lights(
         if shown.replace(lights) != Some(lights) && facts.phase != Phase::Starting {
             let Lights { sync, hold, fault } = lights;
             // Lights that flap would fill the journal; the conditions behind them are told there, too.
-            if told.0 != now.timestamp() / 3_600 {
-                told = (now.timestamp() / 3_600, 0);
+            let hours = u32::try_from((now - told.1).num_hours()).unwrap_or(0);
+            if hours > 0 {
+                told = (LIGHTS_TOLD.min(told.0 + hours), now);
             }
-            told.1 += 1;
-            if told.1 <= LIGHTS_TOLD_AN_HOUR {
+            if told.0 > 0 {
+                told.0 -= 1;
                 tracing::info!(?sync, ?hold, ?fault, "lights");
             } else {
                 tracing::debug!(?sync, ?hold, ?fault, "lights");
