@@ -15,6 +15,9 @@ use crate::{
 /// The lights are driven this often: often enough for the fastest pattern.
 const LIGHTS_EVERY: Duration = Duration::from_millis(125);
 
+/// What the lights show is decided anew at least this often.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+
 /// Changes of the lights that are logged one after the other, and one more each hour; the rest only when asked for by
 /// `TILLBOX_LOG=debug`.
 const LIGHTS_TOLD: u32 = 20;
@@ -34,8 +37,16 @@ pub async fn drive_lights(
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let started = Instant::now();
     let (mut shown, mut reported, mut told) = (None, None, (LIGHTS_TOLD, mode.clock.now()));
+    let (mut changed, mut looked, mut now_shown) = (health.watch(), Instant::now(), Lights::DARK);
     loop {
         ticks.tick().await;
+        // Most ticks only drive the pattern: what it shows is decided when something changed, and twice a second.
+        let Ok(()) = lamps.show(now_shown, u64::try_from(started.elapsed().as_millis()).unwrap_or(0));
+        if !changed.has_changed().unwrap_or(true) && looked.elapsed() < LOOK_EVERY {
+            continue;
+        }
+        looked = Instant::now();
+        changed.mark_unchanged();
         let facts = health.facts();
         if facts.phase == Phase::Starting && (has_settled(&facts) || started.elapsed() > STARTING_MAX) {
             health.update(|facts| facts.phase = Phase::Running);
@@ -44,7 +55,7 @@ pub async fn drive_lights(
         let level = outbox.get().map(|outbox| outbox.level()).unwrap_or_default();
         let now = mode.clock.now();
         let lights = lights(Signs::of(&facts, &level, now));
-        let Ok(()) = lamps.show(lights, u64::try_from(started.elapsed().as_millis()).unwrap_or(0));
+        now_shown = lights;
         if shown.replace(lights) != Some(lights) && facts.phase != Phase::Starting {
             let Lights { sync, hold, fault } = lights;
             // Lights that flap would fill the journal; the conditions behind them are told there, too.

@@ -20,7 +20,7 @@ use super::OutboxError;
 const CACHE_BYTES: u64 = 4 * 1024 * 1024;
 
 /// sled collects one segment of garbage each time.
-const COLLECT_EVERY_MS: u64 = 250;
+const COLLECT_EVERY_MS: u64 = 500;
 
 /// How long sled's own threads may go on holding the file of a store that was just closed.
 const LOCK_PATIENCE: Duration = Duration::from_millis(500);
