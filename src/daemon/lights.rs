@@ -20,7 +20,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Changes of the lights that are logged one after the other, and one more each hour; the rest only when asked for by
 /// `TILLBOX_LOG=debug`.
-const LIGHTS_TOLD: u32 = 20;
+const LIGHTS_TOLD: u32 = 8;
 
 /// A stage that has said nothing after this long no longer counts as starting.
 const STARTING_MAX: Duration = Duration::from_secs(15);
