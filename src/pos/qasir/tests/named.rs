@@ -419,3 +419,24 @@ fn a_source_that_proves_nothing_opens_no_gap_for_each_second() {
     assert_eq!(open.len(), 100 + 4, "100 seconds, and the four days that the rest touches");
     assert_eq!(open.iter().collect::<BTreeSet<_>>().len(), open.len(), "none is opened twice");
 }
+
+/// Tills sync late: what was not there when its time was read is found by the overlap within minutes, and by the recent
+/// tier within the hour, long before any night.
+#[test]
+fn a_sale_that_was_uploaded_late_is_captured_within_the_hour() {
+    let start = at("2026-03-14T02:00:00Z");
+    let mut source = Source::default();
+    for minute in 0..240 {
+        let sold = start + TimeDelta::minutes(minute * 2);
+        source.put(&format!("S-{minute:03}"), Sale { at: sold, versions: vec![(sold, Some(15_000))] });
+    }
+    let (few_minutes_late, a_day_late) = (start + TimeDelta::hours(4), start - TimeDelta::hours(30));
+    let uploaded = few_minutes_late + TimeDelta::minutes(6);
+    source.put("L-1", Sale { at: few_minutes_late, versions: vec![(uploaded, Some(20_000))] });
+    source.put("L-2", Sale { at: a_day_late, versions: vec![(uploaded, Some(30_000))] });
+    let mut shop = TestBox::new(source, start, TimeDelta::seconds(15), TimeDelta::days(3), 7);
+    shop.run_until(uploaded + TimeDelta::minutes(3));
+    assert!(shop.captured.contains_key("L-1"), "the overlap reads the last minutes again");
+    shop.run_until(uploaded + TimeDelta::minutes(75));
+    assert!(shop.captured.contains_key("L-2"), "the recent tier reads the last two days again");
+}
