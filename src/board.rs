@@ -11,7 +11,7 @@ use std::{
     },
 };
 
-use embedded_hal::digital::{ErrorType, OutputPin, PinState};
+use embedded_hal::digital::{ErrorType, InputPin, OutputPin, PinState};
 
 use crate::signal::Lights;
 
@@ -65,6 +65,39 @@ impl<P: OutputPin> Lamp<P> {
     }
 }
 
+/// An input line, such as a printer's `paper-end`, whose level counts once it has been steady.
+#[derive(Debug)]
+pub struct Contact<P: InputPin> {
+    pin: P,
+    /// What counts, and the level that is waiting to count, since when.
+    closed: bool,
+    seen: (bool, u64),
+}
+
+impl<P: InputPin> Contact<P> {
+    /// A level must be steady for this long before it counts.
+    pub const STEADY_MS: u64 = 200;
+
+    /// A contact that is open until its line has been high for long enough.
+    pub fn new(pin: P) -> Self {
+        Self { pin, closed: false, seen: (false, 0) }
+    }
+
+    /// Reads the line at a moment, in milliseconds since any fixed one; tells whether the contact is closed.
+    ///
+    /// # Errors
+    /// The line cannot be read.
+    pub fn read(&mut self, at_ms: u64) -> Result<bool, P::Error> {
+        let high = self.pin.is_high()?;
+        if high != self.seen.0 {
+            self.seen = (high, at_ms);
+        } else if at_ms.saturating_sub(self.seen.1) >= Self::STEADY_MS {
+            self.closed = high;
+        }
+        Ok(self.closed)
+    }
+}
+
 /// A line without hardware, whose level can be looked at from elsewhere.
 #[derive(Debug, Clone, Default)]
 pub struct VirtualPin(Arc<AtomicBool>);
@@ -93,6 +126,16 @@ impl OutputPin for VirtualPin {
     }
 }
 
+impl InputPin for VirtualPin {
+    fn is_high(&mut self) -> Result<bool, Infallible> {
+        Ok(Self::is_high(self))
+    }
+
+    fn is_low(&mut self) -> Result<bool, Infallible> {
+        Ok(!Self::is_high(self))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,5 +154,18 @@ mod tests {
         assert_eq!(shown(), [false, true, false]);
         drop(lamps);
         assert_eq!(shown(), [false; 3]);
+    }
+
+    #[test]
+    fn a_contact_that_bounces_does_not_count() {
+        let mut line = VirtualPin::default();
+        let mut contact = Contact::new(line.clone());
+        let mut closed = |line: &mut VirtualPin, high: bool, at_ms| {
+            line.set_state(PinState::from(high)).expect("a virtual line never fails");
+            contact.read(at_ms).expect("a virtual line never fails")
+        };
+        assert!(!closed(&mut line, true, 1_000) && !closed(&mut line, false, 1_100) && !closed(&mut line, true, 1_150));
+        assert!(!closed(&mut line, true, 1_300) && closed(&mut line, true, 1_350));
+        assert!(closed(&mut line, false, 1_400) && !closed(&mut line, false, 1_600));
     }
 }
