@@ -3,7 +3,13 @@
 //! Every decision takes `now` as an argument; only the shells that drive the stages own a [`Clock`]. A virtual clock
 //! runs at another speed, so that the demonstration plays a whole shop day in under a minute with the very same code.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -17,6 +23,7 @@ pub struct Clock {
 enum Pace {
     System,
     Virtual { origin: DateTime<Utc>, started: Instant, rate: u32 },
+    Still(Arc<AtomicI64>),
 }
 
 impl Clock {
@@ -32,6 +39,20 @@ impl Clock {
         Self { pace: Pace::Virtual { origin, started: Instant::now(), rate: rate.max(1) } }
     }
 
+    /// A clock that stands at `origin` until it is [set](Self::set), for whoever plays a week in a second. Its clones show
+    /// the same. Milliseconds are its finest step.
+    #[must_use]
+    pub fn standing_at(origin: DateTime<Utc>) -> Self {
+        Self { pace: Pace::Still(Arc::new(AtomicI64::new(origin.timestamp_millis()))) }
+    }
+
+    /// Sets a clock that stands still; one that runs is left alone.
+    pub fn set(&self, now: DateTime<Utc>) {
+        if let Pace::Still(millis) = &self.pace {
+            millis.store(now.timestamp_millis(), Ordering::SeqCst);
+        }
+    }
+
     /// The present instant.
     #[must_use]
     pub fn now(&self) -> DateTime<Utc> {
@@ -41,6 +62,7 @@ impl Clock {
                 let elapsed = started.elapsed().saturating_mul(*rate);
                 *origin + TimeDelta::from_std(elapsed).unwrap_or(TimeDelta::MAX)
             }
+            Pace::Still(millis) => DateTime::from_timestamp_millis(millis.load(Ordering::SeqCst)).unwrap_or_default(),
         }
     }
 
@@ -48,7 +70,7 @@ impl Clock {
     #[must_use]
     pub fn real(&self, span: Duration) -> Duration {
         match self.pace {
-            Pace::System => span,
+            Pace::System | Pace::Still(_) => span,
             Pace::Virtual { rate, .. } => span / rate,
         }
     }

@@ -39,7 +39,10 @@ pub use self::{
     fault::{Fault, Faults, Position},
     files::Origin,
 };
-use crate::{secret::Secret, zone::Zone};
+use crate::{
+    secret::{Secret, SecretAt},
+    zone::Zone,
+};
 
 /// Far more than any shop needs; it bounds the work that a wrong file can make.
 const MAX_CONFIG_BYTES: u64 = 64 * 1024;
@@ -104,13 +107,99 @@ pub struct Pos {
 pub enum System {
     /// Qasir.
     Qasir,
+    /// Olsera, by the API of the document or by its open API, as the credentials say.
+    Olsera,
+    /// POS Kasir, which each shop hosts itself.
+    PosKasir,
+    /// Asalta.
+    Asalta,
+}
+
+impl System {
+    /// Every system.
+    pub const ALL: [Self; 4] = [Self::Qasir, Self::Olsera, Self::PosKasir, Self::Asalta];
+
+    /// The name in the config, in records and in messages.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Qasir => "qasir",
+            Self::Olsera => "olsera",
+            Self::PosKasir => "pos-kasir",
+            Self::Asalta => "asalta",
+        }
+    }
 }
 
 /// What a connection shows to the POS to be let in.
 #[derive(Debug, Clone)]
 pub enum Credentials {
-    /// `Authorization: Bearer …`; printable ASCII without spaces.
-    BearerToken(Secret),
+    /// Qasir, and POS Kasir behind a front that takes it: `Authorization: Bearer …`; printable ASCII without spaces.
+    Bearer {
+        /// The token.
+        token: SecretAt,
+    },
+    /// Olsera by the API of the document: `X-API-Key`, and the merchant in every query.
+    ApiKey {
+        /// Whose sales they are.
+        merchant_id: String,
+        /// The key.
+        api_key: SecretAt,
+    },
+    /// Olsera's open API: a token is asked for with these.
+    App {
+        /// `app_id`.
+        app_id: String,
+        /// `secret_key`.
+        secret_key: SecretAt,
+    },
+    /// POS Kasir: a login makes a session.
+    Login {
+        /// Of a user that the box has for itself, a manager or an admin.
+        email: String,
+        /// Its password.
+        password: SecretAt,
+    },
+    /// Asalta: `tillbox authorize` makes the token.
+    OAuth {
+        /// Where the token stands, or will.
+        token: SecretAt,
+        /// The application that asks for it.
+        client: OAuthClient,
+    },
+}
+
+/// An application as it is known to Asalta.
+#[derive(Debug, Clone)]
+pub struct OAuthClient {
+    /// `client_id`.
+    pub id: String,
+    /// `client_secret`.
+    pub secret: SecretAt,
+    /// `redirect_uri`, as it was registered.
+    pub redirect_uri: String,
+}
+
+impl Credentials {
+    /// The one secret that a connector works with.
+    #[must_use]
+    pub fn secret(&self) -> &SecretAt {
+        match self {
+            Self::Bearer { token } | Self::OAuth { token, .. } => token,
+            Self::ApiKey { api_key, .. } => api_key,
+            Self::App { secret_key, .. } => secret_key,
+            Self::Login { password, .. } => password,
+        }
+    }
+
+    /// What names the account beside the base URL, where it is no secret; else nothing.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        match self {
+            Self::ApiKey { merchant_id: account, .. } | Self::App { app_id: account, .. } => account,
+            Self::Bearer { .. } | Self::Login { .. } | Self::OAuth { .. } => "",
+        }
+    }
 }
 
 /// `[hq]`: where the events go.

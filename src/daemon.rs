@@ -26,15 +26,15 @@ use self::{
 use crate::{
     clock::Clock,
     closing::Calendar,
-    config::{Config, Credentials, Pos, System},
+    config::{Config, Outlet, Pos},
     health::{Condition, Health, Phase},
     mqtt::{self, Link},
     outbox::{Opened, Options, Outbox, OutboxError},
     poll::Poll,
     pos::{
-        http::Client,
-        page::ParseContext,
-        qasir::connector::{Qasir, RESCAN_HORIZON},
+        connector::RESCAN_HORIZON,
+        http::{Ask, Client},
+        systems,
     },
     status::Description,
     stop::Stop,
@@ -204,7 +204,8 @@ async fn open_outbox(
 
 /// What a connection reads: two names for one source would count each of its sales twice.
 fn source_of(pos: &Pos) -> String {
-    format!("{:?} {}", pos.system, pos.base_url).to_lowercase()
+    let source = format!("{:?} {} {}", pos.system, pos.base_url, pos.credentials.account());
+    source.trim_end().to_lowercase()
 }
 
 fn make_poll(
@@ -215,37 +216,37 @@ fn make_poll(
     clock: &Clock,
     stop: &Stop,
 ) -> Result<Poll, TlsError> {
-    let Credentials::BearerToken(token) = &pos.credentials;
-    let token = token.clone();
     let client = Client::new(&pos.base_url, pos.ca_certificate.as_deref())?;
-    let context = ParseContext {
+    health.update_connection(&pos.name, |connection| connection.system = pos.system.name());
+    Ok(poll_of(&config.outlet, pos, Box::new(client), outbox, health, clock, stop))
+}
+
+/// The poll of one connection, whatever asks its server.
+pub fn poll_of(
+    outlet: &Outlet,
+    pos: &Pos,
+    client: Box<dyn Ask>,
+    outbox: &Arc<Outbox>,
+    health: &Arc<Health>,
+    clock: &Clock,
+    stop: &Stop,
+) -> Poll {
+    let (system, credentials, terms) = (pos.system, pos.credentials.clone(), systems::terms(outlet, pos, clock.now()));
+    Poll {
         connection: pos.name.clone(),
-        outlet_zone: config.outlet.timezone.clone(),
-        source_zone: pos.timezone.clone(),
-        currency: pos.currency,
-        business_day_starts: config.outlet.business_day_starts,
-        observed_at: clock.now(),
-    };
-    let poll_every = TimeDelta::from_std(pos.poll_every).unwrap_or(TimeDelta::hours(1));
-    let backfill = TimeDelta::from_std(pos.backfill).unwrap_or(TimeDelta::days(3650));
-    let System::Qasir = pos.system;
-    let system = "qasir";
-    health.update_connection(&pos.name, |connection| connection.system = system);
-    Ok(Poll {
-        connection: pos.name.clone(),
-        system,
-        make: Box::new(move |cursor, gaps, now| {
-            Box::new(Qasir::new(token.clone(), context.clone(), poll_every, backfill, cursor, gaps, now))
-        }),
+        system: system.name(),
+        secret: credentials.secret().clone(),
+        remedy: systems::remedy(&credentials, &pos.name),
+        make: Box::new(move |begin| systems::connector(system, &credentials, terms.clone(), begin)),
         client,
         requests_per_minute: pos.requests_per_minute,
-        calendar: Calendar { zone: config.outlet.timezone.clone(), day_starts: config.outlet.business_day_starts },
+        calendar: Calendar { zone: outlet.timezone.clone(), day_starts: outlet.business_day_starts },
         retention: outbox.retention(),
         outbox: Arc::clone(outbox),
         health: Arc::clone(health),
         clock: clock.clone(),
         stop: stop.clone(),
-    })
+    }
 }
 
 type Endings = mpsc::UnboundedSender<(String, String)>;

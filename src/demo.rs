@@ -6,6 +6,7 @@
 //!
 //! - [`shop`]: what happens in a shop on one day, and the shop's own books: the truth that HQ's states must equal.
 //! - [`http_server`]: HTTP/1.1 on the loopback, with transport faults on command.
+//! - [`simulator`]: what is the same of every simulated system.
 //! - [`qasir`]: Qasir's API over it, as far as it is documented.
 //! - [`broker`]: an embedded MQTT broker; [`mod@line`]: a line that can be cut; [`hq`]: HQ's side.
 //! - [`daemon`]: the box, a process of its own.
@@ -21,6 +22,7 @@ pub mod proof;
 pub mod qasir;
 pub mod screen;
 pub mod shop;
+pub mod simulator;
 
 use std::{process::ExitCode, str::FromStr};
 

@@ -18,8 +18,14 @@ use crate::{
 pub enum GapReason {
     /// The source gave a full page for the smallest window that can be asked.
     Truncated,
-    /// The interval lies further back than the source keeps its history.
+    /// The interval lies further back than the source keeps, or shows, its history.
     BehindHistory,
+    /// Two answers of a source that shows only its newest records have none in common.
+    NoOverlap,
+    /// A page held fewer records than the source itself counts.
+    ShortPage,
+    /// The source answers with an error for good where a record of that time should be.
+    Unreadable,
 }
 
 /// An interval that is not proven complete. Two gaps of a connection with equal bounds and reason are one.

@@ -51,6 +51,12 @@ pub enum Condition {
     WindowNotHonoured,
     /// The point of sale seems to mean other times by its window than by its records.
     WindowUnproven,
+    /// The account is let in but is not the one that is needed: another shop's, or of a role that sees too little.
+    PosUnfit,
+    /// The point of sale's records were reset, or it is another one: what is stored is not there any more.
+    PosReset,
+    /// The point of sale's lists are not as they should be: their order, their pages or their counts.
+    ListUnreliable,
     /// The store fails or cannot be opened.
     StoreFailed,
     /// There is no more room: reading has stopped.
@@ -61,7 +67,7 @@ pub enum Condition {
 
 impl Condition {
     /// Every condition, in the order of the enum.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 16] = [
         Self::HqUnreachable,
         Self::HqRefused,
         Self::PublishDenied,
@@ -72,6 +78,9 @@ impl Condition {
         Self::PosUnreadable,
         Self::WindowNotHonoured,
         Self::WindowUnproven,
+        Self::PosUnfit,
+        Self::PosReset,
+        Self::ListUnreliable,
         Self::StoreFailed,
         Self::OutboxFull,
         Self::ClockWrong,
@@ -91,6 +100,9 @@ impl Condition {
             Self::PosUnreadable => "pos_unreadable",
             Self::WindowNotHonoured => "window_not_honoured",
             Self::WindowUnproven => "window_unproven",
+            Self::PosUnfit => "pos_unfit",
+            Self::PosReset => "pos_reset",
+            Self::ListUnreliable => "list_unreliable",
             Self::StoreFailed => "store_failed",
             Self::OutboxFull => "outbox_full",
             Self::ClockWrong => "clock_wrong",
@@ -107,12 +119,15 @@ impl Condition {
             | Self::OutletConflict
             | Self::PosRefused
             | Self::WindowNotHonoured
+            | Self::PosUnfit
+            | Self::PosReset
             | Self::StoreFailed
             | Self::ClockWrong => true,
             Self::HqUnreachable
             | Self::PosUnreachable
             | Self::PosUnreadable
             | Self::WindowUnproven
+            | Self::ListUnreliable
             | Self::OutboxFull => false,
         }
     }

@@ -7,12 +7,26 @@ use crate::{
     content::ContentId,
     event::{Draft, EventType},
     instant,
+    transaction::Resource,
 };
 
 /// What notices tell besides the codes of [`Condition`](crate::health::Condition); together they are what HQ's schema
 /// knows.
-pub const CODES: [&str; 6] =
-    ["new_stream", "store_put_aside", "store_repaired", "several_outlets", "no_outlet", "naive_bounds"];
+pub const CODES: [&str; 13] = [
+    "new_stream",
+    "store_put_aside",
+    "store_repaired",
+    "several_outlets",
+    "no_outlet",
+    "naive_bounds",
+    "vanished_at_source",
+    "seen_again",
+    "cancelled_but_paid",
+    "payment_vanished",
+    "report_differs",
+    "list_moved",
+    "quarantine_read",
+];
 
 /// Something worth telling that is no sale, gap or quarantined record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -21,6 +35,18 @@ pub struct Notice {
     pub code: &'static str,
     /// One line for a person, without secrets and without text from the source.
     pub text: String,
+    /// The record it speaks of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<About>,
+}
+
+/// The record of a connection that a notice speaks of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct About {
+    /// What list of the source's it is from.
+    pub resource: Resource,
+    /// The source's key.
+    pub external_id: String,
 }
 
 #[derive(Serialize)]
@@ -36,7 +62,13 @@ impl Notice {
     /// A notice of one code: of [`CODES`], or a condition's.
     #[must_use]
     pub fn new(code: &'static str, text: impl Into<String>) -> Self {
-        Self { code, text: text.into() }
+        Self { code, text: text.into(), record: None }
+    }
+
+    /// The same, of one record.
+    #[must_use]
+    pub fn about(self, resource: Resource, external_id: impl Into<String>) -> Self {
+        Self { record: Some(About { resource, external_id: external_id.into() }), ..self }
     }
 
     /// The event that tells it to HQ.

@@ -19,6 +19,7 @@ mod engine;
 #[cfg(test)]
 mod fixture;
 mod layout;
+mod memory;
 mod meta;
 #[cfg(test)]
 mod model;
@@ -50,6 +51,7 @@ use self::{
     seen::SeenIndex,
 };
 pub use self::{
+    memory::OutboxMemory,
     meta::{chain_begin, chain_next},
     open::{Finding, Opened},
     place::write_durably,

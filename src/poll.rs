@@ -7,7 +7,7 @@
 pub mod budget;
 mod closings;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 
@@ -15,15 +15,15 @@ use self::{budget::Budget, closings::Closings};
 use crate::{
     clock::Clock,
     closing::Calendar,
-    gap::Gap,
     health::{Condition, Health},
     instant,
-    outbox::{Capture, Captured, Outbox, OutboxError},
+    outbox::{Capture, Captured, Outbox, OutboxError, OutboxMemory},
     pos::{
-        connector::{Connector, Step, Yield},
-        http::{Answer, Client, Failure},
+        connector::{Begin, Connector, Progress, Step, Yield},
+        http::{Answer, Ask, Failure},
         request::Request,
     },
+    secret::{Secret, SecretAt},
     stop::Stop,
 };
 
@@ -31,7 +31,7 @@ use crate::{
 const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
 
 /// Wait before credentials that were refused are tried again.
-const REFUSED_WAIT: Duration = Duration::from_secs(300);
+const REFUSED_WAIT: TimeDelta = TimeDelta::minutes(5);
 
 /// Wait before a source that answers nonsense is asked again, at least.
 const UNREADABLE_WAIT: Duration = Duration::from_secs(15);
@@ -51,8 +51,14 @@ const CLOCK_WORD: TimeDelta = TimeDelta::minutes(10);
 /// … and by more than this it is not to be trusted: the watermark must not follow it.
 const CLOCK_WRONG: TimeDelta = TimeDelta::hours(24);
 
-/// Makes a connector from the cursor that is stored and the gaps that are open.
-pub type MakeConnector = Box<dyn Fn(Option<&[u8]>, Vec<Gap>, DateTime<Utc>) -> Box<dyn Connector> + Send>;
+/// A credential that was refused, or is not there, is looked at this often: a new one is taken up at once.
+const SECRET_LOOK: Duration = Duration::from_secs(5);
+
+/// Notes on a source that are told in the journal, once each.
+const NOTES_TOLD_MAX: usize = 64;
+
+/// Makes a connector from what is stored.
+pub type MakeConnector = Box<dyn Fn(Begin) -> Box<dyn Connector> + Send>;
 
 /// What one connection's thread works with.
 pub struct Poll {
@@ -63,7 +69,11 @@ pub struct Poll {
     /// Makes its connector.
     pub make: MakeConnector,
     /// Asks its server.
-    pub client: Client,
+    pub client: Box<dyn Ask>,
+    /// Where its credential stands.
+    pub secret: SecretAt,
+    /// What a technician does when that is refused.
+    pub remedy: String,
     /// How often it may be asked.
     pub requests_per_minute: u32,
     /// The outlet's business days.
@@ -80,11 +90,17 @@ pub struct Poll {
     pub stop: Stop,
 }
 
-/// The thread's state between two steps.
-struct Loop {
+/// A connection's poll between two steps.
+pub struct Poller {
     poll: Poll,
     connector: Box<dyn Connector>,
     epoch: u64,
+    /// The credential that the connector has, or why there is none.
+    secret: Result<Secret, String>,
+    /// A refused credential is not tried again before this.
+    refused_until: Option<DateTime<Utc>>,
+    /// What the journal was told of the source.
+    told: BTreeSet<String>,
     budget: Budget,
     failures: u32,
     closings: Closings,
@@ -102,14 +118,33 @@ impl Poll {
     /// # Errors
     /// The store cannot be read at the start.
     pub fn run(self) -> Result<(), OutboxError> {
+        let mut poller = self.begin()?;
+        // A thousand boxes that come back after a power cut must not ask at the same moment.
+        let jitter = poller.jitter(Duration::from_secs(2));
+        let mut stopped = poller.wait(jitter);
+        while !stopped {
+            let pause = poller.step();
+            stopped = poller.wait(pause);
+        }
+        Ok(())
+    }
+
+    /// Makes the connector from what is stored, for whoever takes the steps.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn begin(self) -> Result<Poller, OutboxError> {
         let now = self.clock.now();
-        let (connector, epoch) = self.resume(now)?;
+        let (connector, epoch, secret) = self.resume(now)?;
         let budget = Budget::new(self.requests_per_minute, now);
         let closings = Closings::new(&self.calendar, self.retention);
-        let mut this = Loop {
+        Ok(Poller {
             poll: self,
             connector,
             epoch,
+            secret,
+            refused_until: None,
+            told: BTreeSet::new(),
             budget,
             failures: 0,
             closings,
@@ -117,28 +152,26 @@ impl Poll {
             last_now: now,
             clock_was_wrong: false,
             read_again: None,
-        };
-        // A thousand boxes that come back after a power cut must not ask at the same moment.
-        let jitter = this.jitter(Duration::from_secs(2));
-        let mut stopped = this.wait(jitter);
-        while !stopped {
-            let pause = this.step();
-            stopped = this.wait(pause);
-        }
-        Ok(())
+        })
     }
 
-    fn resume(&self, now: DateTime<Utc>) -> Result<(Box<dyn Connector>, u64), OutboxError> {
+    fn resume(&self, now: DateTime<Utc>) -> Result<Resumed, OutboxError> {
         let epoch = self.outbox.level().epoch;
         let cursor = self.outbox.cursor(&self.connection)?;
         let gaps = self.outbox.open_gaps().get(&self.connection).cloned().unwrap_or_default();
-        Ok(((self.make)(cursor.as_deref(), gaps, now), epoch))
+        let memory = Arc::new(OutboxMemory::new(Arc::clone(&self.outbox), &self.connection));
+        let secret = self.secret.read();
+        let shown = secret.clone().unwrap_or_else(|_| Secret::new(""));
+        Ok(((self.make)(Begin { secret: shown, cursor, gaps, memory, now }), epoch, secret))
     }
 }
 
-impl Loop {
+/// A connector, the store's epoch when it was made, and the credential that it was made with.
+type Resumed = (Box<dyn Connector>, u64, Result<Secret, String>);
+
+impl Poller {
     /// Does one thing; gives how long to wait before the next, in the outlet's time.
-    fn step(&mut self) -> Duration {
+    pub fn step(&mut self) -> Duration {
         let now = self.poll.clock.now();
         if now < earliest_now() {
             let text = format!("the clock shows {}, which is before this program was made", instant::text_utc(now));
@@ -170,6 +203,9 @@ impl Loop {
             self.connector.rewind(since);
             self.read_again = Some(since);
         }
+        if let Some(pause) = self.wait_for_secret(now) {
+            return pause;
+        }
         let request = match self.connector.next(now) {
             Step::Wait(until) => return (until - now).to_std().unwrap_or_default().max(STEP_MIN),
             Step::Ask(request) => request,
@@ -179,7 +215,7 @@ impl Loop {
             return wait;
         }
         self.budget.spend(now);
-        let answered = self.poll.client.ask(&request, |status| self.connector.accepts(status));
+        let answered = self.poll.client.ask(&request, &|status| self.connector.accepts(status));
         if self.poll.stop.is_given() {
             return Duration::ZERO;
         }
@@ -210,6 +246,40 @@ impl Loop {
         }
     }
 
+    /// Waits while there is no credential, or one that was refused, until another stands in its place or it is time to
+    /// try the same again. `None`: there is nothing to wait for.
+    fn wait_for_secret(&mut self, now: DateTime<Utc>) -> Option<Duration> {
+        let lacks = self.secret.is_err();
+        let refused = self.refused_until.is_some_and(|until| now < until);
+        if !lacks && !refused {
+            self.refused_until = None;
+            return None;
+        }
+        let secret = self.poll.secret.read();
+        if secret.is_ok() && secret != self.secret {
+            self.refused_until = None;
+            tracing::info!(connection = %self.poll.connection, "poll: a new credential is taken up");
+            return Some(self.start_over(now));
+        }
+        if let Err(reason) = &secret {
+            let text = format!("{}: no credential: {reason}; {}", self.poll.system, self.poll.remedy);
+            self.trouble(Some((Condition::PosRefused, &text)), now);
+        }
+        Some(SECRET_LOOK)
+    }
+
+    /// Tells the journal, once each, who answers and what was found about the source.
+    fn introduce(&mut self, progress: &Progress) {
+        let Some(identity) = &progress.identity else { return };
+        let (connection, system) = (&self.poll.connection, self.poll.system);
+        let whole = std::iter::once(format!("reads {identity}")).chain(progress.notes.iter().cloned());
+        for word in whole {
+            if self.told.len() < NOTES_TOLD_MAX && self.told.insert(word.clone()) {
+                tracing::info!(%connection, system, "{word}");
+            }
+        }
+    }
+
     /// Stores a yield and the cursor in one commit.
     fn store(&mut self, found: Yield, now: DateTime<Utc>) -> Duration {
         let gaps_moved = !found.gaps_opened.is_empty() || !found.gaps_closed.is_empty();
@@ -218,7 +288,9 @@ impl Loop {
             epoch: self.epoch,
             now,
             transactions: found.transactions,
+            marks: found.marks,
             quarantined: found.quarantined,
+            vanished: found.vanished,
             gaps_opened: found.gaps_opened,
             gaps_closed: found.gaps_closed,
             notices: found.notices.iter().map(|notice| notice.draft(Some(&self.poll.connection), now)).collect(),
@@ -248,6 +320,7 @@ impl Loop {
         }
         let open_gaps = self.poll.outbox.open_gaps().values().map(Vec::len).sum();
         let progress = self.connector.progress();
+        self.introduce(&progress);
         self.poll.health.update(|facts| {
             facts.open_gaps = open_gaps;
             let connection = facts.connections.entry(self.poll.connection.clone()).or_default();
@@ -284,9 +357,10 @@ impl Loop {
                 self.budget.wait(now)
             }
             Failure::Refused(_) => {
-                let text = format!("{text}; renew the token of connection `{}`", self.poll.connection);
+                let text = format!("{text}; {}", self.poll.remedy);
                 self.trouble(Some((Condition::PosRefused, &text)), now);
-                REFUSED_WAIT
+                self.refused_until = Some(now + REFUSED_WAIT);
+                SECRET_LOOK
             }
             Failure::Unexpected(_) | Failure::TooLarge => {
                 self.trouble(Some((Condition::PosUnreadable, &format!("{text}; check the base-url"))), now);
@@ -334,8 +408,8 @@ impl Loop {
     /// Makes the connector anew from what is stored.
     fn start_over(&mut self, now: DateTime<Utc>) -> Duration {
         match self.poll.resume(now) {
-            Ok((connector, epoch)) => {
-                (self.connector, self.epoch) = (connector, epoch);
+            Ok((connector, epoch, secret)) => {
+                (self.connector, self.epoch, self.secret) = (connector, epoch, secret);
                 self.read_again = None;
                 self.closings = Closings::new(&self.poll.calendar, self.poll.retention);
                 Duration::ZERO

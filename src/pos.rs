@@ -3,10 +3,14 @@
 //! A system's parser is a pure function from a body to a [`page::Page`], and its [`connector::Connector`] a pure machine
 //! that decides what to ask; neither sees a network, a clock or a store. Only [`http`] does I/O.
 
+pub mod asalta;
 pub mod body;
 pub mod connector;
 pub mod fields;
 pub mod http;
+pub mod olsera;
 pub mod page;
+pub mod pos_kasir;
 pub mod qasir;
 pub mod request;
+pub mod systems;

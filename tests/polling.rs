@@ -26,8 +26,8 @@ use tillbox::{
     health::{Condition, Health},
     outbox::{Options, Outbox, OutboxError},
     poll::Poll,
-    pos::{http::Client, page::ParseContext, qasir::connector::Qasir},
-    secret::Secret,
+    pos::{connector::Terms, http::Client, page::ParseContext, qasir::connector::Qasir},
+    secret::{Secret, SecretAt},
     stop::Stop,
     zone::Zone,
 };
@@ -114,11 +114,13 @@ impl Stage {
         let poll = Poll {
             connection: "front".to_owned(),
             system: "qasir",
-            make: Box::new(move |cursor, gaps, now| {
-                let (every, backfill) = (TimeDelta::seconds(15), TimeDelta::days(2));
-                Box::new(Qasir::new(Secret::new(TOKEN), context.clone(), every, backfill, cursor, gaps, now))
+            make: Box::new(move |begin| {
+                let (poll_every, backfill) = (TimeDelta::seconds(15), TimeDelta::days(2));
+                Box::new(Qasir::new(Terms { context: context.clone(), poll_every, backfill }, begin))
             }),
-            client: Client::new(&self.server.base_url(), None).unwrap(),
+            client: Box::new(Client::new(&self.server.base_url(), None).unwrap()),
+            secret: SecretAt::Here(Secret::new(TOKEN)),
+            remedy: "renew the token".to_owned(),
             requests_per_minute: 40,
             calendar: Calendar { zone: jakarta(), day_starts },
             retention: TimeDelta::days(100),

@@ -142,6 +142,14 @@ impl<'d> Table<'d> {
         self.value(key, false, read)
     }
 
+    /// A key's text, if it is one; a further look at what is read, and told if it is wrong, elsewhere.
+    pub(super) fn optional_text(&self, key: &str) -> Option<String> {
+        match self.entries.get(key)?.get_ref() {
+            DeValue::String(text) => Some(text.to_string()),
+            _ => None,
+        }
+    }
+
     /// A key that may be absent, and whose value must not be shown.
     pub(super) fn secret<T>(&mut self, key: &'static str, read: impl FnOnce(&Value<'d>) -> Read<T>) -> Option<T> {
         self.value(key, true, read)

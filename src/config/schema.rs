@@ -5,12 +5,15 @@ use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 use chrono::NaiveTime;
 
 use super::{
-    Acknowledge, Board, Broker, Config, Credentials, Currency, Hq, Outbox, Outlet, Pos, System,
+    Acknowledge, Board, Broker, Config, Credentials, Currency, Hq, OAuthClient, Outbox, Outlet, Pos, System,
     files::Origin,
     read::{Read, Table, Value},
     value,
 };
-use crate::{secret::Secret, zone::Zone};
+use crate::{
+    secret::{Secret, SecretAt},
+    zone::Zone,
+};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const KIB: u64 = 1 << 10;
@@ -25,9 +28,10 @@ const POLL_EVERY: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::
 /// Qasir's own history: three months.
 const DEFAULT_BACKFILL: Duration = DAY.saturating_mul(90);
 const BACKFILL: RangeInclusive<Duration> = Duration::ZERO..=DAY.saturating_mul(3_650);
-/// Below Qasir's limit in both of the forms in which it is told, 50 a minute and 500 an hour.
-const DEFAULT_REQUESTS_PER_MINUTE: u32 = 8;
 const REQUESTS_PER_MINUTE: RangeInclusive<u32> = 1..=6_000;
+
+/// Where `tillbox authorize` listens for the browser that comes back.
+const DEFAULT_REDIRECT_URI: &str = "http://127.0.0.1:8912/authorized";
 
 const DEFAULT_TOPIC_PREFIX: &str = "tillbox";
 const DEFAULT_WINDOW: u16 = 100;
@@ -51,7 +55,7 @@ pub(super) fn config(root: &mut Table, origin: &Origin) -> Option<Config> {
     let outlet = root.table("outlet", Some("write `[outlet]` with id, timezone and currency"), outlet);
     let inherited = outlet.as_ref().map(|outlet| (outlet.timezone.clone(), outlet.currency));
     let mut listed = Listed::default();
-    let pos = root.tables("pos", "write `[[pos]]` with name, system and token-file", MAX_CONNECTIONS, |table| {
+    let pos = root.tables("pos", "write `[[pos]]` with name, system and its credentials", MAX_CONNECTIONS, |table| {
         pos(table, origin, inherited.as_ref(), &mut listed)
     });
     let hq = root.table("hq", Some("write `[hq]` with brokers and acknowledge"), |table| hq(table, origin));
@@ -89,7 +93,8 @@ struct Listed {
 struct Account {
     system: System,
     base_url: String,
-    token: Secret,
+    /// What tells two accounts of one server apart; nothing where a server has only one shop.
+    whose: Secret,
 }
 
 fn pos(table: &mut Table, origin: &Origin, inherited: Option<&(Zone, Currency)>, listed: &mut Listed) -> Option<Pos> {
@@ -102,35 +107,47 @@ fn pos(table: &mut Table, origin: &Origin, inherited: Option<&(Zone, Currency)>,
         listed.names.push((name.clone(), here.clone()));
         Ok(name)
     });
-    let system = table.required("system", "add the line `system = \"qasir\"`", value::system);
+    let system = table.required("system", "add a line such as `system = \"qasir\"`", value::system);
+    let assumed = system.unwrap_or(System::Qasir);
+    let (whose, credentials) = credentials(table, origin, assumed).unzip();
     let allow_plain_text = table.or("allow-plain-text", false, Value::boolean);
-    let default_url = system.unwrap_or(System::Qasir).default_base_url().to_owned();
-    let base_url = table.or("base-url", default_url, |found| value::base_url(found, allow_plain_text));
-    let token = secret(table, origin, "token", "token-file", value::token);
-    table.require(&["token-file", "token"], "add a line such as `token-file = \"/etc/tillbox/qasir.token\"`");
-    if let (Some(system), Some(token)) = (system, &token) {
-        one_account_once(
-            table,
-            name.as_deref(),
-            Account { system, base_url: base_url.to_ascii_lowercase(), token: token.clone() },
-            listed,
-        );
+    let base_url = |found: &Value| value::base_url(found, allow_plain_text);
+    let base_url = match assumed.default_base_url(credentials.as_ref()) {
+        Some(default) => Some(table.or("base-url", default.to_owned(), base_url)),
+        None => {
+            let remedy =
+                "add a line such as `base-url = \"http://192.168.1.10:8080/api/v1\"`: each shop has its own server";
+            table.required("base-url", remedy, base_url)
+        }
+    };
+    if let (Some(system), Some(whose), Some(base_url)) = (system, whose, &base_url) {
+        let account = Account { system, base_url: base_url.to_ascii_lowercase(), whose };
+        one_account_once(table, name.as_deref(), account, listed);
     }
     let poll_every = table.or("poll-every", DEFAULT_POLL_EVERY, |found| value::duration(found, &POLL_EVERY));
     let backfill = table.or("backfill", DEFAULT_BACKFILL, |found| value::duration(found, &BACKFILL));
-    let requests_per_minute =
-        table.or("requests-per-minute", DEFAULT_REQUESTS_PER_MINUTE, |found| value::count(found, &REQUESTS_PER_MINUTE));
+    let requests_per_minute = table.or("requests-per-minute", assumed.default_requests_per_minute(), |found| {
+        value::count(found, &REQUESTS_PER_MINUTE)
+    });
+    if assumed == System::Asalta {
+        // Its times and amounts name neither, and its shops stand in more than one country.
+        table.require(
+            &["timezone"],
+            "add a line such as `timezone = \"Asia/Singapore\"`: Asalta's times do not say theirs",
+        );
+        table.require(&["currency"], "add a line such as `currency = \"SGD\"`: Asalta's amounts do not say theirs");
+    }
     let timezone = table.optional("timezone", value::zone);
     let currency = table.optional("currency", value::currency);
     let ca_certificate = certificate(table, origin, "ca-certificate");
-    if ca_certificate.is_some() && base_url.starts_with("http://") {
+    if ca_certificate.is_some() && base_url.as_ref().is_some_and(|url| url.starts_with("http://")) {
         table.fault("ca-certificate", "has no use with an http:// address; take it out, or write https://");
     }
     Some(Pos {
         name: name?,
         system: system?,
-        base_url,
-        credentials: Credentials::BearerToken(token?),
+        base_url: base_url?,
+        credentials: credentials?,
         poll_every,
         backfill,
         requests_per_minute,
@@ -140,17 +157,94 @@ fn pos(table: &mut Table, origin: &Origin, inherited: Option<&(Zone, Currency)>,
     })
 }
 
+/// What lets the box in, each system by its own keys, and what tells the account from another on the same server.
+fn credentials(table: &mut Table, origin: &Origin, system: System) -> Option<(Secret, Credentials)> {
+    match system {
+        System::Qasir => bearer(table, origin, "add a line such as `token-file = \"/etc/tillbox/qasir.token\"`"),
+        System::Olsera if ["app-id", "secret-key", "secret-key-file"].iter().any(|key| table.has(key)) => {
+            let app_id = table.required("app-id", "add the line `app-id = \"…\"`, as Olsera gave it", value::account);
+            let remedy = "add a line such as `secret-key-file = \"/etc/tillbox/olsera.key\"`";
+            let secret_key = secret_at(table, origin, ["secret-key", "secret-key-file"], value::token, Some(remedy));
+            let (app_id, (_, secret_key)) = (app_id?, secret_key?);
+            Some((Secret::new(&*app_id), Credentials::App { app_id, secret_key }))
+        }
+        System::Olsera => {
+            let merchant_id = table.required(
+                "merchant-id",
+                "add the line `merchant-id = \"…\"` and an api-key-file, or app-id and secret-key-file for the open API",
+                value::account,
+            );
+            let remedy = "add a line such as `api-key-file = \"/etc/tillbox/olsera.key\"`";
+            let api_key = secret_at(table, origin, ["api-key", "api-key-file"], value::token, Some(remedy));
+            let (merchant_id, (_, api_key)) = (merchant_id?, api_key?);
+            Some((Secret::new(&*merchant_id), Credentials::ApiKey { merchant_id, api_key }))
+        }
+        System::PosKasir if ["token", "token-file"].iter().any(|key| table.has(key)) => {
+            let (_, credentials) = bearer(table, origin, "")?;
+            Some((Secret::new(""), credentials))
+        }
+        System::PosKasir => {
+            let remedy = "add the line `email = \"…\"` of a user that the box has for itself, a manager or an admin";
+            let email = table.required("email", remedy, value::email);
+            let remedy = "add a line such as `password-file = \"/etc/tillbox/pos-kasir.password\"`";
+            let password = secret_at(table, origin, ["password", "password-file"], value::password, Some(remedy));
+            let (email, (_, password)) = (email?, password?);
+            // One server is one shop, whoever logs in.
+            Some((Secret::new(""), Credentials::Login { email, password }))
+        }
+        System::Asalta => {
+            let client_id =
+                table.required("client-id", "add the line `client-id = \"…\"`, as Asalta gave it", value::account);
+            let remedy = "add a line such as `client-secret-file = \"/etc/tillbox/asalta.secret\"`";
+            let client_secret =
+                secret_at(table, origin, ["client-secret", "client-secret-file"], value::token, Some(remedy));
+            let redirect_uri = table.or("redirect-uri", DEFAULT_REDIRECT_URI.to_owned(), value::redirect_uri);
+            let remedy =
+                "add a line such as `token-file = \"/var/lib/tillbox/asalta.token\"`: `tillbox authorize` writes it";
+            table.require(&["token-file"], remedy);
+            let token_file = table.optional("token-file", |found| origin.resolve(found.text(A_PATH)?));
+            let token = SecretAt::File(token_file?);
+            let (id, (_, secret)) = (client_id?, client_secret?);
+            // Before the authorization there is no token; two of one application may still be two shops.
+            let whose = token.read().ok().unwrap_or_else(|| Secret::new(format!("{:?}", token.file())));
+            Some((whose, Credentials::OAuth { token, client: OAuthClient { id, secret, redirect_uri } }))
+        }
+    }
+}
+
+fn bearer(table: &mut Table, origin: &Origin, remedy: &str) -> Option<(Secret, Credentials)> {
+    let (secret, token) = secret_at(table, origin, ["token", "token-file"], value::token, Some(remedy))?;
+    Some((secret, Credentials::Bearer { token }))
+}
+
+/// A secret and where it stands: `keys` are that of the text itself and that of its file.
+fn secret_at(
+    table: &mut Table,
+    origin: &Origin,
+    keys: [&'static str; 2],
+    check: fn(&str) -> Read<()>,
+    remedy: Option<&str>,
+) -> Option<(Secret, SecretAt)> {
+    let [key, file_key] = keys;
+    let file = table.optional_text(file_key).and_then(|text| origin.resolve(&text).ok());
+    let secret = secret(table, origin, key, file_key, check);
+    if let Some(remedy) = remedy {
+        table.require(&[file_key, key], remedy);
+    }
+    let secret = secret?;
+    let at = file.map_or_else(|| SecretAt::Here(secret.clone()), SecretAt::File);
+    Some((secret, at))
+}
+
 /// Two connections to one account would each send every sale, and HQ could not know that the two are one.
 fn one_account_once(table: &Table, name: Option<&str>, account: Account, listed: &mut Listed) {
     let called = |name: Option<&str>| name.map_or_else(|| table.path().to_owned(), |name| format!("`{name}`"));
     let here = called(name);
     if let Some((_, there)) = listed.accounts.iter().find(|(known, _)| *known == account) {
-        let key = if table.has("token-file") { "token-file" } else { "token" };
-        let rule = "have one system, base-url and token, so every sale would be counted twice";
-        table.fault(
-            key,
-            format!("{there} and {here} {rule}; take one of them out, or give each its own account's token"),
-        );
+        let keys = ["token-file", "token", "merchant-id", "app-id", "base-url"];
+        let key = keys.into_iter().find(|key| table.has(key)).unwrap_or("name");
+        let rule = "have one system, base-url and account, so every sale would be counted twice";
+        table.fault(key, format!("{there} and {here} {rule}; take one of them out, or give each its own account"));
     }
     listed.accounts.push((account, here));
 }
@@ -252,9 +346,24 @@ fn secret(
 }
 
 impl System {
-    fn default_base_url(self) -> &'static str {
+    /// `None` where each shop has its own server.
+    fn default_base_url(self, credentials: Option<&Credentials>) -> Option<&'static str> {
+        Some(match (self, credentials) {
+            (Self::Qasir, _) => "https://api.qasir.id/v1",
+            (Self::Olsera, Some(Credentials::App { .. })) => "https://api-open.olsera.co.id/api/open-api/v1/id",
+            (Self::Olsera, _) => "https://api.olsera.com/v1",
+            (Self::PosKasir, _) => return None,
+            (Self::Asalta, _) => "https://api.asalta.com",
+        })
+    }
+
+    /// Qasir: below its limit in both of the forms in which it is told, 50 a minute and 500 an hour. Olsera: of 100.
+    /// POS Kasir: of 100 that the tills need, too. Asalta tells none.
+    fn default_requests_per_minute(self) -> u32 {
         match self {
-            Self::Qasir => "https://api.qasir.id/v1",
+            Self::Qasir => 8,
+            Self::Olsera => 80,
+            Self::PosKasir | Self::Asalta => 30,
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    Acknowledge, Board, Config, System,
+    Acknowledge, Board, Config,
     unit::{duration_text, size_text},
 };
 
@@ -27,9 +27,7 @@ impl fmt::Display for Summary<'_> {
         let starts = outlet.business_day_starts.format("%H:%M");
         writeln!(to, ", {}, {}, days begin at {starts}", outlet.timezone.name(), outlet.currency)?;
         for pos in pos {
-            let system = match pos.system {
-                System::Qasir => "qasir",
-            };
+            let system = pos.system.name();
             let (every, back) = (duration_text(pos.poll_every), duration_text(pos.backfill));
             writeln!(
                 to,

@@ -22,8 +22,6 @@ const MAX_PASSWORD_BYTES: usize = 65_535;
 /// The ports that MQTT has at IANA, with TLS and without.
 const MQTTS_PORT: u16 = 8883;
 const MQTT_PORT: u16 = 1883;
-/// The systems that this project knows and this version does not read.
-const SYSTEMS_TO_COME: [&str; 3] = ["olsera", "pos-kasir", "asalta"];
 
 /// An outlet's id or a connection's name.
 pub(super) fn identifier(value: &Value) -> Read<String> {
@@ -58,12 +56,40 @@ pub(super) fn one_of<T: Copy>(value: &Value, words: &[(&str, T)]) -> Read<T> {
 
 /// A point-of-sale system.
 pub(super) fn system(value: &Value) -> Read<System> {
-    match value.text("\"qasir\"")? {
-        later if SYSTEMS_TO_COME.contains(&later) => {
-            Err(format!("{} is not read by this version yet; expected \"qasir\"", shown(later)))
-        }
-        _ => one_of(value, &[("qasir", System::Qasir)]),
+    one_of(value, &System::ALL.map(|system| (system.name(), system)))
+}
+
+/// A short text that a system gave to name an account: printable ASCII without spaces.
+pub(super) fn account(value: &Value) -> Read<String> {
+    let expected = format!("1 to {MAX_IDENTIFIER_CHARS} printable characters without spaces, in quotes");
+    let text = value.text(&expected)?;
+    if (1..=MAX_IDENTIFIER_CHARS).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
+        return Ok(text.to_owned());
     }
+    Err(format!("{} is not what a system gives; expected {expected}", shown(text)))
+}
+
+/// The address with which a person logs in.
+pub(super) fn email(value: &Value) -> Read<String> {
+    let expected = "an e-mail address in quotes, such as \"box@shop.example\"";
+    let text = value.text(expected)?;
+    let plain = text.len() <= MAX_USERNAME_BYTES && !text.contains(|c: char| c.is_control() || c == ' ');
+    match text.split_once('@') {
+        Some((user, host)) if plain && !user.is_empty() && !host.is_empty() => Ok(text.to_owned()),
+        _ => Err(format!("{} is no e-mail address; expected {expected}", shown(text))),
+    }
+}
+
+/// Where a browser is sent back to with a code: this machine itself, or a page from which a person copies the address.
+pub(super) fn redirect_uri(value: &Value) -> Read<String> {
+    let expected = "an address in quotes as it was registered, https://… or http://127.0.0.1:PORT/…";
+    let text = value.text(expected)?;
+    let loopback = ["http://127.0.0.1:", "http://localhost:", "http://[::1]:"].iter().any(|own| text.starts_with(own));
+    let plain = text.len() <= 512 && text.bytes().all(|b| b.is_ascii_graphic()) && !text.contains('#');
+    if plain && (loopback || text.starts_with("https://")) {
+        return Ok(text.to_owned());
+    }
+    Err(format!("{} cannot be used; expected {expected}", shown(text)))
 }
 
 /// A time zone of the system's own database.

@@ -65,14 +65,14 @@ pub fn prove(books: &Books, holdings: &Holdings, calendar: &Calendar, now: DateT
     for (name, kind) in [("sales", Kind::Sale), ("refunds", Kind::Refund)] {
         let (mut here, mut there) = (Side::default(), Side::default());
         books.states().values().filter(|state| state.kind == kind).for_each(|state| here.add(state.total));
-        let same = holdings.states.values().filter(|state| state.kind == kind_name(kind));
+        let same = holdings.states.values().filter(|state| state.kind == kind.name());
         same.for_each(|state| there.add(state.amount));
         proof.rows.push((name, here, there));
     }
     for (id, state) in books.states() {
         match holdings.states.get(&identity(id)) {
             None => proof.missing.push(id.clone()),
-            Some(held) if held.amount != state.total || held.kind != kind_name(state.kind) => {
+            Some(held) if held.amount != state.total || held.kind != state.kind.name() => {
                 proof.different.push(id.clone());
             }
             Some(_) => {}
@@ -108,7 +108,7 @@ impl Proof {
         let mut days: BTreeMap<NaiveDate, BTreeMap<&str, Side>> = BTreeMap::new();
         for state in books.states().values() {
             let day = days.entry(calendar.day_of(state.at)).or_default();
-            day.entry(kind_name(state.kind)).or_default().add(state.total);
+            day.entry(state.kind.name()).or_default().add(state.total);
         }
         for (day, sides) in days {
             if calendar.bounds(day).1 > now {
@@ -130,13 +130,6 @@ fn closing_sides(closing: &Value) -> (bool, BTreeMap<String, Side>) {
         Some((line["kind"].as_str()?.to_owned(), Side { count: line["count"].as_u64()?, sum }))
     });
     (closing["complete"] == true, lines.collect())
-}
-
-fn kind_name(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Sale => "sale",
-        Kind::Refund => "refund",
-    }
 }
 
 fn identity(id: &str) -> String {

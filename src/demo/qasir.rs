@@ -22,7 +22,8 @@ use serde_json::json;
 
 use super::{
     http_server::{Answer, HttpServer, Request, Service},
-    shop::{Books, Ledger, Sale, ShopDay},
+    shop::{Books, Kind, Ledger, Movement, Sale, ShopDay},
+    simulator::{Entry, Sheet, Simulator},
 };
 use crate::{clock::Clock, zone::Zone};
 
@@ -133,8 +134,7 @@ impl QasirServer {
     /// # Errors
     /// No port or no thread can be had.
     pub fn start(clock: Clock, options: Options) -> io::Result<Self> {
-        let state = State { options, ledger: Ledger::default(), admitted: VecDeque::new() };
-        Ok(Self { http: HttpServer::start(Qasir { clock, state: Mutex::new(state) })? })
+        Ok(Self { http: HttpServer::start(Qasir::new(clock, options))? })
     }
 
     /// The transport: faults on command, and the requests seen.
@@ -197,6 +197,31 @@ pub struct Qasir {
     state: Mutex<State>,
 }
 
+impl Simulator for Qasir {
+    fn pos_block(&self) -> String {
+        format!("system = \"qasir\"\ntoken = \"{}\"\n", self.state().options.token)
+    }
+
+    fn base_path(&self) -> &'static str {
+        "/v1"
+    }
+
+    fn play(&self, movements: &[Movement]) {
+        self.state().ledger.extend(movements.iter().cloned());
+    }
+
+    fn remove(&self, id: &str, at: DateTime<Utc>) {
+        self.state().ledger.remove(at, id);
+    }
+
+    /// Only what was paid is shown; what was called off is gone.
+    fn sheet(&self, now: DateTime<Utc>) -> Sheet {
+        let state = self.state();
+        let shown = state.ledger.at(now).filter(|sale| matches!(sale.kind, Kind::Sale | Kind::Refund));
+        shown.map(|sale| (format!("transaction/{}", sale.id), Entry::plain(sale.kind, sale.total, sale.at))).collect()
+    }
+}
+
 struct State {
     options: Options,
     ledger: Ledger,
@@ -220,6 +245,13 @@ impl Service for Qasir {
 }
 
 impl Qasir {
+    /// The API alone, without any sale.
+    #[must_use]
+    pub fn new(clock: Clock, options: Options) -> Self {
+        let state = State { options, ledger: Ledger::default(), admitted: VecDeque::new() };
+        Self { clock, state: Mutex::new(state) }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -273,6 +305,7 @@ impl State {
         let mut sales: Vec<_> = self
             .ledger
             .at(now)
+            .filter(|sale| matches!(sale.kind, Kind::Sale | Kind::Refund))
             .filter(|sale| sale.at >= now - self.options.history && window.shows(sale.at, self.options.bounds))
             .collect();
         sales.sort_by(|a, b| (a.at, &a.id).cmp(&(b.at, &b.id)));

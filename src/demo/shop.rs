@@ -18,7 +18,7 @@ use rust_decimal::Decimal;
 
 pub use books::{Books, State, Total};
 pub use chance::Chance;
-pub use ledger::Ledger;
+pub use ledger::{Ledger, Shown};
 
 use crate::zone::Zone;
 
@@ -42,6 +42,23 @@ pub enum Kind {
     Sale,
     /// Out of it.
     Refund,
+    /// Nothing was paid yet.
+    Order,
+    /// Called off before anything was paid.
+    Void,
+}
+
+impl Kind {
+    /// As records name it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sale => "sale",
+            Self::Refund => "refund",
+            Self::Order => "order",
+            Self::Void => "void",
+        }
+    }
 }
 
 /// One line of a slip.
@@ -70,6 +87,10 @@ pub struct Sale {
     pub tender: Option<String>,
     /// What was bought.
     pub lines: Vec<Line>,
+    /// What was paid of a sale so far, where that is not all of it.
+    pub paid: Option<Decimal>,
+    /// The sale whose goods came back, for a refund.
+    pub refund_of: Option<String>,
 }
 
 impl Sale {
@@ -78,7 +99,16 @@ impl Sale {
     pub fn plain(id: &str, total: i64, at: DateTime<Utc>) -> Self {
         let total = Decimal::from(total);
         let lines = vec![Line { name: "Kopi Tubruk".to_owned(), quantity: Decimal::ONE, unit_price: total }];
-        Self { id: id.to_owned(), kind: Kind::Sale, total, at, tender: Some("cash".to_owned()), lines }
+        Self {
+            id: id.to_owned(),
+            kind: Kind::Sale,
+            total,
+            at,
+            tender: Some("cash".to_owned()),
+            lines,
+            paid: None,
+            refund_of: None,
+        }
     }
 
     /// The sum of the lines, before discount and tax.
@@ -97,6 +127,10 @@ pub enum Change {
     Edited,
     /// Goods came back: a new record with an id of its own.
     Refunded,
+    /// Ordered and not paid yet.
+    Ordered,
+    /// An order is called off, or a sale that was rung up by mistake.
+    Voided,
 }
 
 /// Something that the server gets to know.
@@ -200,7 +234,8 @@ impl Generator<'_> {
     fn slip(&mut self, id: String, at: DateTime<Utc>) -> Sale {
         let lines: Vec<_> = (0..*self.chance.weighted(goods::LINES)).map(|_| self.line()).collect();
         let tender = self.chance.weighted(goods::TENDERS).map(str::to_owned);
-        let mut sale = Sale { id, kind: Kind::Sale, total: Decimal::ZERO, at, tender, lines };
+        let mut sale =
+            Sale { id, kind: Kind::Sale, total: Decimal::ZERO, at, tender, lines, paid: None, refund_of: None };
         sale.total = self.priced(sale.lines_total());
         sale
     }
@@ -258,7 +293,8 @@ impl Generator<'_> {
     /// The whole slip, or its first line, goes back.
     fn refund(&mut self, id: String, sold: Sale, at: DateTime<Utc>) -> Sale {
         let whole = sold.lines.len() == 1 || self.chance.happens(50);
-        let mut refund = Sale { id, kind: Kind::Refund, at, ..sold };
+        let refund_of = Some(sold.id.clone());
+        let mut refund = Sale { id, kind: Kind::Refund, at, refund_of, ..sold };
         if !whole {
             refund.lines.truncate(1);
             refund.total = refund.lines_total().normalize();

@@ -37,13 +37,19 @@ pub enum Identity {
     Quarantined(String),
 }
 
-/// What a closing counts of a record.
+/// What a closing counts of a record, and what its connector remembers it by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Standing {
     pub kind: Kind,
     pub currency: Currency,
     pub amount: Amount,
     pub business_date: NaiveDate,
+    /// The record's own time, to the second.
+    pub at: DateTime<Utc>,
+    /// A number of the connector's own.
+    pub mark: u64,
+    /// HQ was told that the source no longer shows it.
+    pub vanished: bool,
 }
 
 /// The latest state of an identity that was stored as an event.
@@ -99,32 +105,33 @@ impl SeenIndex {
         Ok(self.pages.get(&place).and_then(|(page, _)| page.get(at)))
     }
 
-    /// Puts a new or changed state; a known identity stays where it stands unless that is about to expire, a new one
-    /// joins `hour`.
-    pub fn put(
-        &mut self,
-        tree: &sled::Tree,
-        connection: &str,
-        hour: u32,
-        first_kept: u32,
-        seen: Seen,
-    ) -> sled::Result<()> {
+    /// Puts a new or changed state under `hour`; one that stands under another hour is moved there.
+    pub fn put(&mut self, tree: &sled::Tree, connection: &str, hour: u32, seen: Seen) -> sled::Result<()> {
         if let Some((place, at)) = self.place(tree, connection, &seen.identity)?
             && let Some((page, changed)) = self.pages.get_mut(&place)
         {
             *changed = true;
-            if place.1 >= first_kept {
+            if place.1 == hour {
                 page[at] = seen;
                 return Ok(());
             }
             page.remove(at);
+            self.expired.push(locate(connection, &seen.identity, place.1));
         }
-        self.locator.insert(locate(connection, &seen.identity, hour));
+        let located = locate(connection, &seen.identity, hour);
+        // It may come back to where it was moved from.
+        self.expired.retain(|expired| *expired != located);
+        self.locator.insert(located);
         let number = self.open_page(tree, connection, hour)?;
         let (page, changed) = self.pages.entry((connection.to_owned(), hour, number)).or_default();
         page.push(seen);
         *changed = true;
         Ok(())
+    }
+
+    /// Whether the running commit has changed anything here.
+    pub fn has_changes(&self) -> bool {
+        self.pages.values().any(|(_, changed)| *changed)
     }
 
     /// Adds every changed page to a batch.
@@ -298,7 +305,7 @@ fn code<T: PartialEq>(list: &[T], value: &T) -> u8 {
 /// About what an entry takes.
 fn entry_bytes(seen: &Seen) -> usize {
     let (Identity::Record(_, id) | Identity::Quarantined(id)) = &seen.identity;
-    id.len() + 40 + seen.standing.map_or(0, |_| 16)
+    id.len() + 40 + seen.standing.map_or(0, |standing| if standing.mark == 0 { 22 } else { 30 })
 }
 
 fn write_entry(seen: &Seen, out: &mut Vec<u8>) {
@@ -317,6 +324,11 @@ fn write_entry(seen: &Seen, out: &mut Vec<u8>) {
         write_text(&standing.amount.to_string(), out);
         let days = (standing.business_date - NaiveDate::default()).num_days();
         write_number(u64::try_from(days).unwrap_or(0), out);
+        write_number(u64::try_from(standing.at.timestamp() - EPOCH_SECONDS).unwrap_or(0), out);
+        out.push(u8::from(standing.vanished) | u8::from(standing.mark != 0) << 1);
+        if standing.mark != 0 {
+            out.extend_from_slice(&standing.mark.to_be_bytes());
+        }
     }
 }
 
@@ -338,7 +350,10 @@ fn read_entry(from: &mut &[u8]) -> Option<Seen> {
     let currency = Currency::parse(std::str::from_utf8(read_bytes::<3>(from)?).ok()?)?;
     let amount = Amount::parse(&read_text(from)?).ok()?;
     let business_date = NaiveDate::default().checked_add_days(Days::new(read_number(from)?))?;
+    let at = DateTime::from_timestamp(i64::try_from(read_number(from)?).ok()? + EPOCH_SECONDS, 0)?;
+    let traits = read_bytes::<1>(from)?[0];
+    let mark = if traits & 2 == 0 { 0 } else { u64::from_be_bytes(*read_bytes(from)?) };
     let identity = Identity::Record(*RESOURCES.get(usize::from(resource))?, id);
-    let standing = Some(Standing { kind, currency, amount, business_date });
+    let standing = Some(Standing { kind, currency, amount, business_date, at, mark, vanished: traits & 1 != 0 });
     Some(Seen { identity, content, standing, revision, sequence })
 }

@@ -1,6 +1,8 @@
 //! One commit: what a poll brought becomes numbered events, durable before anyone may see them.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, Timelike as _, Utc};
 
 use super::{
     NOTICE_RESERVE_BYTES, Outbox, OutboxError, Writer, draft,
@@ -13,8 +15,9 @@ use super::{
 use crate::{
     event::Draft,
     gap::Gap,
+    notice::Notice,
     pos::page::Quarantined,
-    transaction::{Kind, Transaction},
+    transaction::{Kind, Resource, Transaction},
 };
 
 /// The marker follows the numbers in steps of this many.
@@ -34,8 +37,12 @@ pub struct Capture {
     pub now: DateTime<Utc>,
     /// Records as the source shows them, known or not.
     pub transactions: Vec<Transaction>,
+    /// What the connector notes beside some of them.
+    pub marks: BTreeMap<(Resource, String), u64>,
     /// Records that could not be read.
     pub quarantined: Vec<Quarantined>,
+    /// Stored records that the source no longer shows.
+    pub vanished: Vec<(Resource, String)>,
     /// Intervals that are not proven complete.
     pub gaps_opened: Vec<Gap>,
     /// Gaps that were proven complete.
@@ -166,19 +173,34 @@ impl Outbox {
         let Capture { connection, now, .. } = capture;
         let mut batch = sled::Batch::default();
         let mut drafts = Vec::new();
+        let mut notices = Vec::new();
         let mut captured = Captured::default();
         let first_kept = hour_of(self.retained_since(now));
         let next = |drafts: &[Draft]| writer.last - writer.meta.base + 1 + drafts.len() as u64;
 
         for mut transaction in capture.transactions {
+            let mark = capture.marks.get(&(transaction.resource, transaction.external_id.clone())).copied();
             let identity = Identity::Record(transaction.resource, transaction.external_id.clone());
             let content = transaction.content_id();
-            let known = seen.find(tree, &connection, &identity)?;
-            if known.is_some_and(|known| known.content == content) {
+            let known = seen.find(tree, &connection, &identity)?.cloned();
+            let stood = known.as_ref().and_then(|known| known.standing);
+            if let Some(known) = known.as_ref().filter(|known| known.content == content) {
+                let Some(stood) = known.standing else { continue };
+                let standing = Standing { mark: mark.unwrap_or(stood.mark), vanished: false, ..stood };
+                if stood.vanished {
+                    notices.push(seen_again(&transaction).draft(Some(&connection), now));
+                }
+                if standing != stood {
+                    let hour = self.retention_hour(standing.at, now);
+                    seen.put(tree, &connection, hour, Seen { standing: Some(standing), ..known.clone() })?;
+                }
                 continue;
             }
-            transaction.revision = known.map_or(1, |known| known.revision + 1);
-            captured.days.extend(known.and_then(|known| known.standing).map(|standing| standing.business_date));
+            if stood.is_some_and(|stood| stood.vanished) {
+                notices.push(seen_again(&transaction).draft(Some(&connection), now));
+            }
+            transaction.revision = known.as_ref().map_or(1, |known| known.revision + 1);
+            captured.days.extend(stood.map(|standing| standing.business_date));
             captured.days.insert(transaction.business_date);
             if known.is_none() {
                 captured.new += 1;
@@ -188,17 +210,36 @@ impl Outbox {
             } else {
                 captured.changed += 1;
             }
+            let at = transaction.timestamp.with_timezone(&Utc);
             let standing = Standing {
                 kind: transaction.kind,
                 currency: transaction.currency,
                 amount: transaction.amount,
                 business_date: transaction.business_date,
+                at: at.with_nanosecond(0).unwrap_or(at),
+                mark: mark.or(stood.map(|stood| stood.mark)).unwrap_or(0),
+                vanished: false,
             };
-            let hour = self.retention_hour(transaction.timestamp.with_timezone(&Utc), now);
+            let hour = self.retention_hour(at, now);
             let (revision, sequence) = (transaction.revision, next(&drafts));
             drafts.push(draft::of_transaction(transaction, content, self.options.event_max_bytes));
             let entry = Seen { identity, content, standing: Some(standing), revision, sequence };
-            seen.put(tree, &connection, hour, first_kept, entry)?;
+            seen.put(tree, &connection, hour, entry)?;
+        }
+        for (resource, external_id) in capture.vanished {
+            let identity = Identity::Record(resource, external_id.clone());
+            let Some(known) = seen.find(tree, &connection, &identity)?.cloned() else { continue };
+            let Some(stood) = known.standing.filter(|stood| !stood.vanished) else { continue };
+            let text = format!(
+                "a {} of {} {}, stored before, is no longer shown by the source; it stays as it was",
+                resource.name(),
+                stood.amount,
+                stood.currency
+            );
+            let notice = Notice::new("vanished_at_source", text).about(resource, external_id);
+            notices.push(notice.draft(Some(&connection), now));
+            let standing = Some(Standing { vanished: true, ..stood });
+            seen.put(tree, &connection, self.retention_hour(stood.at, now), Seen { standing, ..known })?;
         }
         for quarantined in capture.quarantined {
             let identity = Identity::Quarantined(quarantined.hash.to_string());
@@ -210,7 +251,7 @@ impl Outbox {
             let draft = draft::of_quarantined(&quarantined, &connection, now);
             let entry = Seen { identity, content: draft.content, standing: None, revision: 1, sequence };
             drafts.push(draft);
-            seen.put(tree, &connection, hour_of(now), first_kept, entry)?;
+            seen.put(tree, &connection, hour_of(now), entry)?;
         }
         let records = !drafts.is_empty();
 
@@ -224,8 +265,9 @@ impl Outbox {
             );
             drafts.push(closing.draft);
         }
+        drafts.extend(notices);
         drafts.extend(capture.notices);
-        if drafts.is_empty() {
+        if drafts.is_empty() && !seen.has_changes() {
             return Ok(None);
         }
 
@@ -310,6 +352,11 @@ impl Outbox {
         let kept = self.retained_since(now) < timestamp && timestamp <= now + chrono::TimeDelta::days(1);
         hour_of(if kept { timestamp } else { now })
     }
+}
+
+fn seen_again(transaction: &Transaction) -> Notice {
+    let text = format!("a {} that had vanished is shown by the source again", transaction.resource.name());
+    Notice::new("seen_again", text).about(transaction.resource, transaction.external_id.clone())
 }
 
 /// Opens and closes gaps; gives the open ones if they changed.

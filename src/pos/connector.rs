@@ -14,16 +14,101 @@
 //!   that is made anew logs in anew;
 //! - an answer that is another status than 200 (an empty day that is a 404): [`Connector::accepts`];
 //! - a session that is over (401): [`Connector::failed`] answers, and the next step is a login;
-//! - a limit that is shared with the tills: [`Answer::rate`], and a [`Step::Wait`].
+//! - a limit that is shared with the tills: [`Answer::rate`], and a [`Step::Wait`];
+//! - records that say something only beside what they were before: the [`Memory`] of what the box has stored.
 
-use chrono::{DateTime, Utc};
+use std::{collections::BTreeMap, sync::Arc};
+
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     http::{Answer, Failure},
-    page::Quarantined,
+    page::{ParseContext, Quarantined},
     request::Request,
 };
-use crate::{gap::Gap, health::Condition, notice::Notice, transaction::Transaction};
+use crate::{
+    amount::Amount,
+    gap::Gap,
+    health::Condition,
+    notice::Notice,
+    secret::Secret,
+    transaction::{Kind, Resource, Transaction},
+};
+
+/// Every system is read again at least this far back, each night; a new box reads again from its predecessor's
+/// watermark less this.
+pub const RESCAN_HORIZON: TimeDelta = TimeDelta::days(7);
+
+/// What a connection's config says to every connector.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// What parsing must know besides the body.
+    pub context: ParseContext,
+    /// From one poll for news to the next.
+    pub poll_every: TimeDelta,
+    /// How far back a new store reads.
+    pub backfill: TimeDelta,
+}
+
+/// From where a connector goes on.
+pub struct Begin {
+    /// The credential, as it stands now.
+    pub secret: Secret,
+    /// What [`Connector::cursor`] gave last; `None` in a new store.
+    pub cursor: Option<Vec<u8>>,
+    /// The gaps that are open.
+    pub gaps: Vec<Gap>,
+    /// What was stored before.
+    pub memory: Arc<dyn Memory>,
+    /// Now.
+    pub now: DateTime<Utc>,
+}
+
+/// What the box has stored of one connection's records, for as long as any poll looks back.
+///
+/// Where the store cannot be read there is no answer; the commit that follows fails then too, so nothing that was
+/// concluded from it is ever stored.
+pub trait Memory: Send + Sync {
+    /// The state that was stored last for a record.
+    fn find(&self, resource: Resource, external_id: &str) -> Option<Known>;
+
+    /// Every record whose time lies in `from..to`, in no order. Each call reads the store: it is for scans, not for
+    /// polls.
+    fn between(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<Known>;
+}
+
+/// A record as it was stored last.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// What list it is from.
+    pub resource: Resource,
+    /// The source's key.
+    pub external_id: String,
+    /// What it meant.
+    pub kind: Kind,
+    /// Its total, a magnitude.
+    pub amount: Amount,
+    /// Its time, to the second.
+    pub at: DateTime<Utc>,
+    /// What the connector noted beside it in [`Yield::marks`]; 0 if nothing.
+    pub mark: u64,
+    /// It was found missing at the source since.
+    pub vanished: bool,
+}
+
+/// The memory of a box that has stored nothing.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Nothing;
+
+impl Memory for Nothing {
+    fn find(&self, _: Resource, _: &str) -> Option<Known> {
+        None
+    }
+
+    fn between(&self, _: DateTime<Utc>, _: DateTime<Utc>) -> Vec<Known> {
+        Vec::new()
+    }
+}
 
 /// What a connector wants next.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,8 +124,13 @@ pub enum Step {
 pub struct Yield {
     /// Records, known or not.
     pub transactions: Vec<Transaction>,
+    /// A number of the connector's own beside some of them, to be found in [`Known::mark`]: such as a hash of what the
+    /// list showed of a record whose details were read. It is stored with the record, also where nothing else changed.
+    pub marks: BTreeMap<(Resource, String), u64>,
     /// Elements that could not be read.
     pub quarantined: Vec<Quarantined>,
+    /// Stored records that the source surely no longer shows. They stay as they are; HQ is told, once.
+    pub vanished: Vec<(Resource, String)>,
     /// Intervals that are not proven complete.
     pub gaps_opened: Vec<Gap>,
     /// Open gaps that are proven complete now.

@@ -94,6 +94,15 @@ pub enum Failure {
     TooLarge,
 }
 
+/// Whoever can send a request to a point of sale and bring the answer.
+pub trait Ask: Send {
+    /// Sends a request and gives the whole answer. A status other than 200 is an answer where `accepts` says so.
+    ///
+    /// # Errors
+    /// There is no answer with such a status and a body within bounds.
+    fn ask(&self, request: &Request, accepts: &dyn Fn(u16) -> bool) -> Result<Answer, Failure>;
+}
+
 /// A client for one point of sale.
 pub struct Client {
     agent: Agent,
@@ -127,13 +136,11 @@ impl Client {
         }
         Ok(Self { agent: config.build().new_agent(), base_url: base_url.to_owned() })
     }
+}
 
-    /// Sends a request and reads the whole answer. Blocks for 30 s at most. A status other than 200 is an answer where
-    /// `accepts` says so.
-    ///
-    /// # Errors
-    /// There is no answer with such a status and a body within bounds.
-    pub fn ask(&self, request: &Request, accepts: impl Fn(u16) -> bool) -> Result<Answer, Failure> {
+/// Blocks for 30 s at most.
+impl Ask for Client {
+    fn ask(&self, request: &Request, accepts: &dyn Fn(u16) -> bool) -> Result<Answer, Failure> {
         let url = format!("{}{}", self.base_url, request.path());
         let sent = match request.method() {
             Method::Get => with_headers(self.agent.get(url), request).call(),
@@ -142,36 +149,44 @@ impl Client {
                 .send(payload.text.expose()),
         };
         let mut response = sent.map_err(|error| failure(&error))?;
-        let status = response.status().as_u16();
-        let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
-        let date = header("date").and_then(read_http_date);
-        match status {
-            accepted if accepted == 200 || accepts(accepted) => {}
-            401 | 403 => return Err(Failure::Refused(status)),
-            429 => {
-                let retry_after = header("retry-after").and_then(|text| read_retry_after(text, date));
-                return Err(Failure::TooMany { retry_after });
-            }
-            408 | 500..=599 => return Err(Failure::Trouble(status)),
-            _ => return Err(Failure::Unexpected(status)),
-        }
-        let number = |name| header(name).and_then(|text| text.trim().parse().ok());
-        let rate = Rate { remaining: number("x-ratelimit-remaining"), reset: number("x-ratelimit-reset") };
+        let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
+        let mut answer = head(response.status().as_u16(), header, accepts)?;
         let cookies = response.headers().get_all("set-cookie").iter().filter_map(|value| value.to_str().ok());
-        let set_cookies = cookies.map(Secret::new).collect();
-        let mut body = Vec::new();
-        let read = response.body_mut().with_config().limit(BODY_MAX_BYTES).reader().read_to_end(&mut body);
+        answer.set_cookies = cookies.map(Secret::new).collect();
+        let read = response.body_mut().with_config().limit(BODY_MAX_BYTES).reader().read_to_end(&mut answer.body);
         match read {
-            Ok(_) => Ok(Answer { status, body, date, set_cookies, rate }),
+            Ok(_) => Ok(answer),
             Err(cause) => Err(match cause.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>()) {
                 Some(error) => failure(error),
                 None => Failure::Unreachable(format!(
                     "expected a whole answer, found one that broke off after {} bytes",
-                    body.len()
+                    answer.body.len()
                 )),
             }),
         }
     }
+}
+
+/// What status and headers say: an answer without its cookies and body yet, or why there is none.
+pub(crate) fn head<'h>(
+    status: u16,
+    header: impl Fn(&str) -> Option<&'h str>,
+    accepts: &dyn Fn(u16) -> bool,
+) -> Result<Answer, Failure> {
+    let date = header("date").and_then(read_http_date);
+    match status {
+        accepted if accepted == 200 || accepts(accepted) => {}
+        401 | 403 => return Err(Failure::Refused(status)),
+        429 => {
+            let retry_after = header("retry-after").and_then(|text| read_retry_after(text, date));
+            return Err(Failure::TooMany { retry_after });
+        }
+        408 | 500..=599 => return Err(Failure::Trouble(status)),
+        _ => return Err(Failure::Unexpected(status)),
+    }
+    let number = |name| header(name).and_then(|text| text.trim().parse().ok());
+    let rate = Rate { remaining: number("x-ratelimit-remaining"), reset: number("x-ratelimit-reset") };
+    Ok(Answer { status, date, rate, ..Answer::default() })
 }
 
 fn with_headers<B>(call: RequestBuilder<B>, request: &Request) -> RequestBuilder<B> {
@@ -261,7 +276,7 @@ mod tests {
 
     fn sent(request: &Request) -> http_server::Request {
         let (server, client) = server(http_server::Answer::json(200, &serde_json::json!({})));
-        client.ask(request, |_| false).unwrap();
+        client.ask(request, &|_| false).unwrap();
         let mut received = server.service().received.lock().unwrap();
         assert_eq!(received.len(), 1);
         received.remove(0)
@@ -327,7 +342,7 @@ mod tests {
             .with("X-RateLimit-Remaining", &39)
             .with("X-RateLimit-Reset", &"soon");
         let (_server, client) = server(answer);
-        let answer = client.ask(&Request::post(Post::Refresh, Payload::json(&[])), |_| false).unwrap();
+        let answer = client.ask(&Request::post(Post::Refresh, Payload::json(&[])), &|_| false).unwrap();
         assert_eq!(answer.cookie("access_token"), Some(Secret::new("j=2")));
         assert_eq!(answer.cookie("refresh_token"), Some(Secret::new("r3")));
         assert_eq!(answer.cookie("Path"), None);
@@ -345,9 +360,9 @@ mod tests {
             (429, Failure::TooMany { retry_after: None }),
         ] {
             let (_server, client) = server(http_server::Answer::message(status, "Siti"));
-            assert_eq!(client.ask(&request, |_| false), Err(failure.clone()));
+            assert_eq!(client.ask(&request, &|_| false), Err(failure.clone()));
             assert!(!format!("{failure} {failure:?}").contains("Siti"));
-            let answer = client.ask(&request, |accepted| accepted == status).unwrap();
+            let answer = client.ask(&request, &|accepted| accepted == status).unwrap();
             assert_eq!((answer.status, answer.body.as_slice()), (status, &br#"{"message":"Siti"}"#[..]));
         }
     }

@@ -31,7 +31,7 @@ pub struct Request {
 
 /// Closed: there is no way to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Method {
+pub(crate) enum Method {
     Get,
     Post(Payload),
 }
@@ -54,8 +54,8 @@ pub enum Post {
 /// The body of a POST. It may hold a password: its `Debug` hides it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Payload {
-    pub(super) content_type: &'static str,
-    pub(super) text: Secret,
+    pub(crate) content_type: &'static str,
+    pub(crate) text: Secret,
 }
 
 /// How a request shows who asks.
@@ -138,11 +138,11 @@ impl Request {
         &self.query
     }
 
-    pub(super) fn method(&self) -> &Method {
+    pub(crate) fn method(&self) -> &Method {
         &self.method
     }
 
-    pub(super) fn authorization(&self) -> &Authorization {
+    pub(crate) fn authorization(&self) -> &Authorization {
         &self.authorization
     }
 }
@@ -195,7 +195,7 @@ impl Payload {
 }
 
 /// Percent-encodes everything but RFC 3986's unreserved characters.
-fn encode(text: &str, into: &mut String) {
+pub(crate) fn encode(text: &str, into: &mut String) {
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             into.push(char::from(byte));

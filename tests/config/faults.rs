@@ -105,11 +105,15 @@ fn each_fault_of_outlet_and_connection_says_what_was_found_and_what_to_do() {
             "04:00:00",
             "7:23: outlet.business-day-starts: found the date or time `04:00:00`; expected a time of day in quotes, from \"00:00\" to \"23:59\"",
         ),
-        ("\"qasir\"", "\"qasr\"", "11:10: pos[0].system: `qasr` is unknown; expected \"qasir\"; did you mean `qasir`?"),
         (
             "\"qasir\"",
-            "\"olsera\"",
-            "11:10: pos[0].system: `olsera` is not read by this version yet; expected \"qasir\"",
+            "\"qasr\"",
+            "11:10: pos[0].system: `qasr` is unknown; expected \"qasir\" or \"olsera\" or \"pos-kasir\" or \"asalta\"; did you mean `qasir`?",
+        ),
+        (
+            "\"qasir\"",
+            "\"moka\"",
+            "11:10: pos[0].system: `moka` is unknown; expected \"qasir\" or \"olsera\" or \"pos-kasir\" or \"asalta\"",
         ),
         ("\"30s\"", "\"2h\"", "13:14: pos[0].poll-every: `2h` is out of bounds; expected 1s to 1h"),
         (
@@ -203,8 +207,8 @@ fn an_account_is_read_by_one_connection() {
     let twice = second("base-url = \"https://API.qasir.id/v1/\"\ntoken = \"hunter2-Zq7\"");
     assert_eq!(
         fault_of("[hq]", &twice),
-        "21:9: pos[1].token: `front` and `bar` have one system, base-url and token, so every sale would be counted \
-         twice; take one of them out, or give each its own account's token"
+        "21:9: pos[1].token: `front` and `bar` have one system, base-url and account, so every sale would be \
+         counted twice; take one of them out, or give each its own account"
     );
     for other in ["token = \"x\"", "base-url = \"https://qasir.example\"\ntoken = \"hunter2-Zq7\""] {
         assert!(private(&VALID.replacen("[hq]", &second(other), 1)).is_ok(), "{other}");

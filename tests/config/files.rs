@@ -35,8 +35,7 @@ fn secrets_in_files_are_read_from_beside_the_config() {
         .replace("password = \"hunter2-Zq7\"", "password-file = \"password\"");
     // It holds no secret itself, so others may read it.
     let config = Config::load(&file(&folder, "tillbox.toml", &text, 0o644)).expect("valid");
-    let Credentials::BearerToken(token) = &config.pos[0].credentials;
-    assert_eq!(token.expose(), SECRET);
+    assert_eq!(config.pos[0].credentials.secret().read().expect("readable").expose(), SECRET);
     assert_eq!(config.hq.password.expect("given").expose(), "pass wörd");
 }
 

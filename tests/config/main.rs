@@ -13,7 +13,7 @@ use std::{
 };
 
 use tempfile::TempDir;
-use tillbox::config::{Acknowledge, Board, Broker, Config, Credentials, Faults, Origin, System};
+use tillbox::config::{Acknowledge, Board, Broker, Config, Faults, Origin, System};
 
 const SECRET: &str = "hunter2-Zq7";
 
@@ -89,8 +89,7 @@ fn a_config_means_what_it_says() {
     assert_eq!((pos.system, pos.base_url.as_str()), (System::Qasir, "https://api.qasir.id/v1"));
     assert_eq!((pos.poll_every, pos.backfill), (Duration::from_secs(30), Duration::from_secs(30 * 86_400)));
     assert_eq!((pos.timezone.name(), pos.currency.as_str()), ("Asia/Jakarta", "IDR"));
-    let Credentials::BearerToken(token) = &pos.credentials;
-    assert_eq!(token.expose(), SECRET);
+    assert_eq!(pos.credentials.secret().read().expect("readable").expose(), SECRET);
     let brokers = [
         Broker { tls: true, host: "mqtt.hq.example".to_owned(), port: 8883 },
         Broker { tls: false, host: "::1".to_owned(), port: 2883 },

@@ -29,7 +29,7 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// At most 64 KiB.
     pub body: Vec<u8>,
-    keep_alive: bool,
+    pub(in crate::demo) keep_alive: bool,
 }
 
 impl Request {

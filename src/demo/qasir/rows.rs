@@ -90,8 +90,8 @@ fn item(line: &Line, kind: Kind, speller: Speller) -> Value {
 /// Refunds are assumed to be negative: the document does not name them.
 fn signed(kind: Kind, magnitude: Decimal) -> Decimal {
     match kind {
-        Kind::Sale => magnitude,
         Kind::Refund => -magnitude,
+        Kind::Sale | Kind::Order | Kind::Void => magnitude,
     }
 }
 

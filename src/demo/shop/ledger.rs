@@ -13,6 +13,25 @@ pub struct Ledger {
     versions: BTreeMap<String, Vec<Version>>,
 }
 
+/// A sale as the server shows it, and its life there.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a> {
+    /// What it is now.
+    pub sale: &'a Sale,
+    /// Since when the server knows it.
+    pub first_known_at: DateTime<Utc>,
+    /// Since when it is what it is now.
+    pub known_at: DateTime<Utc>,
+    versions: &'a [Version],
+}
+
+impl<'a> Shown<'a> {
+    /// Every state that it was in until now, oldest first.
+    pub fn states(&self) -> impl DoubleEndedIterator<Item = (DateTime<Utc>, &'a Sale)> {
+        self.versions.iter().filter_map(|version| Some((version.known_at, version.sale.as_ref()?)))
+    }
+}
+
 #[derive(Debug, Clone)]
 struct Version {
     known_at: DateTime<Utc>,
@@ -34,6 +53,21 @@ impl Ledger {
             versions.retain(|version| version.known_at <= at);
             versions.push(Version { known_at: at, sale: None });
         }
+    }
+
+    /// The sales as the server shows them at `now`, in the order of their ids, each with what the server knows of its
+    /// life.
+    pub fn shown(&self, now: DateTime<Utc>) -> impl Iterator<Item = Shown<'_>> {
+        self.versions.values().filter_map(move |versions| {
+            let known = versions.partition_point(|version| version.known_at <= now);
+            let last = versions[..known].last()?;
+            Some(Shown {
+                sale: last.sale.as_ref()?,
+                first_known_at: versions[0].known_at,
+                known_at: last.known_at,
+                versions: &versions[..known],
+            })
+        })
     }
 
     /// The sales as the server shows them at `now`, in the order of their ids.

@@ -28,7 +28,7 @@ use crate::{
     notice::Notice,
     pos::{
         body::JsonType,
-        connector::{Connector, Progress, Step, Yield},
+        connector::{Begin, Connector, Progress, RESCAN_HORIZON, Step, Terms, Yield},
         http::{Answer, Failure},
         page::{Page, ParseContext},
         request::{Authorization, Request},
@@ -55,9 +55,6 @@ const PROBE: TimeDelta = TimeDelta::minutes(1);
 
 /// The recent tier: how far back, and how often.
 const RECENT: (TimeDelta, TimeDelta) = (TimeDelta::hours(48), TimeDelta::hours(1));
-
-/// The nightly tier reads this far back; a new box reads again from its predecessor's watermark less this.
-pub const RESCAN_HORIZON: TimeDelta = TimeDelta::days(7);
 
 /// Local hour after which the nightly tier is due.
 const NIGHT_HOUR: u32 = 3;
@@ -117,18 +114,12 @@ pub struct Qasir {
 }
 
 impl Qasir {
-    /// A connector that shows `token`, and goes on from the stored cursor, or begins `backfill` before now.
+    /// A connector that goes on from where the last one stopped, or begins the backfill before now.
     #[must_use]
-    pub fn new(
-        token: Secret,
-        context: ParseContext,
-        poll_every: TimeDelta,
-        backfill: TimeDelta,
-        stored: Option<&[u8]>,
-        open_gaps: Vec<Gap>,
-        now: DateTime<Utc>,
-    ) -> Self {
-        let stored: Option<Cursor> = stored.and_then(|bytes| serde_json::from_slice(bytes).ok());
+    pub fn new(terms: Terms, begin: Begin) -> Self {
+        let Terms { context, poll_every, backfill } = terms;
+        let Begin { secret: token, cursor: stored, gaps: open_gaps, memory: _, now } = begin;
+        let stored: Option<Cursor> = stored.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         // What a new box reads at first, it need not read again the same night.
         let nightly_read = Some(context.outlet_zone.local(now).date_naive());
         let begin = whole_second(now - backfill.min(HISTORY));

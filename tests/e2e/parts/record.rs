@@ -126,7 +126,7 @@ impl Record {
             }
         }
         for (id, booked) in books.states() {
-            let kind = if booked.kind == Kind::Sale { "sale" } else { "refund" };
+            let kind = booked.kind.name();
             let amount = booked.total.normalize().to_string();
             match self.states.get(id) {
                 Some(state) if state.kind == kind && state.amount == amount => {}

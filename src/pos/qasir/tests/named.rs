@@ -8,7 +8,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::world::{Faults, Sale, Source, TestBox, Traits, at, context, token};
+use super::world::{Faults, Sale, Source, TestBox, Traits, at, made};
 use crate::{
     gap::{Gap, GapReason},
     health::Condition,
@@ -33,7 +33,7 @@ fn answer(name: &str) -> Answer {
 }
 
 fn new_box(backfill: TimeDelta, stored: Option<&[u8]>, now: DateTime<Utc>) -> Qasir {
-    Qasir::new(token(), context(), TimeDelta::seconds(15), backfill, stored, Vec::new(), now)
+    made(TimeDelta::seconds(15), backfill, stored.map(<[u8]>::to_vec), Vec::new(), now)
 }
 
 /// A box that knows its outlets and the server's zone, and has read everything until ten minutes before now.

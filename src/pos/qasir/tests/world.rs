@@ -1,6 +1,6 @@
 //! A server that is a function from request to answer, and a box that is a connector, a budget and what was committed.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use chrono::{DateTime, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 use serde_json::Value;
@@ -11,7 +11,7 @@ use crate::{
     health::Condition,
     poll::budget::Budget,
     pos::{
-        connector::{Connector, Progress, Step, Yield},
+        connector::{Begin, Connector, Nothing, Progress, Step, Terms, Yield},
         http::{Answer, Failure},
         page::ParseContext,
         qasir::connector::Qasir,
@@ -171,6 +171,18 @@ pub fn at(text: &str) -> DateTime<Utc> {
     text.parse().unwrap()
 }
 
+/// A connector without a memory of earlier records.
+pub fn made(
+    poll_every: TimeDelta,
+    backfill: TimeDelta,
+    cursor: Option<Vec<u8>>,
+    gaps: Vec<Gap>,
+    now: DateTime<Utc>,
+) -> Qasir {
+    let terms = Terms { context: context(), poll_every, backfill };
+    Qasir::new(terms, Begin { secret: token(), cursor, gaps, memory: Arc::new(Nothing), now })
+}
+
 /// What goes wrong, by chance and by plan.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
@@ -213,7 +225,7 @@ impl TestBox {
         Self {
             source,
             now,
-            connector: Qasir::new(token(), context(), poll_every, backfill, None, Vec::new(), now),
+            connector: made(poll_every, backfill, None, Vec::new(), now),
             faults: Faults { until: DateTime::<Utc>::MIN_UTC, ..Faults::default() },
             chance: Chance::new(seed),
             poll_every,
@@ -239,15 +251,7 @@ impl TestBox {
     }
 
     pub fn restart(&mut self) {
-        self.connector = Qasir::new(
-            token(),
-            context(),
-            self.poll_every,
-            self.backfill,
-            self.cursor.as_deref(),
-            self.gaps.clone(),
-            self.now,
-        );
+        self.connector = made(self.poll_every, self.backfill, self.cursor.clone(), self.gaps.clone(), self.now);
     }
 
     pub fn run_until(&mut self, end: DateTime<Utc>) {

@@ -1,0 +1,3 @@
+//! Asalta.
+
+pub mod connector;

@@ -1,0 +1,3 @@
+//! Olsera.
+
+pub mod connector;

@@ -1,0 +1,3 @@
+//! POS Kasir.
+
+pub mod connector;

@@ -1,0 +1,53 @@
+//! Which connector reads which connection.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{
+    asalta::connector::Asalta,
+    connector::{Begin, Connector, Terms},
+    olsera::connector::Olsera,
+    page::ParseContext,
+    pos_kasir::connector::PosKasir,
+    qasir::connector::Qasir,
+};
+use crate::config::{Credentials, Outlet, Pos, System};
+
+/// What a connection's config says to its connector.
+#[must_use]
+pub fn terms(outlet: &Outlet, pos: &Pos, now: DateTime<Utc>) -> Terms {
+    Terms {
+        context: ParseContext {
+            connection: pos.name.clone(),
+            outlet_zone: outlet.timezone.clone(),
+            source_zone: pos.timezone.clone(),
+            currency: pos.currency,
+            business_day_starts: outlet.business_day_starts,
+            observed_at: now,
+        },
+        poll_every: TimeDelta::from_std(pos.poll_every).unwrap_or(TimeDelta::hours(1)),
+        backfill: TimeDelta::from_std(pos.backfill).unwrap_or(TimeDelta::days(3_650)),
+    }
+}
+
+/// A connection's connector, as its system and its credentials choose it.
+#[must_use]
+pub fn connector(system: System, _credentials: &Credentials, terms: Terms, begin: Begin) -> Box<dyn Connector> {
+    match system {
+        System::Qasir => Box::new(Qasir::new(terms, begin)),
+        System::Olsera => Box::new(Olsera::new(terms, &begin)),
+        System::PosKasir => Box::new(PosKasir::new(terms, &begin)),
+        System::Asalta => Box::new(Asalta::new(terms, &begin)),
+    }
+}
+
+/// What a technician does when the source refuses the credential, in a few words.
+#[must_use]
+pub fn remedy(credentials: &Credentials, connection: &str) -> String {
+    match credentials {
+        Credentials::Bearer { .. } => format!("renew the token of connection `{connection}`"),
+        Credentials::ApiKey { .. } => format!("renew the api-key of connection `{connection}`"),
+        Credentials::App { .. } => format!("correct app-id and secret-key of connection `{connection}`"),
+        Credentials::Login { .. } => format!("correct e-mail and password of connection `{connection}`"),
+        Credentials::OAuth { .. } => format!("run `tillbox authorize --connection {connection}`"),
+    }
+}
