@@ -3,7 +3,7 @@
 use std::fs;
 
 use tempfile::TempDir;
-use tillbox::config::{Config, Credentials};
+use tillbox::config::Config;
 
 use crate::{SECRET, VALID, file, private};
 

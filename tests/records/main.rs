@@ -17,17 +17,20 @@ use tillbox::{
 };
 
 /// A file of `fixtures/`, such as `qasir/edge-outlets.json`.
+#[must_use]
 pub fn fixture(name: &str) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
     fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
 /// What each of them must yield.
+#[must_use]
 pub fn expectations() -> Value {
     serde_json::from_slice(&fixture("expectations.json")).unwrap()
 }
 
 /// The zone and currency that the expectations assume for a system.
+#[must_use]
 pub fn context(system: &str) -> ParseContext {
     let assumed = &expectations()["config"][system];
     let zone = Zone::load(assumed["timezone"].as_str().unwrap()).unwrap();

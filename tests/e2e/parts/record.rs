@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::DateTime;
 use serde_json::Value;
-use tillbox::demo::shop::{Books, Kind};
+use tillbox::demo::shop::Books;
 
 /// One message as it arrived.
 #[derive(Debug, Clone)]
