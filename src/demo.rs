@@ -8,6 +8,7 @@
 //! - [`http_server`]: HTTP/1.1 on the loopback, with transport faults on command.
 //! - [`simulator`]: what is the same of every simulated system.
 //! - [`qasir`]: Qasir's API over it, as far as it is documented.
+//! - [`street`]: the shops of the demonstration, one of each system.
 //! - [`broker`]: an embedded MQTT broker; [`mod@line`]: a line that can be cut; [`hq`]: HQ's side.
 //! - [`daemon`]: the box, a process of its own.
 //! - [`play`]: the script; [`screen`]: what is shown; [`proof`]: the comparison at the end.
@@ -23,6 +24,7 @@ pub mod qasir;
 pub mod screen;
 pub mod shop;
 pub mod simulator;
+pub mod street;
 
 use std::{process::ExitCode, str::FromStr};
 
@@ -34,9 +36,9 @@ use crate::clock::Clock;
 /// What a person can choose.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Of the shop's days: the same seed plays the same days.
+    /// Of the shops' days: the same seed plays the same days.
     pub seed: u64,
-    /// Sales a day.
+    /// Sales a day in each shop.
     pub sales: usize,
     /// Goes on with the next day until interrupted.
     pub keep_running: bool,
@@ -46,7 +48,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { seed: 1, sales: 320, keep_running: false, sabotage: None }
+        Self { seed: 1, sales: 120, keep_running: false, sabotage: None }
     }
 }
 

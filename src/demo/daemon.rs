@@ -14,8 +14,7 @@ use std::{
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Value;
 
-/// The token that the demonstration's point of sale expects.
-pub const TOKEN: &str = "demo-token-0123456789";
+use super::street::Shop;
 
 /// The outlet's id.
 pub const OUTLET: &str = "demo-001";
@@ -31,27 +30,21 @@ pub struct Box {
 }
 
 impl Box {
-    /// Writes the config of a box whose store lies in `folder`.
+    /// Writes the config of a box whose store lies in `folder`, and which reads these shops.
     ///
     /// # Errors
     /// The folder cannot be written.
-    pub fn prepare(folder: &Path, pos_url: &str, broker: SocketAddr) -> io::Result<Self> {
+    pub fn prepare(folder: &Path, shops: &[Shop], broker: SocketAddr) -> io::Result<Self> {
         let config = folder.join("tillbox.toml");
+        let connections: Vec<_> = shops.iter().map(Shop::pos_block).collect();
         let text = format!(
             r#"[outlet]
 id = "{OUTLET}"
-name = "Warung Sabang"
+name = "Jalan Sabang"
 timezone = "Asia/Jakarta"
 currency = "IDR"
 
-[[pos]]
-name = "front"
-system = "qasir"
-base-url = "{pos_url}"
-token = "{TOKEN}"
-poll-every = "5m"
-backfill = "1d"
-
+{}
 [hq]
 brokers = ["mqtt://{broker}"]
 acknowledge = "feed"
@@ -60,9 +53,10 @@ keep-alive = "5s"
 [outbox]
 path = "{}"
 "#,
+            connections.join("\n"),
             folder.join("outbox").display()
         );
-        // The token stands in the file, so nobody else may read it.
+        // Tokens stand in the file, so nobody else may read it.
         OpenOptions::new()
             .write(true)
             .create(true)

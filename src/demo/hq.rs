@@ -71,7 +71,7 @@ pub struct Holdings {
     pub repeats: u64,
     /// The same number with another content: must never be.
     pub conflicts: u64,
-    /// The latest closing by business day.
+    /// The latest closing by `connection/business day`.
     pub closings: BTreeMap<String, Value>,
     /// Open gaps, by subject.
     pub gaps: BTreeSet<String>,
@@ -209,7 +209,8 @@ impl Holdings {
         match event_type {
             "transaction" => self.keep_state((generation, number), subject, data)?,
             "closing" => {
-                self.closings.insert(data.get("business_date")?.as_str()?.to_owned(), data.clone());
+                let (connection, day) = (data.get("connection")?.as_str()?, data.get("business_date")?.as_str()?);
+                self.closings.insert(format!("{connection}/{day}"), data.clone());
             }
             "gap" if data.get("state")? == "open" => drop(self.gaps.insert(subject.to_owned())),
             "gap" => drop(self.gaps.remove(subject)),

@@ -13,12 +13,10 @@ use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 use super::{
     Options, Sabotage, broker, daemon,
     hq::Hq,
-    http_server::{Fault, Garbling},
     line::{Line, Wire},
-    proof::{Proof, prove, rupiah},
-    qasir::{self, QasirServer},
+    proof::{Proof, money, prove},
     screen::{Moment, Screen},
-    shop::ShopDay,
+    street::Street,
 };
 use crate::{clock::Clock, closing::Calendar, config::Broker, stop::Stop, zone::Zone};
 
@@ -47,9 +45,9 @@ const WITHHELD: u64 = 100;
 const SCRIPT: &[(u32, u32, Act, &str)] = &[
     (9, 10, Act::CutHq, "the line to HQ is cut: sales are kept in the box"),
     (12, 20, Act::MendHq, "the line to HQ is back: the box catches up"),
-    (13, 40, Act::PosBroken, "the point of sale answers 500, then a web page, then half a body"),
-    (14, 30, Act::PosCut, "the point of sale is gone"),
-    (16, 10, Act::PosBack, "the point of sale is back"),
+    (13, 40, Act::PosBroken, "the points of sale answer 500, then a web page, then half a body"),
+    (14, 30, Act::PosCut, "the points of sale are gone"),
+    (16, 10, Act::PosBack, "the points of sale are back"),
     (17, 0, Act::CutHq, "the line to HQ is cut again"),
     (17, 30, Act::Kill, "the daemon is killed, with sales waiting in it"),
     (18, 30, Act::Start, "the daemon starts again, still without a line"),
@@ -75,7 +73,7 @@ struct Stage {
     screen: Screen,
     calendar: Calendar,
     clock: Clock,
-    pos: QasirServer,
+    street: Street,
     line: Wire,
     hq: Hq,
     daemon: daemon::Box,
@@ -116,19 +114,21 @@ fn play_in(options: &Options, folder: &std::path::Path) -> io::Result<Curtain> {
     let first = NaiveDate::from_ymd_opt(FIRST_DAY.0, FIRST_DAY.1, FIRST_DAY.2).unwrap_or_default();
     let clock = Clock::running_at(zone.day_begins(first, OPENS), RATE);
 
-    let pos = QasirServer::start(clock.clone(), qasir::Options::new(zone.clone(), daemon::TOKEN))?;
+    let street = Street::open(&clock, &zone)?;
     let broker = broker::start()?;
     let line = Wire::to(broker)?;
     let withheld = (options.sabotage == Some(Sabotage::DropOne)).then_some(WITHHELD);
     let direct = Broker { tls: false, host: broker.ip().to_string(), port: broker.port() };
     let hq = Hq::start(direct, "tillbox", daemon::OUTLET, withheld)?;
-    let daemon = daemon::Box::prepare(folder, &pos.base_url(), line.address())?;
-    let mut stage = Stage { screen: Screen::default(), calendar, clock, pos, line, hq, daemon, stop: Stop::default() };
+    let daemon = daemon::Box::prepare(folder, street.shops(), line.address())?;
+    let mut stage =
+        Stage { screen: Screen::default(), calendar, clock, street, line, hq, daemon, stop: Stop::default() };
     listen_for_stop(&stage.stop)?;
 
     stage.screen.say(&format!(
-        "A shop with {} sales a day at a simulated Qasir, a box of its own process, an MQTT broker, HQ. One day takes \
-         under a minute.",
+        "A street of {} shops with {} sales a day each, every one at a simulated point of sale of another system; a box \
+         that is a process of its own, an MQTT broker, HQ. One day takes under a minute.",
+        stage.street.shops().len(),
         options.sales
     ));
     if withheld.is_some() {
@@ -139,8 +139,7 @@ fn play_in(options: &Options, folder: &std::path::Path) -> io::Result<Curtain> {
     stage.daemon.start(stage.clock.now(), RATE)?;
     let mut day = first;
     loop {
-        let shop_day = ShopDay::generate(options.seed.wrapping_add(day_number(day, first)), day, &zone, options.sales);
-        stage.pos.load(&shop_day);
+        stage.street.play(options.seed.wrapping_add(day_number(day, first)), day, options.sales);
         stage.play_day(day)?;
         let proof = stage.settle()?;
         if stage.stop.is_given() {
@@ -148,7 +147,7 @@ fn play_in(options: &Options, folder: &std::path::Path) -> io::Result<Curtain> {
         }
         stage.screen.say(&format!("\nThe proof for {day}:\n{proof}"));
         if !proof.holds() {
-            stage.screen.say("NOT PROVEN: HQ does not hold what the shop sold.");
+            stage.screen.say("NOT PROVEN: HQ does not hold what the shops sold.");
             return Ok(Curtain::NotProven);
         }
         stage.screen.say("Proven: HQ holds every sale exactly as it was, each once.");
@@ -213,14 +212,9 @@ impl Stage {
                 self.line.set(Line::Cut);
                 self.line.set(Line::Open);
             }
-            Act::PosBroken => {
-                self.pos.http().fail_next(2, Fault::Broken(500));
-                self.pos.http().fail_next(2, Fault::Garbled(Garbling::Html));
-                self.pos.http().fail_next(2, Fault::Garbled(Garbling::Truncated));
-                self.pos.http().fail_next(1, Fault::TooMany(Some(30)));
-            }
-            Act::PosCut => self.pos.http().fail(Fault::Cut),
-            Act::PosBack => self.pos.http().heal(),
+            Act::PosBroken => self.street.break_down(),
+            Act::PosCut => self.street.cut(),
+            Act::PosBack => self.street.heal(),
             Act::Kill => self.daemon.kill(),
             Act::Start => self.daemon.start(self.clock.now(), RATE)?,
         }
@@ -232,7 +226,7 @@ impl Stage {
         let begun = Instant::now();
         loop {
             let now = self.clock.now();
-            let proof = prove(&self.pos.books(), &self.hq.holdings(), &self.calendar, now);
+            let proof = prove(&self.street, &self.hq.holdings(), &self.calendar, now);
             if proof.holds() || begun.elapsed() > PATIENCE || self.stop.is_given() {
                 return Ok(proof);
             }
@@ -251,15 +245,17 @@ impl Stage {
         let waiting = number("/report/outbox/durable").saturating_sub(number("/report/outbox/released"));
         let (states, money) = {
             let holdings = self.hq.holdings();
-            let money = holdings.states.values().map(|state| match state.kind.as_str() {
+            let states =
+                holdings.states.iter().filter(|(identity, _)| self.street.currency_of(identity) == Some("IDR"));
+            let sum = states.map(|(_, state)| match state.kind.as_str() {
                 "sale" => state.amount,
                 "refund" => -state.amount,
                 _ => rust_decimal::Decimal::ZERO,
             });
-            (holdings.states.len(), rupiah(money.sum()))
+            (holdings.states.len(), money(sum.sum(), "IDR"))
         };
         let clock = self.local_time();
-        let books = self.pos.books().states().len();
+        let books = self.street.records();
         self.screen.show(&Moment { clock, books, waiting, hq: (states, money), report });
         let _seen_by_the_caller = self.stop.wait(LOOK_EVERY);
         Ok(())

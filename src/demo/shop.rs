@@ -35,6 +35,9 @@ const EDITED_PER_MILLE: usize = 20;
 /// Of 1,000 sales, this many are given back, as a record of its own.
 const REFUNDED_PER_MILLE: usize = 20;
 
+/// Beside 1,000 sales, this many orders are called off before they are paid, and as many stay unpaid.
+const UNPAID_PER_MILLE: usize = 15;
+
 /// Which way the money went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -159,6 +162,7 @@ impl ShopDay {
         day.sell(sales);
         day.edit_and_refund(sales);
         day.upload_late(sales);
+        day.order(sales);
         let mut movements = day.movements;
         movements.sort_by(|a, b| (a.known_at, &a.sale.id).cmp(&(b.known_at, &b.sale.id)));
         Self { movements }
@@ -227,6 +231,21 @@ impl Generator<'_> {
             for movement in self.movements.iter_mut().filter(|movement| movement.sale.id == id) {
                 let delay = if movement.change == Change::Edited { TimeDelta::minutes(1) } else { TimeDelta::zero() };
                 movement.known_at = movement.known_at.max(known_at + delay);
+            }
+        }
+    }
+
+    /// Orders that are not paid: some are called off, some stay open.
+    fn order(&mut self, sales: usize) {
+        let share = share(sales, UNPAID_PER_MILLE);
+        for n in 0..2 * share {
+            let at = self.business_time();
+            let order = Sale { kind: Kind::Order, ..self.slip(self.id('O', n + 1), at) };
+            let later = self.later(at, 3, 60);
+            self.movements.push(Movement { known_at: at, change: Change::Ordered, sale: order.clone() });
+            if n < share {
+                let void = Sale { kind: Kind::Void, ..order };
+                self.movements.push(Movement { known_at: later, change: Change::Voided, sale: void });
             }
         }
     }

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
 use super::{
-    http_server::{self, HttpServer, Service},
+    http_server::{self, Fault, HttpServer, Service},
     shop::{Kind, Movement},
 };
 use crate::pos::{
@@ -94,6 +94,53 @@ impl<S: Simulator> Server<S> {
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}{}", self.http.address(), self.simulator().base_path())
+    }
+}
+
+/// A server of whatever system, for a street of them.
+pub trait Shopfront: Send {
+    /// The simulator itself.
+    fn simulator(&self) -> &dyn Simulator;
+
+    /// For the config's `base-url`.
+    fn base_url(&self) -> String;
+
+    /// Lets every request meet this fault, until [`Self::heal`].
+    fn fail(&self, fault: Fault);
+
+    /// Lets the next requests meet this fault.
+    fn fail_next(&self, requests: u32, fault: Fault);
+
+    /// Ends all faults.
+    fn heal(&self);
+
+    /// How many requests would have changed something.
+    fn mutations(&self) -> u64;
+}
+
+impl<S: Simulator> Shopfront for Server<S> {
+    fn simulator(&self) -> &dyn Simulator {
+        self.http.service()
+    }
+
+    fn base_url(&self) -> String {
+        self.base_url()
+    }
+
+    fn fail(&self, fault: Fault) {
+        self.http.fail(fault);
+    }
+
+    fn fail_next(&self, requests: u32, fault: Fault) {
+        self.http.fail_next(requests, fault);
+    }
+
+    fn heal(&self) {
+        self.http.heal();
+    }
+
+    fn mutations(&self) -> u64 {
+        self.http.mutations()
     }
 }
 

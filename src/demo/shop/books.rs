@@ -34,8 +34,12 @@ pub struct Books {
 }
 
 impl Books {
-    /// Enters a sale, in place of what stood under its id.
+    /// Enters a sale, in place of what stood under its id. What was not paid stands in no book.
     pub fn enter(&mut self, sale: &Sale) {
+        if !matches!(sale.kind, Kind::Sale | Kind::Refund) {
+            self.states.remove(&sale.id);
+            return;
+        }
         self.states.insert(sale.id.clone(), State { kind: sale.kind, total: sale.total, at: sale.at });
     }
 

@@ -59,8 +59,11 @@ fn movements_are_in_order_and_end_with_the_day() {
         for m in day.movements() {
             assert!(m.known_at >= m.sale.at && m.sale.total >= Decimal::ZERO, "{m:?}");
             let before = seen.insert(&m.sale.id, &m.sale);
-            assert_eq!(before.is_some(), m.change == Change::Edited, "{m:?}");
-            assert!(before.is_none_or(|before| before.total != m.sale.total && before.at == m.sale.at), "{m:?}");
+            assert_eq!(before.is_some(), matches!(m.change, Change::Edited | Change::Voided), "{m:?}");
+            let changed = |before: &&Sale| (before.total != m.sale.total) == (m.change == Change::Edited);
+            assert!(before.is_none_or(|before| changed(&before) && before.at == m.sale.at), "{m:?}");
+            assert_eq!(m.sale.kind == Kind::Order, m.change == Change::Ordered);
+            assert_eq!(m.sale.kind == Kind::Void, m.change == Change::Voided);
             assert_eq!(m.sale.kind == Kind::Refund, m.change == Change::Refunded);
         }
     }
