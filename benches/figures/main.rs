@@ -8,6 +8,7 @@ mod latency;
 mod machine;
 mod memory;
 mod records;
+mod requests;
 mod store;
 
 fn main() {
@@ -17,11 +18,12 @@ fn main() {
     }
     println!("{}", machine::description());
     let chosen: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let parts: [(&str, fn()); 4] = [
+    let parts: [(&str, fn()); 5] = [
         ("store", store::measure),
         ("latency", latency::measure),
         ("drain", drain::measure),
         ("memory", memory::measure),
+        ("requests", requests::measure),
     ];
     for (name, measure) in parts {
         if chosen.is_empty() || chosen.iter().any(|part| part == name) {
