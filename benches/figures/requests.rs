@@ -15,9 +15,9 @@ use tillbox::{
     config::{Config, Origin},
     daemon::poll_of,
     demo::{
-        qasir,
         shop::ShopDay,
         simulator::{InProcess, Simulator},
+        street::{Stall, stalls},
     },
     health::Health,
     pos::{
@@ -56,21 +56,15 @@ impl Ask for Counting {
 pub fn measure() {
     let zone = records::zone();
     let begin = zone.day_begins(NaiveDate::from_ymd_opt(2026, 3, 13).unwrap_or_default(), NaiveTime::MIN);
-    let clock = || Clock::standing_at(begin);
-    let at = |clock: &Clock| -> Vec<(&'static str, Arc<dyn Simulator>)> {
-        vec![(
-            "qasir",
-            Arc::new(qasir::Qasir::new(clock.clone(), qasir::Options::new(records::zone(), "token-0123456789"))),
-        )]
-    };
-    for number in 0..at(&clock()).len() {
-        let clock = clock();
-        let (name, simulator) = at(&clock).remove(number);
-        measure_one(name, &simulator, &clock, begin);
+    for number in 0..stalls(&Clock::standing_at(begin), &zone).len() {
+        let clock = Clock::standing_at(begin);
+        let stall = stalls(&clock, &zone).remove(number);
+        measure_one(&stall, &clock, begin);
     }
 }
 
-fn measure_one(name: &str, simulator: &Arc<dyn Simulator>, clock: &Clock, begin: DateTime<Utc>) {
+fn measure_one(stall: &Stall, clock: &Clock, begin: DateTime<Utc>) {
+    let simulator = &stall.simulator;
     let zone = records::zone();
     for day in 0..2 {
         let date = NaiveDate::from_ymd_opt(2026, 3, 13 + day).unwrap_or_default();
@@ -78,11 +72,9 @@ fn measure_one(name: &str, simulator: &Arc<dyn Simulator>, clock: &Clock, begin:
     }
     let folder = tempfile::tempdir().expect("a folder");
     let text = format!(
-        "[outlet]\nid = \"bench\"\ntimezone = \"Asia/Jakarta\"\ncurrency = \"IDR\"\n[[pos]]\nname = \"front\"\n{}\
-         base-url = \"http://127.0.0.1:1{}\"\ntimezone = \"Asia/Jakarta\"\ncurrency = \"IDR\"\nbackfill = \"7d\"\n\
+        "[outlet]\nid = \"bench\"\ntimezone = \"Asia/Jakarta\"\ncurrency = \"IDR\"\n{}\
          [hq]\nbrokers = [\"mqtt://127.0.0.1\"]\nacknowledge = \"broker\"\n",
-        simulator.pos_block(),
-        simulator.base_path()
+        stall.pos_block(&format!("http://127.0.0.1:1{}", simulator.base_path()), "backfill = \"7d\"")
     );
     let config = Config::parse(&text, &Origin { path: Path::new("bench.toml"), mode: 0o600 });
     let config = config.unwrap_or_else(|faults| panic!("{faults}"));
@@ -104,7 +96,8 @@ fn measure_one(name: &str, simulator: &Arc<dyn Simulator>, clock: &Clock, begin:
     let day: Vec<u64> = minutes.range(second_day..).map(|(_, count)| *count).collect();
     let total: u64 = day.iter().sum();
     println!(
-        "requests of a day, {name}: {total}, {} a minute on average, {} in the busiest minute, allowed {}; {} failed",
+        "requests of a day, {}: {total}, {} a minute on average, {} in the busiest minute, allowed {}; {} failed",
+        stall.sign,
         Tenths(total * 10 / (24 * 60)),
         day.iter().max().unwrap_or(&0),
         config.pos[0].requests_per_minute,

@@ -10,7 +10,7 @@ use super::{
     hq::{Holdings, State},
     shop::Kind,
     simulator::{Entry, Sheet},
-    street::{Shop, Street},
+    street::{Stall, Street},
 };
 use crate::closing::Calendar;
 
@@ -77,9 +77,10 @@ pub fn prove(street: &Street, holdings: &Holdings, calendar: &Calendar, now: Dat
         ..Proof::default()
     };
     for shop in street.shops() {
-        let books = proof.compare_states(shop.connection, &shop.sheet(now), holdings);
-        proof.add_rows(shop, &books, holdings);
-        proof.compare_closings(shop.connection, &books, holdings, calendar, now);
+        let connection = shop.stall.connection;
+        let books = proof.compare_states(connection, &shop.sheet(now), holdings);
+        proof.add_rows(&shop.stall, &books, holdings);
+        proof.compare_closings(connection, &books, holdings, calendar, now);
     }
     for (stream, book) in &holdings.streams {
         let holes = book.holes();
@@ -137,7 +138,7 @@ impl Proof {
         books
     }
 
-    fn add_rows(&mut self, shop: &Shop, books: &[Booked], holdings: &Holdings) {
+    fn add_rows(&mut self, shop: &Stall, books: &[Booked], holdings: &Holdings) {
         let own = format!("{}/", shop.connection);
         let kinds = KINDS.iter().map(|(kind, _)| {
             let (mut here, mut there) = (Side::default(), Side::default());

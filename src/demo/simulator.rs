@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use rust_decimal::Decimal;
 
 use super::{
-    http_server::{self, Fault, HttpServer, Service},
+    http_server::{self, HttpServer, Service},
     shop::{Kind, Movement},
 };
 use crate::pos::{
@@ -97,50 +97,44 @@ impl<S: Simulator> Server<S> {
     }
 }
 
-/// A server of whatever system, for a street of them.
-pub trait Shopfront: Send {
-    /// The simulator itself.
-    fn simulator(&self) -> &dyn Simulator;
+/// Whichever system it is of.
+impl Simulator for Arc<dyn Simulator> {
+    fn pos_block(&self) -> String {
+        (**self).pos_block()
+    }
 
-    /// For the config's `base-url`.
-    fn base_url(&self) -> String;
+    fn base_path(&self) -> &'static str {
+        (**self).base_path()
+    }
 
-    /// Lets every request meet this fault, until [`Self::heal`].
-    fn fail(&self, fault: Fault);
+    fn play(&self, movements: &[Movement]) {
+        (**self).play(movements);
+    }
 
-    /// Lets the next requests meet this fault.
-    fn fail_next(&self, requests: u32, fault: Fault);
+    fn remove(&self, id: &str, at: DateTime<Utc>) {
+        (**self).remove(id, at);
+    }
 
-    /// Ends all faults.
-    fn heal(&self);
-
-    /// How many requests would have changed something.
-    fn mutations(&self) -> u64;
+    fn sheet(&self, now: DateTime<Utc>) -> Sheet {
+        (**self).sheet(now)
+    }
 }
 
-impl<S: Simulator> Shopfront for Server<S> {
-    fn simulator(&self) -> &dyn Simulator {
-        self.http.service()
+impl Service for Arc<dyn Simulator> {
+    fn answer(&self, request: &http_server::Request) -> http_server::Answer {
+        (**self).answer(request)
     }
 
-    fn base_url(&self) -> String {
-        self.base_url()
+    fn now(&self) -> DateTime<Utc> {
+        (**self).now()
     }
 
-    fn fail(&self, fault: Fault) {
-        self.http.fail(fault);
+    fn shown_date(&self) -> Option<DateTime<Utc>> {
+        (**self).shown_date()
     }
 
-    fn fail_next(&self, requests: u32, fault: Fault) {
-        self.http.fail_next(requests, fault);
-    }
-
-    fn heal(&self) {
-        self.http.heal();
-    }
-
-    fn mutations(&self) -> u64 {
-        self.http.mutations()
+    fn mutates(&self, request: &http_server::Request) -> bool {
+        (**self).mutates(request)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The street of the demonstration: four shops, each with a point of sale of another system.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use chrono::{DateTime, NaiveDate, Utc};
 
@@ -8,19 +8,49 @@ use super::{
     http_server::{Fault, Garbling},
     qasir::{self, Qasir},
     shop::ShopDay,
-    simulator::{Server, Sheet, Shopfront},
+    simulator::{Server, Sheet, Simulator},
 };
 use crate::{clock::Clock, zone::Zone};
 
-/// One shop of the street.
-pub struct Shop {
+/// One shop of the street: its point of sale, and what the box calls it.
+#[derive(Clone)]
+pub struct Stall {
     /// The connection that reads it.
     pub connection: &'static str,
     /// What people see above its door.
     pub sign: &'static str,
     /// Of its amounts.
     pub currency: &'static str,
-    front: Box<dyn Shopfront>,
+    /// Its point of sale.
+    pub simulator: Arc<dyn Simulator>,
+}
+
+/// Every shop of the street, one of each system.
+#[must_use]
+pub fn stalls(clock: &Clock, zone: &Zone) -> Vec<Stall> {
+    let stall = |connection, sign, currency, simulator| Stall { connection, sign, currency, simulator };
+    let qasir = Qasir::new(clock.clone(), qasir::Options::new(zone.clone(), "demo-token-0123456789"));
+    vec![stall("warung", "Warung Bu Siti, Qasir", "IDR", Arc::new(qasir))]
+}
+
+impl Stall {
+    /// Its block of a box's config, at this address and with these further lines.
+    #[must_use]
+    pub fn pos_block(&self, base_url: &str, more: &str) -> String {
+        let Self { connection, currency, simulator, .. } = self;
+        let block = simulator.pos_block();
+        format!(
+            "[[pos]]\nname = \"{connection}\"\nbase-url = \"{base_url}\"\n{block}timezone = \"Asia/Jakarta\"\n\
+             currency = \"{currency}\"\n{more}\n"
+        )
+    }
+}
+
+/// A shop that is open: its point of sale answers.
+pub struct Shop {
+    /// What it is.
+    pub stall: Stall,
+    server: Server<Arc<dyn Simulator>>,
 }
 
 /// All of them.
@@ -36,10 +66,8 @@ impl Street {
     /// # Errors
     /// No port or no thread can be had.
     pub fn open(clock: &Clock, zone: &Zone) -> io::Result<Self> {
-        let shop = |connection, sign, currency, front| Shop { connection, sign, currency, front };
-        let token = "demo-token-0123456789";
-        let qasir = Server::start(Qasir::new(clock.clone(), qasir::Options::new(zone.clone(), token)))?;
-        let shops = vec![shop("warung", "Warung Bu Siti, Qasir", "IDR", Box::new(qasir) as Box<dyn Shopfront>)];
+        let open = |stall: Stall| Ok(Shop { server: Server::start(Arc::clone(&stall.simulator))?, stall });
+        let shops = stalls(clock, zone).into_iter().map(open).collect::<io::Result<_>>()?;
         Ok(Self { shops, zone: zone.clone(), clock: clock.clone() })
     }
 
@@ -53,35 +81,35 @@ impl Street {
     pub fn play(&self, seed: u64, day: NaiveDate, sales: usize) {
         for (number, shop) in (0_u64..).zip(&self.shops) {
             let day = ShopDay::generate(seed.wrapping_mul(31).wrapping_add(number), day, &self.zone, sales);
-            shop.front.simulator().play(day.movements());
+            shop.stall.simulator.play(day.movements());
         }
     }
 
     /// Every point of sale answers nonsense for a while.
     pub fn break_down(&self) {
         for shop in &self.shops {
-            shop.front.fail_next(2, Fault::Broken(500));
-            shop.front.fail_next(2, Fault::Garbled(Garbling::Html));
-            shop.front.fail_next(2, Fault::Garbled(Garbling::Truncated));
-            shop.front.fail_next(1, Fault::TooMany(Some(30)));
+            shop.server.http().fail_next(2, Fault::Broken(500));
+            shop.server.http().fail_next(2, Fault::Garbled(Garbling::Html));
+            shop.server.http().fail_next(2, Fault::Garbled(Garbling::Truncated));
+            shop.server.http().fail_next(1, Fault::TooMany(Some(30)));
         }
     }
 
     /// Every point of sale is gone.
     pub fn cut(&self) {
-        self.shops.iter().for_each(|shop| shop.front.fail(Fault::Cut));
+        self.shops.iter().for_each(|shop| shop.server.http().fail(Fault::Cut));
     }
 
     /// Every point of sale is back.
     pub fn heal(&self) {
-        self.shops.iter().for_each(|shop| shop.front.heal());
+        self.shops.iter().for_each(|shop| shop.server.http().heal());
     }
 
     /// The currency of the shop whose connection begins an identity.
     #[must_use]
     pub fn currency_of(&self, identity: &str) -> Option<&'static str> {
         let connection = identity.split('/').next()?;
-        self.shops.iter().find(|shop| shop.connection == connection).map(|shop| shop.currency)
+        self.shops.iter().find(|shop| shop.stall.connection == connection).map(|shop| shop.stall.currency)
     }
 
     /// Records in the books of all shops.
@@ -95,17 +123,12 @@ impl Shop {
     /// What stands in its books.
     #[must_use]
     pub fn sheet(&self, now: DateTime<Utc>) -> Sheet {
-        self.front.simulator().sheet(now)
+        self.stall.simulator.sheet(now)
     }
 
     /// Its block of the box's config.
     #[must_use]
     pub fn pos_block(&self) -> String {
-        let (block, url) = (self.front.simulator().pos_block(), self.front.base_url());
-        let (name, currency) = (self.connection, self.currency);
-        format!(
-            "[[pos]]\nname = \"{name}\"\nbase-url = \"{url}\"\n{block}timezone = \"Asia/Jakarta\"\n\
-             currency = \"{currency}\"\npoll-every = \"5m\"\nbackfill = \"1d\"\n"
-        )
+        self.stall.pos_block(&self.server.base_url(), "poll-every = \"5m\"\nbackfill = \"1d\"")
     }
 }

@@ -14,6 +14,7 @@ mod killed;
 mod line;
 mod normal;
 mod notify;
+mod private;
 mod quiet;
 mod refused;
 mod size;

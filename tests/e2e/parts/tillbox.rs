@@ -32,6 +32,8 @@ pub struct Setup {
     pub broker: String,
     pub acknowledge: &'static str,
     pub pos: String,
+    /// All connections, where they are not the one of Qasir.
+    pub blocks: Option<String>,
     pub hq: String,
     /// More arguments of `tillbox run`.
     pub arguments: Vec<String>,
@@ -48,6 +50,7 @@ impl Setup {
             broker: format!("mqtt://{broker}"),
             acknowledge,
             pos: "poll-every = \"1s\"\nrequests-per-minute = 6000\nbackfill = \"1d\"\n".to_owned(),
+            blocks: None,
             hq: "keep-alive = \"5s\"\n".to_owned(),
             arguments: Vec::new(),
             environment: Vec::new(),
@@ -58,9 +61,13 @@ impl Setup {
     pub fn write(&self) {
         let Self { connection, pos_url, broker, acknowledge, pos, hq, .. } = self;
         let store = self.store.display();
+        let front = format!(
+            "[[pos]]\nname = \"{connection}\"\nsystem = \"qasir\"\nbase-url = \"{pos_url}\"\ntoken = \"{TOKEN}\"\n{pos}"
+        );
+        let blocks = self.blocks.as_deref().unwrap_or(&front);
         let text = format!(
             "[outlet]\nid = \"{OUTLET}\"\nname = \"Warung Sabang\"\ntimezone = \"{ZONE}\"\ncurrency = \"IDR\"\n\n\
-             [[pos]]\nname = \"{connection}\"\nsystem = \"qasir\"\nbase-url = \"{pos_url}\"\ntoken = \"{TOKEN}\"\n{pos}\n\
+             {blocks}\n\
              [hq]\nbrokers = [\"{broker}\"]\nacknowledge = \"{acknowledge}\"\n{hq}\n[outbox]\npath = \"{store}\"\n"
         );
         let mut file = fs::File::options()
