@@ -11,7 +11,11 @@ pub fn start() {
     let chosen = std::env::var("TILLBOX_LOG").ok();
     let filter = chosen.as_deref().map(str::parse);
     let refused = matches!(filter, Some(Err(_)));
-    let registry = tracing_subscriber::registry().with(filter.and_then(Result::ok).unwrap_or_else(usual));
+    // What the libraries say below a warning may hold whole requests and answers: credentials, and people's names. No
+    // choice lets that through.
+    let discreet = Targets::new().with_default(Level::WARN).with_target("tillbox", Level::TRACE);
+    let registry =
+        tracing_subscriber::registry().with(discreet).with(filter.and_then(Result::ok).unwrap_or_else(usual));
     let journal = std::env::var_os("JOURNAL_STREAM").and_then(|_| tracing_journald::layer().ok());
     if let Some(journal) = journal {
         registry.with(journal).init();
