@@ -171,7 +171,7 @@ pub struct ConnectionHealth {
     pub last_answer: Option<DateTime<Utc>>,
     /// Records put aside since the start, and when the last one was.
     pub put_aside: (u64, Option<DateTime<Utc>>),
-    /// How far the server's clock is ahead of ours, in seconds.
+    /// How far the server's clock is ahead of ours, in seconds; `None` where it tells no time.
     pub clock_difference_s: Option<i64>,
 }
 

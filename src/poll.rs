@@ -45,10 +45,10 @@ const SET_BACK: TimeDelta = TimeDelta::minutes(1);
 /// Wait while the outbox is full or closed.
 const NO_ROOM_WAIT: Duration = Duration::from_secs(5);
 
-/// A clock that differs from the server's by more than this is worth a word …
-const CLOCK_WORD: TimeDelta = TimeDelta::minutes(10);
+/// A change of the clocks' difference by less than this, in seconds, is no news: a server tells whole seconds, later.
+const CLOCK_STEP_S: i64 = 5;
 
-/// … and by more than this it is not to be trusted: the watermark must not follow it.
+/// A clock that differs from the server's by more than this is not to be trusted: the watermark must not follow it.
 const CLOCK_WRONG: TimeDelta = TimeDelta::hours(24);
 
 /// A credential that was refused, or is not there, is looked at this often: a new one is taken up at once.
@@ -272,7 +272,14 @@ impl Poller {
     fn introduce(&mut self, progress: &Progress) {
         let Some(identity) = &progress.identity else { return };
         let (connection, system) = (&self.poll.connection, self.poll.system);
-        let whole = std::iter::once(format!("reads {identity}")).chain(progress.notes.iter().cloned());
+        let clocks = match self.poll.health.facts().connections.get(connection).and_then(|of| of.clock_difference_s) {
+            Some(seconds) if self.told.is_empty() => format!(", whose clock is {seconds} s ahead of the box's"),
+            _ => String::new(),
+        };
+        if self.told.insert(format!("reads {identity}")) {
+            tracing::info!(%connection, system, "reads {identity}{clocks}");
+        }
+        let whole = progress.notes.iter().cloned();
         for word in whole {
             if self.told.len() < NOTES_TOLD_MAX && self.told.insert(word.clone()) {
                 tracing::info!(%connection, system, "{word}");
@@ -444,10 +451,15 @@ impl Poller {
     /// Compares our clock with the server's. One that is far off moves no watermark.
     fn clock_is_right(&self, server: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
         // A server that tells no time contradicts no clock.
+        let told = server.map(|server| (server - now).num_seconds());
         let server = server.unwrap_or(now);
         let difference = server - now;
-        let word = (difference.abs() > CLOCK_WORD).then_some(difference.num_seconds());
-        self.poll.health.update_connection(&self.poll.connection, |connection| connection.clock_difference_s = word);
+        self.poll.health.update_connection(&self.poll.connection, |connection| {
+            let near = |known: i64| told.is_some_and(|told| (told - known).abs() <= CLOCK_STEP_S);
+            if !connection.clock_difference_s.is_some_and(near) {
+                connection.clock_difference_s = told;
+            }
+        });
         let wrong = difference.abs() > CLOCK_WRONG;
         let text = format!(
             "the clock shows {}, the point of sale's {}: one of them is wrong, and nothing is read until they agree",

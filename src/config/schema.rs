@@ -112,13 +112,12 @@ fn pos(table: &mut Table, origin: &Origin, inherited: Option<&(Zone, Currency)>,
     let (whose, credentials) = credentials(table, origin, assumed).unzip();
     let allow_plain_text = table.or("allow-plain-text", false, Value::boolean);
     let base_url = |found: &Value| value::base_url(found, allow_plain_text);
-    let base_url = match assumed.default_base_url(credentials.as_ref()) {
-        Some(default) => Some(table.or("base-url", default.to_owned(), base_url)),
-        None => {
-            let remedy =
-                "add a line such as `base-url = \"http://192.168.1.10:8080/api/v1\"`: each shop has its own server";
-            table.required("base-url", remedy, base_url)
-        }
+    let base_url = if let Some(default) = assumed.default_base_url(credentials.as_ref()) {
+        Some(table.or("base-url", default.to_owned(), base_url))
+    } else {
+        let remedy =
+            "add a line such as `base-url = \"http://192.168.1.10:8080/api/v1\"`: each shop has its own server";
+        table.required("base-url", remedy, base_url)
     };
     if let (Some(system), Some(whose), Some(base_url)) = (system, whose, &base_url) {
         let account = Account { system, base_url: base_url.to_ascii_lowercase(), whose };

@@ -176,7 +176,7 @@ fn as_received(request: &Request, base_path: &str) -> http_server::Request {
     match request.authorization() {
         Authorization::None => {}
         Authorization::Bearer(token) => {
-            headers.push(("Authorization".to_owned(), format!("Bearer {}", token.expose())))
+            headers.push(("Authorization".to_owned(), format!("Bearer {}", token.expose())));
         }
         Authorization::Header(name, key) => headers.push(((*name).to_owned(), key.expose().to_owned())),
         Authorization::Cookie(pair) => headers.push(("Cookie".to_owned(), pair.expose().to_owned())),

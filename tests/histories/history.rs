@@ -157,7 +157,7 @@ impl Life<'_> {
 }
 
 fn slip(chance: &mut Chance, id: &str, at: DateTime<Utc>) -> Sale {
-    let lines: Vec<_> = (0..1 + chance.below(3)).map(|_| line(chance)).collect();
+    let lines: Vec<_> = (0..=chance.below(3)).map(|_| line(chance)).collect();
     let total = lines.iter().map(|line| line.quantity * line.unit_price).sum();
     let tender = (!chance.happens(10)).then(|| ["cash", "qris", "debit"][chance.below(3) as usize].to_owned());
     Sale { id: id.to_owned(), kind: Kind::Sale, total, at, tender, lines, paid: None, refund_of: None }

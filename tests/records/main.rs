@@ -18,20 +18,20 @@ use tillbox::{
 
 /// A file of `fixtures/`, such as `qasir/edge-outlets.json`.
 #[must_use]
-pub fn fixture(name: &str) -> Vec<u8> {
+fn fixture(name: &str) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name);
     fs::read(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
 /// What each of them must yield.
 #[must_use]
-pub fn expectations() -> Value {
+fn expectations() -> Value {
     serde_json::from_slice(&fixture("expectations.json")).unwrap()
 }
 
 /// The zone and currency that the expectations assume for a system.
 #[must_use]
-pub fn context(system: &str) -> ParseContext {
+fn context(system: &str) -> ParseContext {
     let assumed = &expectations()["config"][system];
     let zone = Zone::load(assumed["timezone"].as_str().unwrap()).unwrap();
     ParseContext {
@@ -46,7 +46,7 @@ pub fn context(system: &str) -> ParseContext {
 
 /// Compares every body of a system whose name begins so with what is expected of it, and gives how many there were.
 /// `read` is the parser; its error is a schema error.
-pub fn compare(start: &str, read: impl Fn(&str) -> Result<Page, String>) -> usize {
+fn compare(start: &str, read: impl Fn(&str) -> Result<Page, String>) -> usize {
     let expectations = expectations();
     let files = expectations["files"].as_object().unwrap();
     let mut compared = 0;

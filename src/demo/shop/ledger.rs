@@ -27,6 +27,7 @@ pub struct Shown<'a> {
 
 impl<'a> Shown<'a> {
     /// Every state that it was in until now, oldest first.
+    #[must_use]
     pub fn states(&self) -> impl DoubleEndedIterator<Item = (DateTime<Utc>, &'a Sale)> {
         self.versions.iter().filter_map(|version| Some((version.known_at, version.sale.as_ref()?)))
     }
