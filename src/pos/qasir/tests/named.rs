@@ -197,6 +197,33 @@ fn what_is_no_answer_moves_nothing_and_is_asked_again() {
     assert_eq!(watermark(&connector), now);
 }
 
+#[test]
+fn a_second_outlet_is_noticed_within_a_day_and_silence_about_outlets_holds_up_no_sale() {
+    let now = at("2026-03-15T12:05:00+07:00");
+    let mut connector = settled(now, at("2026-03-15T11:50:00+07:00"));
+    let asks_outlets = |connector: &mut Qasir, now| match connector.next(now) {
+        Step::Ask(request) => request.path() == "/outlets",
+        Step::Wait(_) => false,
+    };
+    assert!(!asks_outlets(&mut connector, now));
+    let next_day = now + TimeDelta::hours(24);
+    assert!(asks_outlets(&mut connector, next_day));
+    assert!(connector.failed(&Failure::Unexpected(404), next_day).is_none());
+    assert!(!asks_outlets(&mut connector, next_day), "a box that knows them goes on");
+    take(&mut connector, "edge-transactions-basic", next_day);
+    let later = next_day + TimeDelta::hours(1);
+    assert!(asks_outlets(&mut connector, later));
+    assert!(connector.take(&answer("edge-outlets-wrong-key"), later).is_err());
+    assert!(!asks_outlets(&mut connector, later));
+    let later = later + TimeDelta::hours(1);
+    assert!(asks_outlets(&mut connector, later));
+    assert_eq!(take(&mut connector, "edge-outlets", later).notices[0].code, "several_outlets");
+    ask(&mut connector, later);
+    let sales = take(&mut connector, "edge-transactions-basic", later).transactions;
+    assert!(sales.iter().all(|sale| sale.flags.contains(&Flag::OutletUnknown)));
+    assert_eq!(connector.progress().identity.as_deref().map(|names| names.contains(", ")), Some(true));
+}
+
 /// One sale every `minutes`, from `days` before to `days` after noon.
 fn regular(minutes: i64, days: i64) -> Source {
     let mut source = Source::default();
