@@ -100,6 +100,8 @@ pub struct Qasir {
     context: ParseContext,
     poll_every: TimeDelta,
     cursor: Cursor,
+    /// What was read once before a rewind.
+    read_before: Option<Window>,
     open_gaps: Vec<Gap>,
     /// The account's outlets, once they are known.
     outlets: Option<Outlets>,
@@ -142,6 +144,7 @@ impl Qasir {
             context,
             poll_every,
             cursor,
+            read_before: None,
             open_gaps,
             outlets: None,
             outlets_due: now,
@@ -458,9 +461,12 @@ impl Connector for Qasir {
         let oldest = whole_second(now - HISTORY);
         if self.cursor.watermark < oldest - HISTORY_SLACK {
             let lost = self.cursor.give_up_before(oldest);
-            let behind = Gap { from: lost.from, to: lost.to, reason: GapReason::BehindHistory };
-            self.open_gaps.push(behind.clone());
-            found.gaps_opened.push(behind);
+            // What was only to be read once more is not lost.
+            if !self.read_before.is_some_and(|read| read.from <= lost.from && lost.to <= read.to) {
+                let behind = Gap { from: lost.from, to: lost.to, reason: GapReason::BehindHistory };
+                self.open_gaps.push(behind.clone());
+                found.gaps_opened.push(behind);
+            }
         }
         Ok(found)
     }
@@ -488,6 +494,7 @@ impl Connector for Qasir {
     }
 
     fn rewind(&mut self, since: DateTime<Utc>) {
+        self.read_before = Some(Window { from: self.cursor.since, to: self.cursor.watermark });
         self.cursor.rewind(whole_second(since));
         (self.newest, self.background, self.asked) = (None, None, None);
     }

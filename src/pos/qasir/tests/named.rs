@@ -433,6 +433,20 @@ fn a_rewind_reads_again_from_there_without_forgetting_the_newest() {
 }
 
 #[test]
+fn what_is_read_once_more_is_not_lost_behind_the_history() {
+    let mut test = box_on(regular(30, 95), 90);
+    test.run_till(TimeDelta::hours(3), |test| test.progress().complete);
+    test.now += TimeDelta::days(4);
+    test.restart();
+    test.run_until(test.now + TimeDelta::hours(1));
+    test.connector.rewind(test.progress().since.unwrap() + TimeDelta::hours(1));
+    test.run_till(TimeDelta::hours(3), |test| test.progress().complete);
+    assert!(test.gaps.is_empty(), "{:?}", test.gaps);
+    let missing = test.missing(test.now - TimeDelta::days(90));
+    assert!(missing.iter().all(|(_, sale)| sale.at > test.now - TimeDelta::minutes(2)), "{missing:?}");
+}
+
+#[test]
 fn a_source_that_proves_nothing_opens_no_gap_for_each_second() {
     let now = at("2026-03-14T12:00:00Z");
     let mut connector = new_box(TimeDelta::days(2), None, now);
