@@ -10,10 +10,12 @@
 //!    says so. Removal is by prefix, whole chunks at a time.
 //! 5. A store that shows any sign of a lost tail becomes a new stream and is read again from the source.
 //! 6. When there is no more room, records are refused, never dropped; room for the box's own notices is kept.
-//! 7. What brings no news writes no byte: a cursor that moved alone waits for the next commit or the ordered stop.
+//! 7. What cannot be read is listed until it is, or is forgotten with what was seen; a newer version reads it again.
+//! 8. What brings no news writes no byte: a cursor that moved alone waits for the next commit or the ordered stop.
 //!
 //! Deliberately absent: deleting anything that was not released, and any way to publish what is not durable.
 
+mod aside;
 mod draft;
 mod engine;
 #[cfg(test)]
@@ -45,12 +47,14 @@ use thiserror::Error;
 use tokio::sync::watch;
 
 use self::{
+    aside::AsideList,
     layout::ChunkHead,
     meta::Meta,
     place::{Marker, Place},
     seen::SeenIndex,
 };
 pub use self::{
+    aside::{ASIDE_MAX, Aside},
     memory::OutboxMemory,
     meta::{chain_begin, chain_next},
     open::{Finding, Opened},
@@ -248,6 +252,8 @@ struct Writer {
     /// Cursors that moved without news.
     waiting_cursors: BTreeMap<String, Vec<u8>>,
     open_gaps: BTreeMap<String, Vec<Gap>>,
+    /// What is put aside; bounded, as HQ has it.
+    aside: AsideList,
     closed: Option<String>,
     /// The failure that closed the store speaks of its content: it is looked through when it is opened again.
     damaged: bool,

@@ -296,6 +296,7 @@ impl Poller {
             now,
             transactions: found.transactions,
             marks: found.marks,
+            read_to: if found.quarantined.is_empty() { None } else { read_to(&self.connector.progress()) },
             quarantined: found.quarantined,
             vanished: found.vanished,
             gaps_opened: found.gaps_opened,
@@ -499,6 +500,11 @@ impl Poller {
     fn wait(&self, span: Duration) -> bool {
         if span.is_zero() { self.poll.stop.is_given() } else { self.poll.stop.wait(self.poll.clock.real(span)) }
     }
+}
+
+/// How far a source is read; while nothing is read without holes, where the reading began.
+fn read_to(progress: &Progress) -> Option<DateTime<Utc>> {
+    progress.watermark.or(progress.since)
 }
 
 fn seed() -> u64 {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tillbox::{
     clock::Clock,
@@ -393,5 +393,34 @@ fn a_day_with_a_gap_is_closed_as_incomplete() {
     // Enough of them go, and the day is proven.
     (0..30).for_each(|n| stage.server.remove(&format!("G-{n}")));
     stage.until("proven", |stage| of_day(stage).last().is_some_and(|closing| closing["complete"] == true));
+    stage.end();
+}
+
+#[test]
+fn a_sale_that_is_gone_at_the_source_is_told_once_and_no_day_forgets_it() {
+    let setting = Setting { rate: 1_200, ..Setting::default() };
+    let sold = at("2026-03-14T11:00:00+07:00");
+    let stage = Stage::set(&setting, |server| {
+        (0..5).for_each(|n| server.put_at(sold, Sale::plain(&format!("V-{n}"), 1_000, sold + TimeDelta::minutes(n))));
+    });
+    stage.until("first reading", |stage| stage.is_complete() && stage.has_all());
+    let told = |stage: &Stage| -> Vec<(String, Value)> {
+        let notices = stage.events(EventType::Notice).into_iter();
+        notices.map(|notice| (notice["code"].as_str().unwrap().to_owned(), notice["record"].clone())).collect()
+    };
+    let day = sold.date_naive();
+    let totals = stage.outbox.day_totals("front", day).unwrap();
+    stage.server.remove("V-3");
+    stage.until("told", |stage| !told(stage).is_empty());
+    let record = json!({ "resource": "transaction", "external_id": "V-3" });
+    let gone = ("vanished_at_source".to_owned(), record.clone());
+    let begun = stage.clock.now();
+    stage.until("some hours more", |stage| stage.clock.now() > begun + TimeDelta::hours(4));
+    assert_eq!(told(&stage), [gone.clone()]);
+    assert_eq!(stage.outbox.day_totals("front", day).unwrap(), totals, "it stays as it was");
+    stage.server.put(Sale::plain("V-3", 1_000, sold + TimeDelta::minutes(3)));
+    stage.until("told again", |stage| told(stage).len() == 2);
+    assert_eq!(told(&stage), [gone, ("seen_again".to_owned(), record)]);
+    assert_eq!(stage.events(EventType::Transaction).len(), 5);
     stage.end();
 }

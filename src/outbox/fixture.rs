@@ -63,6 +63,7 @@ pub fn sales(ids: std::ops::Range<u32>) -> Vec<Transaction> {
     ids.map(|id| sale(id, 0, 1)).collect()
 }
 
+/// A record that cannot be read; every second one at least says its id.
 pub fn unreadable(number: u32) -> Quarantined {
     Quarantined {
         resource: Resource::Transaction,
@@ -73,7 +74,7 @@ pub fn unreadable(number: u32) -> Quarantined {
         found: JsonType::Null,
         size_bytes: 12,
         hash: ContentId::of_bytes(&number.to_be_bytes()),
-        external_id: None,
+        external_id: (number % 2 == 1).then(|| number.to_string()),
     }
 }
 

@@ -8,6 +8,7 @@
 //! | `s` connection 0 hour (4) page (2) | packed entries of what has been seen |
 //! | `w` connection | the connector's cursor, as it wrote it |
 //! | `g` connection 0 gap id | an open gap, JSON |
+//! | `a` connection 0 second (8) hash (32) | a record that was put aside, JSON |
 //! | `c` connection 0 day | the digest of the last closing |
 //! | `n` connection | what the connection reads, to notice a renaming |
 //! | `m` | the store's [`Meta`], JSON |
@@ -34,6 +35,7 @@ pub const QUEUE: u8 = b'q';
 pub const SEEN: u8 = b's';
 pub const CURSOR: u8 = b'w';
 pub const GAP: u8 = b'g';
+pub const ASIDE: u8 = b'a';
 pub const CLOSING: u8 = b'c';
 pub const CONNECTION: u8 = b'n';
 pub const META: &[u8] = b"m";

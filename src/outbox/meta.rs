@@ -3,7 +3,7 @@
 use ring::digest;
 use serde::{Deserialize, Serialize};
 
-use super::ReadAgain;
+use super::{ReadAgain, aside::VERSION};
 use crate::{
     content::ContentId,
     event::{Stream, StreamId},
@@ -31,6 +31,9 @@ pub struct Meta {
     /// Connections that are to be read again, from when on, until their cursors say so.
     #[serde(default, skip_serializing_if = "ReadAgain::is_empty")]
     pub read_again: ReadAgain,
+    /// The version of this program that read last; empty in a store of before it was noted.
+    #[serde(default)]
+    pub read_by: String,
 }
 
 impl Meta {
@@ -45,6 +48,7 @@ impl Meta {
             released: base,
             chain: chain_begin(stream),
             read_again: ReadAgain::new(),
+            read_by: VERSION.to_owned(),
         }
     }
 

@@ -135,6 +135,8 @@ struct Model {
     /// Content and revision of each record.
     seen: BTreeMap<u32, (ContentId, u64)>,
     unreadable: BTreeSet<u32>,
+    /// Those that are listed.
+    aside: BTreeSet<u32>,
     gaps: BTreeSet<Gap>,
     /// The cursor in the store, and the one that waits.
     cursor: Option<u32>,
@@ -145,9 +147,14 @@ impl Model {
     /// Takes a whole answer in, as a commit does; tells whether there was news.
     fn capture(&mut self, answer: &Answer, cursor: u32) -> bool {
         let before = self.events.len();
+        let mut read = Vec::new();
         for &(id, version, hours) in &answer.sales {
             let record = sale(id, version, hours);
             let content = record.content_id();
+            // Listed with its id, and not unreadable in the same answer.
+            if id % 2 == 1 && !answer.unreadable.contains(&id) && self.aside.contains(&id) && !read.contains(&id) {
+                read.push(id);
+            }
             let known = self.seen.get(&id).copied();
             if known.is_some_and(|(known, _)| known == content) {
                 continue;
@@ -160,8 +167,10 @@ impl Model {
         let mut tell = |event_type, subject| {
             self.events.push(Told { event_type, subject, content: ContentId([0; 32]), revision: None });
         };
+        self.aside.retain(|number| !read.contains(number));
         for &number in &answer.unreadable {
             if self.unreadable.insert(number) {
+                self.aside.insert(number);
                 tell(EventType::Quarantine, format!("quarantine/{}", unreadable(number).hash));
             }
         }
@@ -178,6 +187,9 @@ impl Model {
         if answer.closing {
             tell(EventType::Closing, "closing".to_owned());
         }
+        for _ in read {
+            tell(EventType::Notice, "notice/quarantine_read".to_owned());
+        }
         for _ in 0..answer.notices {
             tell(EventType::Notice, "notice/test".to_owned());
         }
@@ -193,8 +205,8 @@ impl Model {
 
     fn forget_stream(&mut self) {
         let released = usize::try_from(self.released).unwrap();
-        *self =
-            Self { events: self.events.split_off(released), gaps: std::mem::take(&mut self.gaps), ..Self::default() };
+        let (gaps, aside) = (std::mem::take(&mut self.gaps), std::mem::take(&mut self.aside));
+        *self = Self { events: self.events.split_off(released), gaps, aside, ..Self::default() };
     }
 }
 
@@ -349,7 +361,7 @@ impl Run {
         (self.model.released, self.model.acknowledged) = (level.released, level.acknowledged);
         self.outbox = Some(outbox);
         // What was seen agrees with what was stored: the same records again are no news.
-        let known: Vec<_> = self.model.seen.keys().copied().collect();
+        let known: Vec<_> = self.model.seen.keys().copied().filter(|id| !self.model.aside.contains(id)).collect();
         for id in known {
             let (content, _) = self.model.seen[&id];
             let versions = (0..3).flat_map(|version| (0..5).map(move |hours| sale(id, version, hours)));
@@ -384,6 +396,10 @@ impl Run {
         }
         let gaps: BTreeSet<Gap> = outbox.open_gaps().values().flatten().cloned().collect();
         assert_eq!(gaps, self.model.gaps);
+        let asides = outbox.put_aside().unwrap().remove(SHOP).unwrap_or_default();
+        let listed: BTreeSet<_> = asides.iter().map(|aside| aside.quarantined.hash).collect();
+        assert_eq!(asides.len(), listed.len());
+        assert_eq!(listed, self.model.aside.iter().map(|&number| unreadable(number).hash).collect());
         let cursor = outbox.cursor(SHOP).unwrap().map(|cursor| u32::from_be_bytes(cursor.try_into().unwrap()));
         assert_eq!(cursor, self.model.waiting.or(self.model.cursor));
         let blobs = self.shop.store().join("blobs");

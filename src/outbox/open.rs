@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
 use super::{
-    Level, Options, Outbox, OutboxError, ReadAgain, Writer, chunk_of,
+    Level, Options, Outbox, OutboxError, ReadAgain, Writer, aside, chunk_of,
     engine::{apply, close, flush, guarded, open_sled, wait_until_closed},
     layout::{self, ChunkHead, META, connection_key},
     meta::{LAYOUT_VERSION, Meta},
@@ -97,7 +97,9 @@ impl Outbox {
             if writer.meta.generation.is_none() {
                 let mut meta = writer.meta.clone();
                 meta.generation = Some(generation);
-                meta.read_again = read_again;
+                for (connection, since) in read_again {
+                    aside::ask_again(&mut meta.read_again, &connection, since);
+                }
                 self.write_meta(&meta)?;
                 writer.meta = meta;
                 self.publish_level(writer);
@@ -249,7 +251,11 @@ impl Opening<'_> {
         let result = guarded("reading what it holds", || {
             let writer = self.look_through(&db)?;
             refuse_renamed(&db, self.options)?;
-            let writer = self.settle_stream(&db, writer, findings)?;
+            let read_by = writer.meta.read_by.clone();
+            let mut writer = self.settle_stream(&db, writer, findings)?;
+            let retained_since = self.now - self.options.retention;
+            let connections = &self.options.connections;
+            aside::read_again_by_this_version(&mut writer.meta, &read_by, &writer.aside, retained_since, connections);
             prove_sync(&db, &writer, self.options)?;
             Ok(writer)
         });
@@ -340,6 +346,7 @@ fn read_writer(db: &sled::Db) -> Result<Writer, OutboxError> {
         seen: None,
         waiting_cursors: BTreeMap::new(),
         open_gaps: read_gaps(db)?,
+        aside: aside::read(db)?,
         closed: None,
         damaged: false,
         marker: None,

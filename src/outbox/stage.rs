@@ -1,11 +1,13 @@
 //! One commit: what a poll brought becomes numbered events, durable before anyone may see them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, NaiveDate, Timelike as _, Utc};
 
 use super::{
-    NOTICE_RESERVE_BYTES, Outbox, OutboxError, Writer, draft,
+    Aside, NOTICE_RESERVE_BYTES, Outbox, OutboxError, Writer,
+    aside::{self, VERSION},
+    draft,
     engine::{apply, flush},
     layout::{self, ChunkHead, META, connection_key},
     meta::Meta,
@@ -41,6 +43,8 @@ pub struct Capture {
     pub marks: BTreeMap<(Resource, String), u64>,
     /// Records that could not be read.
     pub quarantined: Vec<Quarantined>,
+    /// How far the source was read when they were found.
+    pub read_to: Option<DateTime<Utc>>,
     /// Stored records that the source no longer shows.
     pub vanished: Vec<(Resource, String)>,
     /// Intervals that are not proven complete.
@@ -91,6 +95,7 @@ pub(super) struct Staged {
     pub chunks: Vec<ChunkHead>,
     pub captured: Captured,
     pub open_gaps: Option<Vec<Gap>>,
+    pub aside: Option<Vec<Aside>>,
     /// The store's own words, where they change.
     pub meta: Option<Meta>,
     /// Whether records are in it, or only the box's own events.
@@ -178,7 +183,20 @@ impl Outbox {
         let first_kept = hour_of(self.retained_since(now));
         let next = |drafts: &[Draft]| writer.last - writer.meta.base + 1 + drafts.len() as u64;
 
+        let asides = writer.aside.get(&connection).map(Vec::as_slice).unwrap_or_default();
+        let mut read = BTreeSet::new();
+        let mut found = Vec::new();
+
         for mut transaction in capture.transactions {
+            // What the same answer shows as unreadable too is not read.
+            let is_read = |aside: &&Aside| {
+                aside.is(&transaction) && !capture.quarantined.iter().any(|q| q.hash == aside.quarantined.hash)
+            };
+            let before = read.len();
+            read.extend(asides.iter().filter(is_read).map(|aside| aside.quarantined.hash));
+            if read.len() > before {
+                notices.push(quarantine_read(&transaction).draft(Some(&connection), now));
+            }
             let mark = capture.marks.get(&(transaction.resource, transaction.external_id.clone())).copied();
             let identity = Identity::Record(transaction.resource, transaction.external_id.clone());
             let content = transaction.content_id();
@@ -243,6 +261,11 @@ impl Outbox {
         }
         for quarantined in capture.quarantined {
             let identity = Identity::Quarantined(quarantined.hash.to_string());
+            let listed = asides.iter().find(|aside| aside.quarantined.hash == quarantined.hash);
+            // What was listed for so long that it is not among what was seen any more is no news either.
+            if listed.is_some_and(|aside| aside.observed_at < self.retained_since(now)) {
+                continue;
+            }
             if seen.find(tree, &connection, &identity)?.is_some() {
                 continue;
             }
@@ -251,6 +274,14 @@ impl Outbox {
             let draft = draft::of_quarantined(&quarantined, &connection, now);
             let entry = Seen { identity, content: draft.content, standing: None, revision: 1, sequence };
             drafts.push(draft);
+            if listed.is_none() {
+                found.push(Aside {
+                    quarantined,
+                    observed_at: now,
+                    version: VERSION.to_owned(),
+                    read_to: capture.read_to,
+                });
+            }
             seen.put(tree, &connection, hour_of(now), entry)?;
         }
         let records = !drafts.is_empty();
@@ -271,6 +302,7 @@ impl Outbox {
             return Ok(None);
         }
 
+        let aside = aside::stage(&connection, asides, &read, found, self.retained_since(now), &mut batch);
         let chunks = layout::write_chunks(writer.last + 1, &drafts, writer.cumulative_bytes);
         let mut heads = Vec::with_capacity(chunks.len());
         for (head, parts) in chunks {
@@ -296,12 +328,12 @@ impl Outbox {
             batch.insert(META, meta.to_bytes());
             meta
         });
-        Ok(Some(Staged { batch, chunks: heads, captured, open_gaps, meta, records }))
+        Ok(Some(Staged { batch, chunks: heads, captured, open_gaps, aside, meta, records }))
     }
 
     /// Takes a commit that is on the device into the books, and lets everyone see it.
     pub(super) fn adopt(&self, writer: &mut Writer, connection: &str, staged: Staged) -> Captured {
-        let Staged { chunks, captured, open_gaps, meta, .. } = staged;
+        let Staged { chunks, captured, open_gaps, aside, meta, .. } = staged;
         if let Some(head) = chunks.last() {
             writer.last = head.last();
             writer.cumulative_bytes = head.cumulative_bytes;
@@ -315,6 +347,9 @@ impl Outbox {
         }
         if let Some(open_gaps) = open_gaps {
             writer.open_gaps.insert(connection.to_owned(), open_gaps);
+        }
+        if let Some(aside) = aside {
+            writer.aside.insert(connection.to_owned(), aside);
         }
         if writer.marker.as_ref().is_none_or(|marker| writer.last - marker.sequence >= MARKER_STEP) {
             self.move_marker(writer);
@@ -357,6 +392,11 @@ impl Outbox {
 fn seen_again(transaction: &Transaction) -> Notice {
     let text = format!("a {} that had vanished is shown by the source again", transaction.resource.name());
     Notice::new("seen_again", text).about(transaction.resource, transaction.external_id.clone())
+}
+
+fn quarantine_read(transaction: &Transaction) -> Notice {
+    let text = format!("a {} that was put aside before can be read now", transaction.resource.name());
+    Notice::new("quarantine_read", text).about(transaction.resource, transaction.external_id.clone())
 }
 
 /// Opens and closes gaps; gives the open ones if they changed.

@@ -1,5 +1,6 @@
 //! The outbox, case by case.
 
+mod aside;
 mod damage;
 mod keeping;
 mod opening;

@@ -8,4 +8,5 @@ pub mod parse;
 mod reading;
 #[cfg(test)]
 mod tests;
+mod vanished;
 mod windows;

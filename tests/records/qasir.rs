@@ -2,9 +2,11 @@
 
 use std::{collections::BTreeSet, fs, path::PathBuf, sync::LazyLock};
 
+use chrono::TimeDelta;
 use serde_json::{Value, json};
 use tillbox::{
     amount::Amount,
+    outbox::{Capture, Options, Outbox},
     pos::{
         body::{BodyFault, JsonType},
         page::{Page, ParseContext, Reason},
@@ -53,6 +55,34 @@ fn another_spelling_is_no_change_and_another_amount_is_one() {
     let id = |n: u8| read(&format!("qasir/edge-transactions-revision-{n}.json")).records[0].content_id();
     assert_eq!(id(1), id(2));
     assert_ne!(id(1), id(3));
+}
+
+#[test]
+fn the_outbox_stores_a_record_again_only_where_it_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = Options {
+        folder: folder.path().join("outbox"),
+        max_bytes: 64 * 1024 * 1024,
+        outlet: "jkt-014".to_owned(),
+        event_max_bytes: 128 * 1024,
+        retention: TimeDelta::days(30),
+        connections: vec![("front".to_owned(), "qasir".to_owned())],
+        retired: Vec::new(),
+    };
+    let now = "2026-03-15T12:00:00Z".parse().unwrap();
+    let outbox = Outbox::open(options, now).unwrap().outbox;
+    let epoch = outbox.level().epoch;
+    let stored = [1, 2, 3, 3].map(|n: u8| {
+        let transactions = read(&format!("qasir/edge-transactions-revision-{n}.json")).records;
+        outbox
+            .capture(Capture { connection: "front".to_owned(), epoch, now, transactions, ..Capture::default() })
+            .unwrap()
+    });
+    assert_eq!(stored.map(|captured| (captured.new, captured.changed)), [(1, 0), (0, 0), (0, 1), (0, 0)]);
+    let events = outbox.read(epoch, 0, 10).unwrap();
+    let last: Transaction = serde_json::from_str(&events[1].draft.data).unwrap();
+    assert_eq!((events.len(), last.external_id.as_str(), last.revision), (2, "V-01", 2));
+    assert_eq!(last.amount, Amount::parse("25000").unwrap());
 }
 
 #[test]

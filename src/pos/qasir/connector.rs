@@ -7,11 +7,16 @@
 //! - *Nightly*: the last week again.
 //! - *Gaps*: seconds that could not be proven complete are asked again.
 //!
+//! What was stored and is missing from re-readings is looked for by `vanished`.
+//!
 //! The newest and the others take turns when both have much to ask. The watermark moves only over windows that their
 //! answers prove (`reading`). Until a narrow window around a known sale has shown that the server means by its
 //! bounds what its records say, every stretch is asked with a day more on both sides, and counts only as a whole.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    sync::Arc,
+};
 
 use chrono::{DateTime, NaiveTime, TimeDelta, Timelike, Utc};
 
@@ -20,6 +25,7 @@ use super::{
     cursor::Cursor,
     parse::parse_transactions,
     reading::{Purpose, Reading, Server, Verdict, honoured, hull},
+    vanished::Watch,
     windows::{Counts, Window},
 };
 use crate::{
@@ -28,7 +34,7 @@ use crate::{
     notice::Notice,
     pos::{
         body::JsonType,
-        connector::{Begin, Connector, Progress, RESCAN_HORIZON, Step, Terms, Yield},
+        connector::{Begin, Connector, Memory, Progress, RESCAN_HORIZON, Step, Terms, Yield},
         http::{Answer, Failure},
         page::{Page, ParseContext},
         request::{Authorization, Request},
@@ -65,7 +71,10 @@ const HISTORY: TimeDelta = TimeDelta::days(90);
 /// A backfill that begins at the end of the history may take this long before something is lost.
 const HISTORY_SLACK: TimeDelta = TimeDelta::days(1);
 
-/// An unproven zone is probed again after this long, open gaps asked again.
+/// The account's outlets are asked for again after this long: a second one may have opened.
+const OUTLETS_EVERY: TimeDelta = TimeDelta::hours(24);
+
+/// An unproven zone is probed again after this long, open gaps asked again, and outlets that were not answered.
 const TRY_AGAIN: TimeDelta = TimeDelta::hours(1);
 
 /// A source that ignores windows is asked no more often than this.
@@ -91,9 +100,12 @@ pub struct Qasir {
     context: ParseContext,
     poll_every: TimeDelta,
     cursor: Cursor,
+    /// What was read once before a rewind.
+    read_before: Option<Window>,
     open_gaps: Vec<Gap>,
     /// The account's outlets, once they are known.
     outlets: Option<Outlets>,
+    outlets_due: DateTime<Utc>,
     asked: Option<Asked>,
     newest: Option<Reading>,
     newest_due: DateTime<Utc>,
@@ -110,6 +122,8 @@ pub struct Qasir {
     probe_due: DateTime<Utc>,
     counts: Counts,
     server: Server,
+    memory: Arc<dyn Memory>,
+    watch: Watch,
     unknown_fields: BTreeSet<String>,
 }
 
@@ -118,7 +132,7 @@ impl Qasir {
     #[must_use]
     pub fn new(terms: Terms, begin: Begin) -> Self {
         let Terms { context, poll_every, backfill } = terms;
-        let Begin { secret: token, cursor: stored, gaps: open_gaps, memory: _, now } = begin;
+        let Begin { secret: token, cursor: stored, gaps: open_gaps, memory, now } = begin;
         let stored: Option<Cursor> = stored.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         // What a new box reads at first, it need not read again the same night.
         let nightly_read = Some(context.outlet_zone.local(now).date_naive());
@@ -130,8 +144,10 @@ impl Qasir {
             context,
             poll_every,
             cursor,
+            read_before: None,
             open_gaps,
             outlets: None,
+            outlets_due: now,
             asked: None,
             newest: None,
             newest_due: now,
@@ -146,6 +162,8 @@ impl Qasir {
             probe_due: now,
             counts: Counts::default(),
             server: Server::default(),
+            memory,
+            watch: Watch::default(),
             unknown_fields: BTreeSet::new(),
         }
     }
@@ -207,13 +225,16 @@ impl Qasir {
         request.authorized(Authorization::Bearer(self.token.clone()))
     }
 
-    fn take_outlets(&mut self, answer: &Answer) -> Result<Yield, String> {
+    fn take_outlets(&mut self, answer: &Answer, now: DateTime<Utc>) -> Result<Yield, String> {
+        // If that is no answer, a box that knows them goes on with the sales.
+        self.outlets_due = now + TRY_AGAIN;
         let outlets = Outlets::read(&answer.body)?;
         let notice = outlets.note().map(|(code, text)| Notice::new(code, text));
         // Told once, not at every start.
         let told = notice.is_some().then_some(outlets.count());
         let is_news = std::mem::replace(&mut self.cursor.outlets_told, told) != told;
         self.outlets = Some(outlets);
+        self.outlets_due = now + OUTLETS_EVERY;
         Ok(Yield { notices: notice.into_iter().filter(|_| is_news).collect(), ..Yield::default() })
     }
 
@@ -237,6 +258,7 @@ impl Qasir {
             self.probe = self.probe.or(times.last().copied());
         }
         self.server.bounds_proven = self.cursor.zone_proven;
+        let begun = reading.begun;
         let verdict = reading.judge(page.rows, &times, &mut self.server);
         let mut found = Yield::default();
         if verdict != Verdict::AskOn && !times.is_empty() {
@@ -252,9 +274,15 @@ impl Qasir {
             self.counts.learn(window, held);
         }
         if verdict != Verdict::AskOn {
+            if purpose.is_again() {
+                self.watch.done(window, verdict == Verdict::Whole, &page);
+            }
             // Neither our clock nor the server's may let the watermark pass what was not there to be seen.
             let seen_at = whole_second(answer.date.map_or(asked_at, |date| date.min(asked_at)));
             found.gaps_closed = self.window_done(purpose, (window, verdict), seen_at, now);
+            if purpose.is_again() && self.background.is_none() {
+                found.vanished = self.watch.missing(&*self.memory, &self.context.source_zone, begun, now);
+            }
         }
         Ok(Yield { transactions: page.records, quarantined: page.quarantined, ..found })
     }
@@ -379,6 +407,7 @@ impl Qasir {
             }
         }
         page.records.sort_by_key(|record| record.timestamp);
+        self.watch.note(&page);
         Ok(page)
     }
 
@@ -390,7 +419,7 @@ impl Qasir {
 
 impl Connector for Qasir {
     fn next(&mut self, now: DateTime<Utc>) -> Step {
-        if self.outlets.is_none() {
+        if self.outlets.is_none() || now >= self.outlets_due {
             self.asked = Some(Asked::Outlets);
             return Step::Ask(self.authorized(ask_outlets()));
         }
@@ -406,6 +435,9 @@ impl Connector for Qasir {
         }
         if self.newest.is_none() && self.background.is_none() {
             self.background = self.plan_background(now);
+            if let Some(reading) = self.background.as_ref().filter(|reading| reading.purpose.is_again()) {
+                self.watch.begin(reading.whole);
+            }
         }
         let reading = self.newest.as_ref().or(self.background.as_ref());
         let Some((purpose, (window, bounds))) = reading.and_then(|r| Some((r.purpose, r.next()?))) else {
@@ -420,7 +452,7 @@ impl Connector for Qasir {
     fn take(&mut self, answer: &Answer, now: DateTime<Utc>) -> Result<Yield, String> {
         let mut found = match self.asked.take() {
             None => return Ok(Yield::default()),
-            Some(Asked::Outlets) => self.take_outlets(answer)?,
+            Some(Asked::Outlets) => self.take_outlets(answer, now)?,
             Some(Asked::Probe(bounds)) => self.take_probe(bounds, answer, now)?,
             Some(Asked::Window { purpose, window, bounds, at }) => {
                 self.take_window(purpose, (window, bounds), at, answer, now)?
@@ -429,9 +461,12 @@ impl Connector for Qasir {
         let oldest = whole_second(now - HISTORY);
         if self.cursor.watermark < oldest - HISTORY_SLACK {
             let lost = self.cursor.give_up_before(oldest);
-            let behind = Gap { from: lost.from, to: lost.to, reason: GapReason::BehindHistory };
-            self.open_gaps.push(behind.clone());
-            found.gaps_opened.push(behind);
+            // What was only to be read once more is not lost.
+            if !self.read_before.is_some_and(|read| read.from <= lost.from && lost.to <= read.to) {
+                let behind = Gap { from: lost.from, to: lost.to, reason: GapReason::BehindHistory };
+                self.open_gaps.push(behind.clone());
+                found.gaps_opened.push(behind);
+            }
         }
         Ok(found)
     }
@@ -439,6 +474,9 @@ impl Connector for Qasir {
     fn failed(&mut self, failure: &Failure, now: DateTime<Utc>) -> Option<Yield> {
         self.newest_complete = false;
         let asked = self.asked.take();
+        if matches!(asked, Some(Asked::Outlets)) {
+            self.outlets_due = now + TRY_AGAIN;
+        }
         let refused = matches!(failure, Failure::Unexpected(400 | 422)) && !matches!(asked, Some(Asked::Outlets));
         if !refused || self.cursor.naive_bounds {
             return None;
@@ -456,6 +494,7 @@ impl Connector for Qasir {
     }
 
     fn rewind(&mut self, since: DateTime<Utc>) {
+        self.read_before = Some(Window { from: self.cursor.since, to: self.cursor.watermark });
         self.cursor.rewind(whole_second(since));
         (self.newest, self.background, self.asked) = (None, None, None);
     }

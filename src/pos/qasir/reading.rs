@@ -30,6 +30,13 @@ pub enum Purpose {
     Gap,
 }
 
+impl Purpose {
+    /// Whether what was read before is read again, whole: what is missing then is gone.
+    pub fn is_again(self) -> bool {
+        matches!(self, Self::Recent | Self::Nightly)
+    }
+}
+
 /// A stretch of time that is being read.
 #[derive(Debug, Clone)]
 pub struct Reading {

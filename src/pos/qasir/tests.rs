@@ -3,4 +3,5 @@
 mod named;
 mod random;
 mod rates;
+mod vanished;
 mod world;

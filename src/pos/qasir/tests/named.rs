@@ -197,6 +197,33 @@ fn what_is_no_answer_moves_nothing_and_is_asked_again() {
     assert_eq!(watermark(&connector), now);
 }
 
+#[test]
+fn a_second_outlet_is_noticed_within_a_day_and_silence_about_outlets_holds_up_no_sale() {
+    let now = at("2026-03-15T12:05:00+07:00");
+    let mut connector = settled(now, at("2026-03-15T11:50:00+07:00"));
+    let asks_outlets = |connector: &mut Qasir, now| match connector.next(now) {
+        Step::Ask(request) => request.path() == "/outlets",
+        Step::Wait(_) => false,
+    };
+    assert!(!asks_outlets(&mut connector, now));
+    let next_day = now + TimeDelta::hours(24);
+    assert!(asks_outlets(&mut connector, next_day));
+    assert!(connector.failed(&Failure::Unexpected(404), next_day).is_none());
+    assert!(!asks_outlets(&mut connector, next_day), "a box that knows them goes on");
+    take(&mut connector, "edge-transactions-basic", next_day);
+    let later = next_day + TimeDelta::hours(1);
+    assert!(asks_outlets(&mut connector, later));
+    assert!(connector.take(&answer("edge-outlets-wrong-key"), later).is_err());
+    assert!(!asks_outlets(&mut connector, later));
+    let later = later + TimeDelta::hours(1);
+    assert!(asks_outlets(&mut connector, later));
+    assert_eq!(take(&mut connector, "edge-outlets", later).notices[0].code, "several_outlets");
+    ask(&mut connector, later);
+    let sales = take(&mut connector, "edge-transactions-basic", later).transactions;
+    assert!(sales.iter().all(|sale| sale.flags.contains(&Flag::OutletUnknown)));
+    assert_eq!(connector.progress().identity.as_deref().map(|names| names.contains(", ")), Some(true));
+}
+
 /// One sale every `minutes`, from `days` before to `days` after noon.
 fn regular(minutes: i64, days: i64) -> Source {
     let mut source = Source::default();
@@ -402,6 +429,20 @@ fn a_rewind_reads_again_from_there_without_forgetting_the_newest() {
     test.run_until(test.now + TimeDelta::hours(1));
     assert!(test.progress().complete);
     let missing = test.missing(at(NOON) - TimeDelta::days(4));
+    assert!(missing.iter().all(|(_, sale)| sale.at > test.now - TimeDelta::minutes(2)), "{missing:?}");
+}
+
+#[test]
+fn what_is_read_once_more_is_not_lost_behind_the_history() {
+    let mut test = box_on(regular(30, 95), 90);
+    test.run_till(TimeDelta::hours(3), |test| test.progress().complete);
+    test.now += TimeDelta::days(4);
+    test.restart();
+    test.run_until(test.now + TimeDelta::hours(1));
+    test.connector.rewind(test.progress().since.unwrap() + TimeDelta::hours(1));
+    test.run_till(TimeDelta::hours(3), |test| test.progress().complete);
+    assert!(test.gaps.is_empty(), "{:?}", test.gaps);
+    let missing = test.missing(test.now - TimeDelta::days(90));
     assert!(missing.iter().all(|(_, sale)| sale.at > test.now - TimeDelta::minutes(2)), "{missing:?}");
 }
 

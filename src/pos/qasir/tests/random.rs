@@ -52,6 +52,10 @@ fn random_shop(chance: &mut Chance, traits: Traits, days: i64) -> Source {
             if chance.per_mille(30) {
                 versions.push(((known + TimeDelta::minutes(chance.below(600))).min(end), Some(amount.abs() + 1)));
             }
+            if chance.per_mille(15) {
+                versions.push(((known + TimeDelta::minutes(chance.below(50 * 60))).min(end), None));
+                versions.sort_by_key(|(known, _)| *known);
+            }
             source.put(&format!("{day}-{n}"), Sale { at, versions });
         }
         // Several sales in one second; sometimes more than one answer can hold, or close to it on both sides.
@@ -122,6 +126,14 @@ fn a_box_of_chance(seed: u64) {
     let gaps: Vec<_> = test.truncated().into_iter().filter(|gap| !before_dense(gap)).collect();
     assert_eq!(gaps, dense, "gaps; {:?}", test.source.traits);
     assert!(test.progress().complete);
+    // That none is told too early is checked as it is told; here, that each of the last two days is told at last.
+    let told = |id: &str| test.vanished.iter().rev().find(|told| told.trim_start_matches('-') == id);
+    let dense_too = |at: DateTime<Utc>| dense.iter().any(|second| (at - *second).abs() <= TimeDelta::seconds(1));
+    for (id, sale) in &test.source.sales {
+        let gone = test.captured.contains_key(id) && sale.shown(test.now).is_none();
+        let reread = sale.at > test.now - TimeDelta::hours(44) && !dense_too(sale.at);
+        assert!(!(gone && reread) || told(id).is_some_and(|told| told.starts_with('-')), "{id} of {} is gone", sale.at);
+    }
     let minutes = usize::try_from((test.now - begin).num_minutes()).unwrap();
     assert!(test.asked.len() <= minutes * 8 + 10, "{} requests in {minutes} minutes", test.asked.len());
 }

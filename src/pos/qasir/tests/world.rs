@@ -1,8 +1,11 @@
 //! A server that is a function from request to answer, and a box that is a connector, a budget and what was committed.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
-use chrono::{DateTime, NaiveDateTime, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDateTime, NaiveTime, TimeDelta, Timelike as _, Utc};
 use serde_json::Value;
 
 use crate::{
@@ -11,14 +14,14 @@ use crate::{
     health::Condition,
     poll::budget::Budget,
     pos::{
-        connector::{Begin, Connector, Nothing, Progress, Step, Terms, Yield},
+        connector::{Begin, Connector, Known, Memory, Nothing, Progress, Step, Terms, Yield},
         http::{Answer, Failure},
         page::ParseContext,
         qasir::connector::Qasir,
         request::Request,
     },
     secret::Secret,
-    transaction::Kind,
+    transaction::{Kind, Resource},
     zone::Zone,
 };
 
@@ -95,6 +98,14 @@ impl Source {
     pub fn put(&mut self, id: &str, sale: Sale) {
         self.by_time.entry(sale.at).or_default().push(id.to_owned());
         self.sales.insert(id.to_owned(), sale);
+    }
+
+    /// A sale gets another time at once.
+    pub fn retime(&mut self, id: &str, at: DateTime<Utc>) {
+        let sale = self.sales.get_mut(id).expect("a sale of the source");
+        self.by_time.get_mut(&sale.at).expect("its time").retain(|other| other != id);
+        sale.at = at;
+        self.by_time.entry(at).or_default().push(id.to_owned());
     }
 
     pub fn answer(&self, request: &Request, now: DateTime<Utc>) -> Result<Vec<u8>, Failure> {
@@ -183,6 +194,21 @@ pub fn made(
     Qasir::new(terms, Begin { secret: token(), cursor, gaps, memory: Arc::new(Nothing), now })
 }
 
+/// What was committed of each record, as the outbox remembers it.
+#[derive(Debug, Default)]
+pub struct Remembered(pub Mutex<BTreeMap<String, Known>>);
+
+impl Memory for Remembered {
+    fn find(&self, _: Resource, external_id: &str) -> Option<Known> {
+        self.0.lock().unwrap().get(external_id).cloned()
+    }
+
+    fn between(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<Known> {
+        let known = self.0.lock().unwrap();
+        known.values().filter(|known| from <= known.at && known.at < to).cloned().collect()
+    }
+}
+
 /// What goes wrong, by chance and by plan.
 #[derive(Debug, Clone, Default)]
 pub struct Faults {
@@ -212,6 +238,9 @@ pub struct TestBox {
     pub gaps: Vec<Gap>,
     pub gap_events: usize,
     pub notices: Vec<&'static str>,
+    /// Ids that were told to be gone, and shown again, in order; a hyphen stands before one that is gone.
+    pub vanished: Vec<String>,
+    memory: Arc<Remembered>,
     pub cursor: Option<Vec<u8>>,
     pub conditions: BTreeMap<Condition, Option<String>>,
     /// What was asked when: from and to of windows, or the path.
@@ -222,7 +251,7 @@ pub struct TestBox {
 
 impl TestBox {
     pub fn new(source: Source, now: DateTime<Utc>, poll_every: TimeDelta, backfill: TimeDelta, seed: u64) -> Self {
-        Self {
+        let mut test = Self {
             source,
             now,
             connector: made(poll_every, backfill, None, Vec::new(), now),
@@ -235,12 +264,16 @@ impl TestBox {
             gaps: Vec::new(),
             gap_events: 0,
             notices: Vec::new(),
+            vanished: Vec::new(),
+            memory: Arc::default(),
             cursor: None,
             conditions: BTreeMap::new(),
             asked: Vec::new(),
             budget: Budget::new(8, now),
             failures: 0,
-        }
+        };
+        test.restart();
+        test
     }
 
     /// The clock is set right, backwards: as the poll loop does it.
@@ -251,7 +284,10 @@ impl TestBox {
     }
 
     pub fn restart(&mut self) {
-        self.connector = made(self.poll_every, self.backfill, self.cursor.clone(), self.gaps.clone(), self.now);
+        let terms = Terms { context: context(), poll_every: self.poll_every, backfill: self.backfill };
+        let memory = Arc::<Remembered>::clone(&self.memory);
+        let (cursor, gaps, now) = (self.cursor.clone(), self.gaps.clone(), self.now);
+        self.connector = Qasir::new(terms, Begin { secret: token(), cursor, gaps, memory, now });
     }
 
     pub fn run_until(&mut self, end: DateTime<Utc>) {
@@ -346,7 +382,22 @@ impl TestBox {
         let before = self.cursor.clone().map(|bytes| watermark_and_ahead(&bytes));
         for record in found.transactions {
             let sign = if record.kind == Kind::Refund { "-" } else { "" };
+            let at = record.timestamp.with_timezone(&Utc).with_nanosecond(0).unwrap();
+            let (resource, external_id, kind, amount) =
+                (record.resource, record.external_id.clone(), record.kind, record.amount);
+            let known = Known { resource, external_id, kind, amount, at, mark: 0, vanished: false };
+            let before = self.memory.0.lock().unwrap().insert(record.external_id.clone(), known);
+            if before.is_some_and(|before| before.vanished) {
+                self.vanished.push(record.external_id.clone());
+            }
             self.captured.insert(record.external_id.clone(), format!("{sign}{}", record.amount));
+        }
+        for (_, id) in found.vanished {
+            let mut memory = self.memory.0.lock().unwrap();
+            let known = memory.get_mut(&id).expect("only what was stored can vanish");
+            assert!(!std::mem::replace(&mut known.vanished, true), "told twice: {id}");
+            assert_eq!(self.source.sales[&id].shown(seen_at), None, "{id} is there");
+            self.vanished.push(format!("-{id}"));
         }
         self.quarantined += found.quarantined.len();
         self.gap_events += found.gaps_opened.len() + found.gaps_closed.len();
