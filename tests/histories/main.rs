@@ -125,8 +125,8 @@ fn compare_states(world: &World, system: System, calendar: &Calendar) {
         }
     }
     for (subject, state) in world.hq.states.iter().filter(|(subject, _)| !sheet.contains_key(*subject)) {
-        // What vanished stays as it was.
-        if !world.hq.vanished.contains(subject) && !system.may_outlive(world, subject) {
+        // What vanished stays as it was; a new box cannot know of what vanished before it came.
+        if !world.hq.vanished.contains(subject) && !world.is_replaced() {
             wrong.push(format!("{subject} is not shown by the source: {state:?}"));
         }
     }
@@ -153,8 +153,10 @@ fn compare_closings(world: &World, calendar: &Calendar, begin: DateTime<Utc>, wi
             })
             .collect();
         let has: Vec<_> = world.hq.day(&name).into_iter().map(|(kind, (count, sum))| (kind, count, sum)).collect();
-        // A new box cannot see what vanished before it came.
-        let unseen = wiped && !world.hq.vanished.is_empty();
+        // A new box cannot see what vanished before it came, and HQ keeps it.
+        let sheet = world.simulator.sheet(now);
+        let mut that_day = world.hq.states.iter().filter(|(_, state)| state.business_date == name);
+        let unseen = wiped && that_day.any(|(subject, _)| !sheet.contains_key(subject));
         let comparable = closing["complete"] == true && !unseen;
         let (mut told, mut has) = (told, has);
         told.sort();

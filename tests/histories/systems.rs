@@ -72,14 +72,6 @@ impl System {
         }
     }
 
-    /// Whether HQ may rightly hold what the source does not show, though nobody told that it vanished.
-    pub fn may_outlive(self, _world: &World, _subject: &str) -> bool {
-        match self {
-            // Vanished records are told once they were missed for long enough.
-            Self::Qasir => true,
-        }
-    }
-
     /// Open gaps are those that cannot be avoided.
     pub fn compare_gaps(self, world: &World) {
         let gaps: Vec<_> = world.outbox().open_gaps().values().flatten().cloned().collect();

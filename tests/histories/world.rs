@@ -236,6 +236,11 @@ impl World {
         self.since = self.since.or(connection.progress.since);
     }
 
+    /// Whether another box took the first one's place.
+    pub fn is_replaced(&self) -> bool {
+        self.boxes > 0
+    }
+
     pub fn outbox(&self) -> &Arc<Outbox> {
         self.outbox.as_ref().expect("open but while it is opened anew")
     }
