@@ -8,6 +8,7 @@
 //! - [`http_server`]: HTTP/1.1 on the loopback, with transport faults on command.
 //! - [`simulator`]: what is the same of every simulated system.
 //! - [`qasir`]: Qasir's API over it, as far as it is documented.
+//! - [`olsera`]: Olsera's two APIs, likewise.
 //! - [`broker`]: an embedded MQTT broker; [`mod@line`]: a line that can be cut; [`hq`]: HQ's side.
 //! - [`daemon`]: the box, a process of its own.
 //! - [`play`]: the script; [`screen`]: what is shown; [`proof`]: the comparison at the end.
@@ -17,6 +18,7 @@ pub mod daemon;
 pub mod hq;
 pub mod http_server;
 pub mod line;
+pub mod olsera;
 pub mod play;
 pub mod proof;
 pub mod qasir;
