@@ -32,6 +32,13 @@ pub enum Verdict {
 /// record does not explain its total.
 pub const QASIR: &[Check] = &[Check { flag: Flag::LinesDoNotSumToTotal, test: lines_sum_to_total }];
 
+/// Olsera's open API tells what the lines come to (`order_amount`), and of each line its price, add-ons and discount. The
+/// documented API tells nothing but the total.
+pub const OLSERA: &[Check] = &[
+    Check { flag: Flag::LineArithmetic, test: priced_lines_hold },
+    Check { flag: Flag::LinesDoNotSumToTotal, test: lines_sum_to_lines_total },
+];
+
 /// Marks a record with the flags of those checks that do not hold.
 pub fn mark(record: &mut Transaction, checks: &[Check]) {
     for check in checks {
@@ -58,4 +65,32 @@ fn lines_sum_to_total(record: &Transaction) -> Verdict {
     // A sum that needs more digits than an amount can have is not equal to one that has them.
     let sum = items.iter().try_fold(Amount::ZERO, |sum, item| sum.checked_add(line_total(item)?));
     if sum == Some(record.amounts.grand_total) { Verdict::Holds } else { Verdict::Broken }
+}
+
+/// Σ lines = what the source says that they come to, before tax and service. Unknown without lines, and where some could
+/// not be read.
+fn lines_sum_to_lines_total(record: &Transaction) -> Verdict {
+    let Some(items) = record.items.as_deref().filter(|items| !items.is_empty()) else { return Verdict::Unknown };
+    let Some(lines_total) = record.amounts.lines_total else { return Verdict::Unknown };
+    if record.flags.contains(&Flag::LinesInvalid) || items.iter().any(|item| item.line_total.is_none()) {
+        return Verdict::Unknown;
+    }
+    let sum = items.iter().try_fold(Amount::ZERO, |sum, item| sum.checked_add(item.line_total?));
+    if sum == Some(lines_total) { Verdict::Holds } else { Verdict::Broken }
+}
+
+/// Of every line: (list price + add-ons) × quantity − discount = line total.
+fn priced_lines_hold(record: &Transaction) -> Verdict {
+    let holds = |item: &Item| {
+        let (Some(price), Some(total)) = (item.list_price, item.line_total) else { return true };
+        let addons = item.modifiers.iter().filter_map(|modifier| modifier.price);
+        let each = addons.fold(Some(price), |sum, price| sum?.checked_add(price));
+        let asked = each.and_then(|each| each.checked_mul(item.quantity));
+        asked.and_then(|asked| asked.checked_sub(item.discount.unwrap_or(Amount::ZERO))) == Some(total)
+    };
+    match record.items.as_deref() {
+        None | Some([]) => Verdict::Unknown,
+        Some(items) if items.iter().all(holds) => Verdict::Holds,
+        Some(_) => Verdict::Broken,
+    }
 }

@@ -9,6 +9,7 @@
 //! - [`simulator`]: what is the same of every simulated system.
 //! - [`qasir`]: Qasir's API over it, as far as it is documented.
 //! - [`street`]: the shops of the demonstration, one of each system.
+//! - [`olsera`]: Olsera's two APIs, likewise.
 //! - [`broker`]: an embedded MQTT broker; [`mod@line`]: a line that can be cut; [`hq`]: HQ's side.
 //! - [`daemon`]: the box, a process of its own.
 //! - [`play`]: the script; [`screen`]: what is shown; [`proof`]: the comparison at the end.
@@ -18,6 +19,7 @@ pub mod daemon;
 pub mod hq;
 pub mod http_server;
 pub mod line;
+pub mod olsera;
 pub mod play;
 pub mod proof;
 pub mod qasir;

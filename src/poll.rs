@@ -310,12 +310,24 @@ impl Poller {
             Ok(captured) => {
                 self.stored(&captured, now);
                 self.closings.touched(&captured, gaps_moved, now);
+                let mut refused = None;
                 for (condition, text) in found.conditions {
+                    if condition == Condition::PosRefused {
+                        refused = text;
+                        continue;
+                    }
                     self.poll.health.set(condition, &self.poll.connection, text.as_deref(), now);
                 }
-                self.trouble(None, now);
                 self.failures = 0;
-                Duration::ZERO
+                // A source may refuse the credentials in an answer of another status than 401.
+                let Some(text) = refused else {
+                    self.trouble(None, now);
+                    return Duration::ZERO;
+                };
+                let text = format!("{text}; {}", self.poll.remedy);
+                self.trouble(Some((Condition::PosRefused, &text)), now);
+                self.refused_until = Some(now + REFUSED_WAIT);
+                SECRET_LOOK
             }
             Err(error) => self.not_stored(&error, now),
         }

@@ -137,7 +137,8 @@ pub struct Yield {
     pub gaps_closed: Vec<Gap>,
     /// What HQ and a technician should know, once each.
     pub notices: Vec<Notice>,
-    /// Conditions that hold from now on, with the text for a person, or no longer hold.
+    /// Conditions that hold from now on, with the text for a person, or no longer hold. With
+    /// [`Condition::PosRefused`] the poll thread waits as after a 401.
     pub conditions: Vec<(Condition, Option<String>)>,
 }
 

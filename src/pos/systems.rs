@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{
     asalta::connector::Asalta,
     connector::{Begin, Connector, Terms},
-    olsera::connector::Olsera,
+    olsera::{documented::connector::Documented, open_api::connector::OpenApi},
     page::ParseContext,
     pos_kasir::connector::PosKasir,
     qasir::connector::Qasir,
@@ -31,10 +31,13 @@ pub fn terms(outlet: &Outlet, pos: &Pos, now: DateTime<Utc>) -> Terms {
 
 /// A connection's connector, as its system and its credentials choose it.
 #[must_use]
-pub fn connector(system: System, _credentials: &Credentials, terms: Terms, begin: Begin) -> Box<dyn Connector> {
+pub fn connector(system: System, credentials: &Credentials, terms: Terms, begin: Begin) -> Box<dyn Connector> {
     match system {
         System::Qasir => Box::new(Qasir::new(terms, begin)),
-        System::Olsera => Box::new(Olsera::new(terms, &begin)),
+        System::Olsera => match credentials {
+            Credentials::App { app_id, .. } => Box::new(OpenApi::new(terms, begin, app_id)),
+            other => Box::new(Documented::new(terms, begin, other.account())),
+        },
         System::PosKasir => Box::new(PosKasir::new(terms, &begin)),
         System::Asalta => Box::new(Asalta::new(terms, &begin)),
     }

@@ -1,0 +1,143 @@
+//! Bodies of the documented API: `{"data": […]}`, and the merchant's object.
+//!
+//! Of a transaction four members are documented, and only they are taken: `transaction_id`, `grand_total`, `date` and
+//! the optional `outlet_id`. Lines, taxes, payments, status and currency are not told, a customer's name or phone never
+//! taken. Refunds are not documented: a negative total is taken for one and says so.
+
+use std::collections::BTreeSet;
+
+use chrono::{NaiveTime, Utc};
+use serde_json::{Map, Value};
+
+use crate::{
+    pos::{
+        body::{Body, BodyFault, JsonType},
+        fields,
+        page::{Page, ParseContext, Refusal, UnknownFields},
+    },
+    transaction::{
+        Amounts, CurrencySource, Flag, Kind, Outlet, PaymentStatus, Resource, Schema, SourceSystem, Status, Transaction,
+    },
+};
+
+const TRANSACTION_FIELDS: &[&str] = &["transaction_id", "grand_total", "date", "outlet_id"];
+
+/// Characters of a merchant's name that are shown.
+const NAME_CHARS_MAX: usize = 64;
+
+/// Who a key belongs to, as far as the source says it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Merchant {
+    /// Its id.
+    pub id: Option<String>,
+    /// Its name, of 64 characters at most.
+    pub name: Option<String>,
+}
+
+/// Reads the answer to `GET /transactions`. Whether it is complete is for the caller to judge.
+///
+/// # Errors
+/// The body is not such an answer. That never means "no sales".
+pub fn parse_transactions(body: &[u8], context: &ParseContext) -> Result<Page, BodyFault> {
+    let body = Body::open(body)?;
+    let elements = body.list("data")?;
+    let mut unknown = UnknownFields::default();
+    unknown.note("", body.names(), &["data", "error"]);
+    Ok(Page::read(&elements, "/data", Resource::Transaction, unknown, |members, unknown| {
+        record(members, context, unknown)
+    }))
+}
+
+/// Reads the answer to `GET /merchant/info`. Its members are not documented: a `merchant_id` and a `name` are taken
+/// where they are there, also one level down in `data` or `merchant`.
+///
+/// # Errors
+/// The body is not a JSON object, or names an error; one line that says so.
+pub fn parse_merchant(body: &[u8]) -> Result<Merchant, String> {
+    let opened = Body::open(body).map_err(|fault| fault.to_string())?;
+    if let Err(fault @ BodyFault::ErrorMember { .. }) = opened.list("merchant") {
+        return Err(fault.to_string());
+    }
+    let text = str::from_utf8(body).unwrap_or_default().trim_start_matches('\u{feff}');
+    let whole: Map<String, Value> =
+        serde_json::from_str(text).map_err(|_| "expected a merchant, found JSON that cannot be held".to_owned())?;
+    let inner = ["data", "merchant"].iter().filter_map(|key| whole.get(*key)?.as_object());
+    let places: Vec<_> = std::iter::once(&whole).chain(inner).collect();
+    let name = places.iter().find_map(|place| fields::optional_text(place.get("name")).ok().flatten());
+    let shorten = |name: String| name.chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX).collect::<String>();
+    Ok(Merchant {
+        id: places.iter().find_map(|place| fields::external_id(place, "merchant_id").ok()),
+        name: name.map(shorten).filter(|name| !name.trim().is_empty()),
+    })
+}
+
+fn record(
+    members: &Map<String, Value>,
+    context: &ParseContext,
+    unknown: &mut UnknownFields,
+) -> Result<Transaction, Refusal> {
+    unknown.note("/data/*", members.keys().map(String::as_str), TRANSACTION_FIELDS);
+    let external_id = fields::external_id(members, "transaction_id")?;
+    let signed_total = fields::required_amount(members, "grand_total", &external_id)?;
+    let time = fields::required_time(members, "date", &context.source_zone, &external_id)?;
+
+    let mut flags = BTreeSet::from([Flag::LinesMissing]);
+    if time.timezone_assumed {
+        flags.insert(Flag::TimezoneAssumed);
+    }
+    if time.time_of_day_unknown {
+        flags.insert(Flag::TimeOfDayUnknown);
+    } else if time.at.time() == NaiveTime::MIN {
+        flags.insert(Flag::TimeOfDaySuspect);
+    }
+    if signed_total.is_negative() {
+        flags.insert(Flag::KindInferredFromSign);
+    }
+    let outlet_id = outlet_id(members.get("outlet_id")).ok().flatten();
+    if outlet_id.is_none() {
+        flags.insert(Flag::OutletUnknown);
+    }
+    let amount = signed_total.magnitude();
+    Ok(Transaction {
+        schema: Schema,
+        source_system: SourceSystem::Olsera,
+        connection: context.connection.clone(),
+        resource: Resource::Transaction,
+        external_id,
+        external_ref: None,
+        kind: if signed_total.is_negative() { Kind::Refund } else { Kind::Sale },
+        revision: 1,
+        status: Status::Unknown,
+        status_raw: None,
+        payment_status: PaymentStatus::Unknown,
+        amount,
+        payment_method: None,
+        outlet_id: outlet_id.clone(),
+        timestamp: time.at,
+        timestamp_raw: time.raw,
+        timestamp_precision: time.precision,
+        business_date: context.outlet_zone.business_date(time.at.with_timezone(&Utc), context.business_day_starts),
+        source_updated_at: None,
+        observed_at: context.observed_at,
+        outlet: Outlet { external_id: outlet_id, ..Outlet::default() },
+        currency: context.currency,
+        currency_source: CurrencySource::Configured,
+        amounts: Amounts::total_only(amount),
+        tax_included: None,
+        items: None,
+        taxes: Vec::new(),
+        discounts: Vec::new(),
+        payments: Vec::new(),
+        related: Vec::new(),
+        party: None,
+        flags,
+        extra: Map::new(),
+    })
+}
+
+/// The outlet's key. One that cannot be a key is as good as none: it is not worth the sale.
+fn outlet_id(value: Option<&Value>) -> Result<Option<String>, JsonType> {
+    let text = fields::optional_text(value)?;
+    let usable = |text: &String| !text.trim().is_empty() && text.chars().count() <= fields::ID_CHARS_MAX;
+    Ok(text.filter(usable))
+}
