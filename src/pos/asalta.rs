@@ -1,3 +1,5 @@
-//! Asalta.
+//! Asalta (`https://api.asalta.com`), Inventory & POS, by the vendor's reference. Where its samples disagree with each
+//! other or with its words, every reading is taken.
 
 pub mod connector;
+pub mod parse;
