@@ -7,11 +7,13 @@
 //! - [`shop`]: what happens in a shop on one day, and the shop's own books: the truth that HQ's states must equal.
 //! - [`http_server`]: HTTP/1.1 on the loopback, with transport faults on command.
 //! - [`simulator`]: what is the same of every simulated system.
+//! - [`asalta`]: Asalta's API over it, with every reading of its reference.
 //! - [`qasir`]: Qasir's API over it, as far as it is documented.
 //! - [`broker`]: an embedded MQTT broker; [`mod@line`]: a line that can be cut; [`hq`]: HQ's side.
 //! - [`daemon`]: the box, a process of its own.
 //! - [`play`]: the script; [`screen`]: what is shown; [`proof`]: the comparison at the end.
 
+pub mod asalta;
 pub mod broker;
 pub mod daemon;
 pub mod hq;

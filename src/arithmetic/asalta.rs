@@ -139,7 +139,9 @@ fn all_lines(record: &Transaction) -> Option<&[Item]> {
     record.items.as_deref().filter(|items| whole && !items.is_empty())
 }
 
+/// A line without any tax does not say that there is none.
 fn line_tax(item: &Item) -> Option<Amount> {
+    item.taxes.first()?;
     item.taxes.iter().try_fold(Amount::ZERO, |sum, tax| sum.checked_add(tax.amount))
 }
 

@@ -2,4 +2,12 @@
 //! other or with its words, every reading is taken.
 
 pub mod connector;
+mod cursor;
+mod lists;
+mod paging;
 pub mod parse;
+mod report;
+mod requests;
+#[cfg(all(test, feature = "demo"))]
+mod tests;
+mod walk;

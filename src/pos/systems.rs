@@ -36,7 +36,7 @@ pub fn connector(system: System, _credentials: &Credentials, terms: Terms, begin
         System::Qasir => Box::new(Qasir::new(terms, begin)),
         System::Olsera => Box::new(Olsera::new(terms, &begin)),
         System::PosKasir => Box::new(PosKasir::new(terms, &begin)),
-        System::Asalta => Box::new(Asalta::new(terms, &begin)),
+        System::Asalta => Box::new(Asalta::new(terms, begin)),
     }
 }
 

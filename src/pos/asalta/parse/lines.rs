@@ -105,9 +105,7 @@ fn taxes(members: &Map<String, Value>) -> Option<Vec<Tax>> {
     let Some(amount) = present(members.get("item_tax")).map(Amount::from_json).transpose().ok()? else {
         return Some(Vec::new());
     };
-    let rate_percent = rate(members.get("tax"));
-    let says_something = rate_percent.is_some() || amount != Amount::ZERO;
-    Some(says_something.then_some(Tax { name: None, rate_percent, amount }).into_iter().collect())
+    Some(vec![Tax { name: None, rate_percent: rate(members.get("tax")), amount }])
 }
 
 /// `7.0000%`, or the same without its sign.
