@@ -7,6 +7,7 @@
 //! - [`shop`]: what happens in a shop on one day, and the shop's own books: the truth that HQ's states must equal.
 //! - [`http_server`]: HTTP/1.1 on the loopback, with transport faults on command.
 //! - [`simulator`]: what is the same of every simulated system.
+//! - [`asalta`]: Asalta's API over it, with every reading of its reference.
 //! - [`qasir`]: Qasir's API over it, as far as it is documented.
 //! - [`street`]: the shops of the demonstration, one of each system.
 //! - [`olsera`]: Olsera's two APIs, likewise.
@@ -14,6 +15,7 @@
 //! - [`daemon`]: the box, a process of its own.
 //! - [`play`]: the script; [`screen`]: what is shown; [`proof`]: the comparison at the end.
 
+pub mod asalta;
 pub mod broker;
 pub mod daemon;
 pub mod hq;

@@ -1,3 +1,13 @@
-//! Asalta.
+//! Asalta (`https://api.asalta.com`), Inventory & POS, by the vendor's reference. Where its samples disagree with each
+//! other or with its words, every reading is taken.
 
 pub mod connector;
+mod cursor;
+mod lists;
+mod paging;
+pub mod parse;
+mod report;
+mod requests;
+#[cfg(all(test, feature = "demo"))]
+mod tests;
+mod walk;

@@ -87,28 +87,13 @@ impl<'a> Body<'a> {
     /// # Errors
     /// It is not a JSON object.
     pub fn open(bytes: &'a [u8]) -> Result<Self, BodyFault> {
-        let text = match str::from_utf8(bytes) {
-            Ok(text) => text,
-            Err(fault) => return Err(BodyFault::NotUtf8 { at: fault.valid_up_to() }),
-        };
-        // A byte order mark is no JSON, but RFC 8259 lets a reader pass over it, and some servers' languages write one.
-        let content = text.trim_start_matches('\u{feff}').trim_ascii_start();
-        match content.bytes().next() {
-            None => return Err(BodyFault::Empty),
-            Some(b'<') => return Err(BodyFault::Html),
-            Some(_) => {}
-        }
-        let before = text.len() - content.len();
-        let fault = |fault: &serde_json::Error| match fault.classify() {
-            Category::Eof => BodyFault::Cut { at: bytes.len() },
-            _ => BodyFault::NotJson { at: before + offset(content, fault) },
-        };
-        let whole: &RawValue = serde_json::from_str(content).map_err(|e| fault(&e))?;
+        let whole = raw(bytes)?;
         let found = JsonType::of_raw(whole);
         if found != JsonType::Object {
             return Err(BodyFault::NotAnObject { found });
         }
-        let members = serde_json::from_str(whole.get()).map_err(|e| fault(&e))?;
+        let at = |_| BodyFault::NotJson { at: 0 };
+        let members = serde_json::from_str(whole.get()).map_err(at)?;
         Ok(Self { members })
     }
 
@@ -134,6 +119,29 @@ impl<'a> Body<'a> {
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.members.keys().map(String::as_str)
     }
+}
+
+/// The one JSON value that a body is, unread.
+///
+/// # Errors
+/// It is not JSON.
+pub fn raw(bytes: &[u8]) -> Result<&RawValue, BodyFault> {
+    let text = match str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(fault) => return Err(BodyFault::NotUtf8 { at: fault.valid_up_to() }),
+    };
+    // A byte order mark is no JSON, but RFC 8259 lets a reader pass over it, and some servers' languages write one.
+    let content = text.trim_start_matches('\u{feff}').trim_ascii_start();
+    match content.bytes().next() {
+        None => return Err(BodyFault::Empty),
+        Some(b'<') => return Err(BodyFault::Html),
+        Some(_) => {}
+    }
+    let before = text.len() - content.len();
+    serde_json::from_str(content).map_err(|fault| match fault.classify() {
+        Category::Eof => BodyFault::Cut { at: bytes.len() },
+        _ => BodyFault::NotJson { at: before + offset(content, &fault) },
+    })
 }
 
 impl JsonType {

@@ -39,7 +39,7 @@ pub fn connector(system: System, credentials: &Credentials, terms: Terms, begin:
             other => Box::new(Documented::new(terms, begin, other.account())),
         },
         System::PosKasir => Box::new(PosKasir::new(terms, &begin)),
-        System::Asalta => Box::new(Asalta::new(terms, &begin)),
+        System::Asalta => Box::new(Asalta::new(terms, begin)),
     }
 }
 

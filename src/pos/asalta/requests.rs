@@ -1,0 +1,58 @@
+//! The requests that may be sent at all. Nothing else of Asalta can be asked: a path is built here or nowhere, and the
+//! GET that voids an order is refused by its path even here.
+//!
+//! ```compile_fail
+//! // There is no such request, and no way to make one.
+//! tillbox::pos::asalta::requests::void_order("7");
+//! ```
+
+use chrono::NaiveDate;
+
+use crate::{
+    pos::request::{Payload, Post, Request},
+    transaction::Resource,
+};
+
+/// The paths of all of them.
+#[cfg(test)]
+pub const CLOSED: [&str; 6] =
+    ["/pos/warehouses", "/pos/invoices", "/pos/return_invoices", "/pos/orders", "/pos/return_orders", "/report/sales"];
+
+/// `GET /pos/warehouses`: whose key it is.
+pub fn warehouses() -> Request {
+    get("warehouses").with("page", "1")
+}
+
+/// A page of a list; of a sale's or an order's returns, if `of` names one.
+pub fn list(resource: Resource, page: u64, of: Option<&str>) -> Request {
+    let request = get(name(resource));
+    let request = if let Some(sale) = of { request.with("sale_id", sale) } else { request };
+    request.with("page", page.to_string())
+}
+
+/// One record.
+pub fn one(resource: Resource, id: &str) -> Request {
+    get(name(resource)).with("id", id)
+}
+
+/// `POST /report/sales`, which reads: the sales of these days. The reference speaks of URL parameters and of a form;
+/// the form is always sent, the query where the form alone is ignored.
+pub fn report(first: NaiveDate, last: NaiveDate, in_query: bool) -> Request {
+    let (first, last) = (first.to_string(), last.to_string());
+    let request = Request::post(Post::Report, Payload::form(&[("startdate", &first), ("enddate", &last)]));
+    if in_query { request.with("startdate", first).with("enddate", last) } else { request }
+}
+
+/// A list's name in the path.
+pub fn name(resource: Resource) -> &'static str {
+    match resource {
+        Resource::ReturnInvoice => "return_invoices",
+        Resource::Order => "orders",
+        Resource::ReturnOrder => "return_orders",
+        Resource::Invoice | Resource::Transaction | Resource::OrderRefund => "invoices",
+    }
+}
+
+fn get(name: &str) -> Request {
+    Request::get(&["pos", name]).expect("a path that only reads")
+}

@@ -1,0 +1,392 @@
+//! How one list is read: its newest records, its recent ones again, and all of it.
+//!
+//! The place in a list is an id, never a date: tills upload late, and dates are set back. A list that is sorted by
+//! neither end is read whole each time.
+//!
+//! - *Oldest first*: the last page that is known is read again, and what follows it. Where an id is missing there, or
+//!   the list has become shorter, pages have moved up: all is read anew.
+//! - *Newest first*: from the first page until one holds nothing new.
+//! - *All of it* goes from the newest page to the oldest, so that a new box has today's sales first, and, where the
+//!   oldest come first, so that nothing which moves up is missed. Where the newest come first, a list that has become
+//!   shorter between two pages is read again from as many rows before.
+//!
+//! Pure: no clock and no I/O.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::{
+    cursor::{Back, ListCursor, Order},
+    paging::{self, Onward},
+    parse::Meta,
+};
+
+/// How far back recent records are read again each hour, and how many pages at most.
+const RECENT: (TimeDelta, u64) = (TimeDelta::days(3), 30);
+
+/// Why a page is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Purpose {
+    /// For what is new.
+    Newest,
+    /// For what has changed lately.
+    Recent,
+    /// For everything.
+    Whole,
+}
+
+/// A page, as far as a walk is concerned.
+#[derive(Debug, Clone)]
+pub struct Sight {
+    /// The ids on it, in the source's order. `None` for one that is no number.
+    pub ids: Vec<Option<u64>>,
+    /// Elements, unreadable ones too.
+    pub rows: usize,
+    /// What the source says of the list.
+    pub meta: Meta,
+    /// The newest date on it.
+    pub newest: Option<DateTime<Utc>>,
+}
+
+/// What a page meant for its list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Step {
+    /// The reading is done.
+    pub done: bool,
+    /// Records were found on other pages than before.
+    pub moved: bool,
+    /// What the source says of its pages cannot be true.
+    pub lies: Option<&'static str>,
+}
+
+/// The readings of one list that are under way.
+#[derive(Debug, Default)]
+pub struct Walk {
+    newest: Option<Newest>,
+    recent: Option<Recent>,
+    /// The order was looked at since the program began.
+    pub checked: bool,
+    /// Ids that a whole reading has seen, if it was not interrupted.
+    pub seen: Option<BTreeSet<u64>>,
+}
+
+#[derive(Debug)]
+struct Newest {
+    stage: Stage,
+    begun: DateTime<Utc>,
+    top: u64,
+    total: Option<u64>,
+    /// The page before, to notice one that is shown again.
+    before: Vec<Option<u64>>,
+    /// It began at the first page of a list whose end cannot be found otherwise.
+    from_start: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// The first page: which way is the list sorted?
+    Check,
+    /// What should be the last page.
+    Anchor(u64),
+    Forward(u64),
+    Down(u64),
+    All(u64),
+}
+
+#[derive(Debug)]
+struct Recent {
+    page: u64,
+    left: u64,
+}
+
+const NEXT_STANDS: &str = "its next page does not lie ahead";
+const NEXT_MISSING: &str = "it names no next page but counts more records";
+const UNSORTED: &str = "it is sorted by neither end";
+
+impl Walk {
+    /// The page to read, if a reading for this purpose is under way.
+    pub fn page(&self, own: &ListCursor, purpose: Purpose) -> Option<u64> {
+        match purpose {
+            Purpose::Newest => self.newest.as_ref().map(|newest| match newest.stage {
+                Stage::Check => 1,
+                Stage::Anchor(page) | Stage::Forward(page) | Stage::Down(page) | Stage::All(page) => page,
+            }),
+            Purpose::Recent => self.recent.as_ref().map(|recent| recent.page),
+            Purpose::Whole => own.back.as_ref().map(|back| back.next),
+        }
+    }
+
+    /// Begins to read the newest, unless that is under way.
+    pub fn begin_newest(&mut self, own: &ListCursor, now: DateTime<Utc>) {
+        let stage = match own.order {
+            Some(Order::OldestFirst) if self.checked && own.page > 0 => Stage::Forward(own.page),
+            Some(Order::NewestFirst) if self.checked => Stage::Down(1),
+            Some(Order::None) if self.checked => Stage::All(1),
+            _ => Stage::Check,
+        };
+        let begin = || Newest { stage, begun: now, top: 0, total: None, before: Vec::new(), from_start: false };
+        self.newest.get_or_insert_with(begin);
+    }
+
+    /// Begins to read the recent ones again, where the list has an end at which they are.
+    pub fn begin_recent(&mut self, own: &ListCursor) {
+        let page = match own.order {
+            Some(Order::OldestFirst) if own.page > 1 => own.page,
+            Some(Order::NewestFirst) if own.whole => 1,
+            _ => return,
+        };
+        self.recent.get_or_insert(Recent { page, left: RECENT.1 });
+    }
+
+    /// Begins to read everything, unless that is under way.
+    pub fn begin_whole(&mut self, own: &mut ListCursor, now: DateTime<Utc>) {
+        let next = match own.order {
+            Some(Order::OldestFirst) if own.page > 0 => own.page,
+            Some(Order::NewestFirst) => 1,
+            _ => return,
+        };
+        if own.back.is_none() {
+            own.back = Some(Back { next, begun: now, total: None });
+            self.seen = Some(BTreeSet::new());
+        }
+    }
+
+    /// Takes a page.
+    pub fn take(&mut self, own: &mut ListCursor, purpose: Purpose, sight: &Sight, now: DateTime<Utc>) -> Step {
+        match purpose {
+            Purpose::Newest => self.take_newest(own, sight),
+            Purpose::Recent => self.take_recent(own, sight, now),
+            Purpose::Whole => self.take_whole(own, sight),
+        }
+    }
+
+    fn take_newest(&mut self, own: &mut ListCursor, sight: &Sight) -> Step {
+        let Some(mut newest) = self.newest.take() else { return Step::default() };
+        let step = match newest.stage {
+            Stage::Check => self.check(own, &mut newest, sight),
+            Stage::Anchor(page) => self.anchor(own, &mut newest, page, sight),
+            Stage::Forward(page) => self.forward(own, &mut newest, page, sight),
+            Stage::Down(page) => self.down(own, &mut newest, page, sight),
+            Stage::All(page) => all(own, &mut newest, page, sight),
+        };
+        newest.before.clone_from(&sight.ids);
+        if !step.done {
+            self.newest = Some(newest);
+        }
+        step
+    }
+
+    fn check(&mut self, own: &mut ListCursor, newest: &mut Newest, sight: &Sight) -> Step {
+        let found = order_of(&sight.ids);
+        let onward = paging::onward(&sight.meta, 1, sight.rows);
+        if onward == Onward::Last {
+            // All of it is on one page; which way it is sorted may show when there is more.
+            self.checked = found.is_some_and(|found| found != Order::None);
+            own.order = found.or(own.order);
+            let moved = own.page > 1;
+            remember(own, 1, sight);
+            own.top = highest(sight);
+            own.back = None;
+            finish(own, newest, true);
+            return Step { done: true, moved, lies: None };
+        }
+        let found = found.unwrap_or(Order::None);
+        self.checked = true;
+        if own.order.is_some_and(|order| order != found) {
+            own.lose_place();
+        }
+        own.order = Some(found);
+        match found {
+            Order::OldestFirst if own.page > 1 => {
+                newest.stage = Stage::Forward(own.page);
+                Step::default()
+            }
+            Order::OldestFirst if own.page == 1 => self.forward(own, newest, 1, sight),
+            Order::OldestFirst => match paging::pages(&sight.meta, sight.rows).filter(|pages| *pages > 1) {
+                Some(last) if onward == Onward::Next => {
+                    newest.top = highest(sight);
+                    newest.stage = Stage::Anchor(last);
+                    Step::default()
+                }
+                // Its end cannot be found but by going there.
+                _ => {
+                    newest.from_start = true;
+                    self.forward(own, newest, 1, sight)
+                }
+            },
+            Order::NewestFirst => self.down(own, newest, 1, sight),
+            Order::None => all(own, newest, 1, sight),
+        }
+    }
+
+    fn anchor(&mut self, own: &mut ListCursor, newest: &mut Newest, page: u64, sight: &Sight) -> Step {
+        if sight.rows == 0 {
+            (newest.stage, newest.from_start) = (Stage::Forward(1), true);
+            return Step::default();
+        }
+        if highest(sight) < newest.top {
+            own.order = Some(Order::None);
+            newest.stage = Stage::All(1);
+            return Step { lies: Some(UNSORTED), ..Step::default() };
+        }
+        own.back = (page > 1).then(|| Back { next: page - 1, begun: newest.begun, total: None });
+        self.seen = Some(sight.ids.iter().flatten().copied().collect());
+        self.forward(own, newest, page, sight)
+    }
+
+    fn forward(&mut self, own: &mut ListCursor, newest: &mut Newest, page: u64, sight: &Sight) -> Step {
+        let shorter = sight.meta.total.zip(own.total).is_some_and(|(total, before)| total < before);
+        let missing = page == own.page && !own.on.iter().all(|id| sight.ids.contains(&Some(*id)));
+        if shorter || missing {
+            own.lose_place();
+            (newest.stage, newest.from_start) = (Stage::Check, false);
+            return Step { moved: true, ..Step::default() };
+        }
+        let again = sight.rows > 0 && page > 1 && sight.ids == newest.before;
+        if sight.rows > 0 && !again {
+            remember(own, page, sight);
+            if let Some(seen) = &mut self.seen {
+                seen.extend(sight.ids.iter().flatten());
+            }
+        }
+        let onward = if again { Onward::Last } else { paging::onward(&sight.meta, page, sight.rows) };
+        newest.stage = Stage::Forward(page + 1);
+        if onward == Onward::Last {
+            finish(own, newest, newest.from_start || own.page <= 1);
+        }
+        told(onward)
+    }
+
+    fn down(&mut self, own: &mut ListCursor, newest: &mut Newest, page: u64, sight: &Sight) -> Step {
+        if let Some(fallen) = fallen(newest.total, sight) {
+            newest.total = sight.meta.total;
+            newest.stage = Stage::Down(page.saturating_sub(paging::moved_by(&sight.meta, sight.rows, fallen)).max(1));
+            return Step { moved: true, ..Step::default() };
+        }
+        let shorter = page == 1 && sight.meta.total.zip(own.total).is_some_and(|(total, before)| total < before);
+        newest.total = sight.meta.total;
+        newest.top = newest.top.max(highest(sight));
+        let onward = paging::onward(&sight.meta, page, sight.rows);
+        let again = page > 1 && sight.ids == newest.before;
+        let is_new = own.top == 0 && page == 1;
+        let known = highest(sight) > 0 && highest(sight) <= own.top;
+        let last = onward == Onward::Last || again;
+        if !(last || known || is_new) {
+            newest.stage = Stage::Down(page + 1);
+            return told(onward);
+        }
+        own.top = newest.top.max(own.top);
+        own.total = sight.meta.total;
+        if last {
+            own.back = None;
+        } else if is_new {
+            own.back = Some(Back { next: 2, begun: newest.begun, total: sight.meta.total });
+            self.seen = Some(sight.ids.iter().flatten().copied().collect());
+        } else if shorter && own.whole {
+            // Something was deleted: what, a whole reading shows.
+            self.begin_whole(own, newest.begun);
+        }
+        finish(own, newest, last);
+        Step { done: true, moved: shorter, ..told(onward) }
+    }
+
+    fn take_recent(&mut self, own: &ListCursor, sight: &Sight, now: DateTime<Utc>) -> Step {
+        let Some(recent) = &mut self.recent else { return Step::default() };
+        recent.left -= 1;
+        let old = sight.newest.is_some_and(|newest| newest < now - RECENT.0);
+        let upward = own.order == Some(Order::NewestFirst);
+        let last = if upward { paging::onward(&sight.meta, recent.page, sight.rows) != Onward::Next } else { recent.page <= 1 };
+        if old || last || recent.left == 0 {
+            self.recent = None;
+            return Step { done: true, ..Step::default() };
+        }
+        recent.page = if upward { recent.page + 1 } else { recent.page - 1 };
+        Step::default()
+    }
+
+    fn take_whole(&mut self, own: &mut ListCursor, sight: &Sight) -> Step {
+        let Some(back) = &mut own.back else { return Step::default() };
+        if let Some(seen) = &mut self.seen {
+            seen.extend(sight.ids.iter().flatten());
+        }
+        if own.order != Some(Order::NewestFirst) {
+            if back.next > 1 {
+                back.next -= 1;
+                return Step::default();
+            }
+        } else if let Some(fallen) = fallen(back.total, sight) {
+            back.total = sight.meta.total;
+            back.next = back.next.saturating_sub(paging::moved_by(&sight.meta, sight.rows, fallen)).max(1);
+            return Step { moved: true, ..Step::default() };
+        } else {
+            let onward = paging::onward(&sight.meta, back.next, sight.rows);
+            back.total = sight.meta.total;
+            if onward != Onward::Last {
+                if onward != Onward::Stuck {
+                    back.next += 1;
+                }
+                // What lies after a page that names no next one is not read, and not claimed to be.
+                return Step { done: false, ..told(onward) };
+            }
+        }
+        own.whole_read = Some(back.begun);
+        (own.back, own.whole) = (None, true);
+        Step { done: true, ..Step::default() }
+    }
+}
+
+/// A list without an order is read from its first page to its last.
+fn all(own: &mut ListCursor, newest: &mut Newest, page: u64, sight: &Sight) -> Step {
+    let again = page > 1 && sight.ids == newest.before;
+    let onward = if again { Onward::Last } else { paging::onward(&sight.meta, page, sight.rows) };
+    newest.stage = Stage::All(page + 1);
+    if onward == Onward::Last {
+        finish(own, newest, true);
+    }
+    let step = told(onward);
+    Step { lies: step.lies.or(Some(UNSORTED)), ..step }
+}
+
+fn told(onward: Onward) -> Step {
+    match onward {
+        Onward::Next => Step::default(),
+        Onward::Last => Step { done: true, ..Step::default() },
+        Onward::Counted => Step { lies: Some(NEXT_MISSING), ..Step::default() },
+        Onward::Stuck => Step { done: true, lies: Some(NEXT_STANDS), ..Step::default() },
+    }
+}
+
+fn finish(own: &mut ListCursor, newest: &Newest, whole: bool) {
+    own.read_to = Some(newest.begun);
+    if whole {
+        own.whole = true;
+        own.whole_read = Some(newest.begun);
+    }
+}
+
+fn remember(own: &mut ListCursor, page: u64, sight: &Sight) {
+    own.page = page;
+    own.on = sight.ids.iter().flatten().copied().collect();
+    own.total = sight.meta.total;
+}
+
+fn highest(sight: &Sight) -> u64 {
+    sight.ids.iter().flatten().copied().max().unwrap_or(0)
+}
+
+/// By how much the list has become shorter since the page before.
+fn fallen(before: Option<u64>, sight: &Sight) -> Option<u64> {
+    before?.checked_sub(sight.meta.total?).filter(|fallen| *fallen > 0)
+}
+
+/// Which way a page is sorted; `None` if it has too few ids to tell.
+fn order_of(ids: &[Option<u64>]) -> Option<Order> {
+    let ids: Vec<u64> = ids.iter().flatten().copied().collect();
+    match ids.as_slice() {
+        [] | [_] => None,
+        _ if ids.windows(2).all(|pair| pair[0] < pair[1]) => Some(Order::OldestFirst),
+        _ if ids.windows(2).all(|pair| pair[0] > pair[1]) => Some(Order::NewestFirst),
+        _ => Some(Order::None),
+    }
+}
