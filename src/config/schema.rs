@@ -200,9 +200,14 @@ fn credentials(table: &mut Table, origin: &Origin, system: System) -> Option<(Se
             let redirect_uri = table.or("redirect-uri", DEFAULT_REDIRECT_URI.to_owned(), value::redirect_uri);
             let remedy =
                 "add a line such as `token-file = \"/var/lib/tillbox/asalta.token\"`: `tillbox authorize` writes it";
-            table.require(&["token-file"], remedy);
-            let token_file = table.optional("token-file", |found| origin.resolve(found.text(A_PATH)?));
-            let token = SecretAt::File(token_file?);
+            table.require(&["token-file", "token"], remedy);
+            let here = table.secret("token", |found| origin.inline_secret(found.text("text in quotes")?, value::token));
+            // Before the authorization the file is not there.
+            let file = table.optional("token-file", |found| origin.resolve(found.text(A_PATH)?));
+            if here.is_some() && file.is_some() {
+                table.fault("token-file", "`token` is given too; keep one of them");
+            }
+            let token = file.map(SecretAt::File).or(here.map(SecretAt::Here))?;
             let (id, (_, secret)) = (client_id?, client_secret?);
             // Before the authorization there is no token; two of one application may still be two shops.
             let whose = token.read().ok().unwrap_or_else(|| Secret::new(format!("{:?}", token.file())));

@@ -169,12 +169,7 @@ impl Asalta {
     /// The API alone, without any sale.
     #[must_use]
     pub fn new(clock: Clock, options: Options) -> Self {
-        let state = State {
-            options,
-            ledger: Ledger::default(),
-            book: Book::default(),
-            codes: Codes::default(),
-        };
+        let state = State { options, ledger: Ledger::default(), book: Book::default(), codes: Codes::default() };
         Self { clock, state: Mutex::new(state) }
     }
 
@@ -197,11 +192,10 @@ impl Simulator for Asalta {
     /// Whoever starts a daemon puts the token into `asalta.token` beside its config, or lets `tillbox authorize` do so.
     fn pos_block(&self) -> String {
         let state = self.state();
-        let Options { client_id, client_secret, redirect_uri, zone, .. } = &state.options;
+        let Options { client_id, client_secret, redirect_uri, token, .. } = &state.options;
         format!(
             "system = \"asalta\"\nclient-id = \"{client_id}\"\nclient-secret = \"{client_secret}\"\n\
-             redirect-uri = \"{redirect_uri}\"\ntoken-file = \"asalta.token\"\ntimezone = \"{}\"\ncurrency = \"SGD\"\n",
-            zone.name()
+             redirect-uri = \"{redirect_uri}\"\ntoken = \"{token}\"\n"
         )
     }
 
@@ -377,19 +371,15 @@ impl State {
         let shown: Vec<_> = rows.into_iter().skip((page - 1) * size).take(size).collect();
         let next = if self.options.stuck_page == Some(page) { Some(page) } else { (page < pages).then_some(page + 1) };
         let next = next.filter(|_| !self.options.next_is_missing);
-        let link = |page: usize| {
-            json!({"href": format!("https://api.asalta.com{}?access_token={}&page={page}", request.path, self.options.token)})
-        };
+        let link = |page: usize| json!({"href": format!("https://api.asalta.com{}?access_token={}&page={page}", request.path, self.options.token)});
         let counted = json!({"totalCount": total, "pageCount": pages, "currentPage": page, "perPage": size});
         let (name, meta) = match self.options.metadata {
-            Metadata::PageSize => (
-                "_metadata",
-                json!({"currentPage": page, "nextPage": next, "pageSize": size, "totalRecord": total}),
-            ),
-            Metadata::TotalPage => (
-                "_metadata",
-                json!({"currentPage": page, "nextPage": next, "totalPage": pages, "totalRecord": total}),
-            ),
+            Metadata::PageSize => {
+                ("_metadata", json!({"currentPage": page, "nextPage": next, "pageSize": size, "totalRecord": total}))
+            }
+            Metadata::TotalPage => {
+                ("_metadata", json!({"currentPage": page, "nextPage": next, "totalPage": pages, "totalRecord": total}))
+            }
             Metadata::PageCount => ("_metadata", counted),
             Metadata::Meta => ("_meta", counted),
         };

@@ -5,7 +5,9 @@ use std::{io, sync::Arc};
 use chrono::{DateTime, NaiveDate, Utc};
 
 use super::{
+    asalta::{self, Asalta},
     http_server::{Fault, Garbling},
+    olsera::{self, Olsera, Profile},
     qasir::{self, Qasir},
     shop::ShopDay,
     simulator::{Server, Sheet, Simulator},
@@ -30,7 +32,13 @@ pub struct Stall {
 pub fn stalls(clock: &Clock, zone: &Zone) -> Vec<Stall> {
     let stall = |connection, sign, currency, simulator| Stall { connection, sign, currency, simulator };
     let qasir = Qasir::new(clock.clone(), qasir::Options::new(zone.clone(), "demo-token-0123456789"));
-    vec![stall("warung", "Warung Bu Siti, Qasir", "IDR", Arc::new(qasir))]
+    let olsera = Olsera::new(clock.clone(), olsera::Options::new(zone.clone(), Profile::OpenApi));
+    let asalta = Asalta::new(clock.clone(), asalta::Options::new(zone.clone()));
+    vec![
+        stall("warung", "Warung Bu Siti, Qasir", "IDR", Arc::new(qasir)),
+        stall("kiosk", "Kios Kopi Senja, Olsera", "IDR", Arc::new(olsera)),
+        stall("boutique", "Toko Kemang, Asalta", "SGD", Arc::new(asalta)),
+    ]
 }
 
 impl Stall {
