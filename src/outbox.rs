@@ -26,6 +26,7 @@ mod memory;
 mod meta;
 #[cfg(test)]
 mod model;
+mod news;
 mod open;
 mod place;
 pub mod power;

@@ -70,10 +70,7 @@ impl Inspected {
     /// There is no store, it cannot be read, or a daemon has it that does not answer.
     pub fn at(options: Options) -> Result<Self, InspectError> {
         let folder = options.folder.clone();
-        let cause = match connect(&folder) {
-            Ok(_) => return Ok(Self(Source::Daemon(folder))),
-            Err(cause) => cause,
-        };
+        let Err(cause) = connect(&folder) else { return Ok(Self(Source::Daemon(folder))) };
         match Look::into(options) {
             Ok(look) => Ok(Self(Source::Store(Box::new(look)))),
             Err(OutboxError::InUse { .. }) => Err(InspectError::Mute { folder, cause }),
