@@ -1,12 +1,14 @@
 //! The wiring page: every stage is made here, supervised here, and stopped here in order.
 //!
-//! - One named thread per connection polls; one task forwards; one keeps the store; one drives the lights.
+//! - One named thread per connection polls; one task forwards; one keeps the store; one drives the lights; one answers
+//!   whoever asks about the box on its socket.
 //! - The death of any of them ends the process with its reason, and systemd starts it anew.
 //! - Stopping: polling first, then acknowledgements may come in, then the store settles. The whole of it takes less than
 //!   5 s; a request that hangs at a point of sale is abandoned.
 
 mod keeper;
 mod lights;
+mod socket;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -22,6 +24,7 @@ use tokio::{sync::mpsc, time::timeout};
 use self::{
     keeper::{keep, tell_findings},
     lights::drive_lights,
+    socket::answer_questions,
 };
 use crate::{
     clock::Clock,
@@ -117,6 +120,7 @@ async fn run_stages(config: Config, mode: Mode) -> Result<(), DaemonError> {
     let link_stop = Stop::default();
     let link = make_link(&config, &shared, &outbox, &health, &clock, &link_stop);
     let mut link = tokio::spawn(link.run());
+    let mut socket = tokio::spawn(answer_questions(Arc::clone(&outbox)));
     let mut keeper = tokio::spawn(keep(Arc::clone(&outbox), Arc::clone(&health), clock.clone(), config.hq.acknowledge));
 
     notify(&[sd_notify::NotifyState::Ready]);
@@ -131,6 +135,7 @@ async fn run_stages(config: Config, mode: Mode) -> Result<(), DaemonError> {
             Err(error) => Err(DaemonError::StageEnded("hq".to_owned(), error.to_string())),
         },
         Err(error) = &mut keeper => Err(DaemonError::StageEnded("keeper".to_owned(), error.to_string())),
+        Err(error) = &mut socket => Err(DaemonError::StageEnded("socket".to_owned(), error.to_string())),
         Err(error) = &mut lights => Err(DaemonError::StageEnded("lights".to_owned(), error.to_string())),
     };
 
@@ -144,6 +149,7 @@ async fn run_stages(config: Config, mode: Mode) -> Result<(), DaemonError> {
         tracing::warn!("stopping: the line to HQ did not end in time; what was not acknowledged is sent again");
     }
     keeper.abort();
+    socket.abort();
     let level = outbox.level();
     let settle = tokio::task::spawn_blocking(move || outbox.settle(config.hq.acknowledge));
     match timeout(Duration::from_secs(1), settle).await {
@@ -165,17 +171,7 @@ async fn open_outbox(
     health: &Arc<Health>,
     stop: &Stop,
 ) -> Result<Option<Outbox>, DaemonError> {
-    let longest_look_back = config.pos.iter().map(|pos| pos.backfill).max().unwrap_or_default();
-    let longest_look_back = TimeDelta::from_std(longest_look_back).unwrap_or(TimeDelta::days(3650));
-    let options = Options {
-        folder: config.outbox.path.clone(),
-        max_bytes: config.outbox.max_bytes,
-        outlet: config.outlet.id.clone(),
-        event_max_bytes: config.hq.event_max_bytes,
-        retention: longest_look_back.max(RESCAN_HORIZON) + RETENTION_MARGIN,
-        connections: config.pos.iter().map(|pos| (pos.name.clone(), source_of(pos))).collect(),
-        retired: config.outbox.retired_connections.clone(),
-    };
+    let options = outbox_options(config);
     loop {
         let now = clock.now();
         let opening = options.clone();
@@ -199,6 +195,22 @@ async fn open_outbox(
             }
             Err(error) => return Err(error.into()),
         }
+    }
+}
+
+/// How the config has the store kept.
+#[must_use]
+pub fn outbox_options(config: &Config) -> Options {
+    let longest_look_back = config.pos.iter().map(|pos| pos.backfill).max().unwrap_or_default();
+    let longest_look_back = TimeDelta::from_std(longest_look_back).unwrap_or(TimeDelta::days(3650));
+    Options {
+        folder: config.outbox.path.clone(),
+        max_bytes: config.outbox.max_bytes,
+        outlet: config.outlet.id.clone(),
+        event_max_bytes: config.hq.event_max_bytes,
+        retention: longest_look_back.max(RESCAN_HORIZON) + RETENTION_MARGIN,
+        connections: config.pos.iter().map(|pos| (pos.name.clone(), source_of(pos))).collect(),
+        retired: config.outbox.retired_connections.clone(),
     }
 }
 

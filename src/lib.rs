@@ -10,7 +10,8 @@
 //! - [`outbox`] makes it durable as numbered events ([`event`]) before anyone may see them;
 //! - [`closing`] sums up each business day;
 //! - [`forward`] decides what is published, and [`mqtt`] publishes it; a [`checkpoint`] lets the next box go on;
-//! - [`health`] knows how the box is doing; [`signal`] shows it on lights ([`board`]), [`status`] tells it to HQ;
+//! - [`health`] knows how the box is doing; [`signal`] shows it on lights ([`board`]), [`status`] tells it to HQ,
+//!   and [`inspect`] answers whoever asks;
 //! - [`daemon`] wires, supervises and stops all of it.
 //!
 //! The invariants, which no change may weaken:
@@ -53,6 +54,7 @@ pub mod mqtt;
 
 pub mod board;
 pub mod health;
+pub mod inspect;
 pub mod signal;
 pub mod status;
 

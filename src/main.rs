@@ -1,21 +1,32 @@
 //! The `tillbox` program: its commands and exit codes.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::Write as _, path::PathBuf, process::ExitCode};
 
 use lexopt::prelude::*;
 use tillbox::{
     clock::Clock,
     config::Config,
     daemon::{self, DaemonError, Mode},
+    inspect::{
+        Summary,
+        client::{InspectError, Inspected},
+        text,
+    },
     log,
     outbox::OutboxError,
 };
+
+/// What was asked for is not there.
+const MISSING: u8 = 1;
 
 /// Exit codes of `sysexits.h`, which systemd knows too.
 const USAGE: u8 = 64;
 const SOFTWARE: u8 = 70;
 const TRY_AGAIN: u8 = 75;
 const CONFIG: u8 = 78;
+
+/// Events that `tillbox outbox list` names unless told otherwise.
+const LISTED: usize = 50;
 
 const DEFAULT_CONFIG: &str = "/etc/tillbox/tillbox.toml";
 
@@ -27,6 +38,10 @@ Usage: tillbox COMMAND [OPTIONS]
 Commands:
   run    [--config FILE]    poll, keep and forward until SIGTERM
   check  [--config FILE]    read the config and name every fault in it
+  outbox list   [--config FILE] [--json] [--limit N]
+                            what waits for headquarters, what is not proven complete, what could not be read
+  outbox show   NUMBER      one waiting event
+  outbox export [--from N]  all waiting events, a line of JSON each
   demo   [--seed N] [--sales N] [--sabotage drop-one] [--keep-running]
                             the whole thing on this machine: a shop day in under a minute
 
@@ -35,7 +50,10 @@ Options:
   -h, --help      this text
   -V, --version   the version
 
-Exit codes: 0 done, 1 the demonstration's proof failed, 64 usage, 70 a stage failed, 75 try again later,
+`tillbox outbox` changes nothing. It asks the running daemon, as the same user; while none runs it looks into the store
+itself, which a daemon cannot open meanwhile.
+
+Exit codes: 0 done, 1 the demonstration's proof failed or no such event waits, 64 usage, 70 a stage failed, 75 try again later,
 78 the config must be corrected.
 TILLBOX_LOG chooses what is logged, such as `debug` or `warn,tillbox::poll=debug`.
 ";
@@ -48,9 +66,20 @@ enum Command {
     Check {
         config: PathBuf,
     },
+    Outbox {
+        config: PathBuf,
+        look: Look,
+    },
     #[cfg(feature = "demo")]
     Demo(tillbox::demo::Options),
     Print(String),
+}
+
+/// What of the outbox is looked at.
+enum Look {
+    List { json: bool, limit: usize },
+    Show(u64),
+    Export { from: u64 },
 }
 
 fn main() -> ExitCode {
@@ -61,6 +90,7 @@ fn main() -> ExitCode {
         }
         Ok(Command::Check { config }) => check(&config),
         Ok(Command::Run { config, mode }) => run(&config, mode),
+        Ok(Command::Outbox { config, look }) => outbox(&config, &look),
         #[cfg(feature = "demo")]
         Ok(Command::Demo(options)) => tillbox::demo::run(&options),
         Err(error) => {
@@ -106,6 +136,53 @@ fn check(path: &std::path::Path) -> ExitCode {
     }
 }
 
+fn outbox(path: &std::path::Path, look: &Look) -> ExitCode {
+    let config = match Config::load(path) {
+        Ok(config) => config,
+        Err(faults) => {
+            eprint!("{faults}");
+            return ExitCode::from(CONFIG);
+        }
+    };
+    let looked = Inspected::at(daemon::outbox_options(&config)).and_then(|inspected| match look {
+        Look::List { json, limit } => list(&inspected, *json, *limit),
+        Look::Show(number) => {
+            let event: serde_json::Value =
+                serde_json::from_str(&inspected.event(*number)?).map_err(|e| InspectError::Broken(e.to_string()))?;
+            say(&format!("{event:#}"))
+        }
+        Look::Export { from } => inspected.export(*from, say),
+    });
+    match looked {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever reads has enough.
+        Err(InspectError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("tillbox: {error}");
+            ExitCode::from(match error {
+                InspectError::NoSuchEvent { .. } => MISSING,
+                InspectError::Mute { .. } | InspectError::Broken(_) => TRY_AGAIN,
+                _ => SOFTWARE,
+            })
+        }
+    }
+}
+
+fn list(inspected: &Inspected, json: bool, limit: usize) -> Result<(), InspectError> {
+    let summary: Summary = inspected.summary()?;
+    let heads = inspected.heads(&summary, summary.released, limit)?;
+    if json {
+        say(&format!("{:#}", serde_json::json!({ "outbox": summary, "waiting": heads })))
+    } else {
+        say(text::list(&summary, &heads).trim_end())
+    }
+}
+
+fn say(line: &str) -> Result<(), InspectError> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(line.as_bytes()).and_then(|()| out.write_all(b"\n")).map_err(InspectError::Output)
+}
+
 fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
     let command = match parser.next()? {
         None | Some(Long("help") | Short('h')) => return Ok(Command::Print(HELP.to_owned())),
@@ -115,6 +192,7 @@ fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
         Some(Value(command)) => command.string()?,
         Some(other) => return Err(other.unexpected()),
     };
+    let mut look = if command == "outbox" { what_to_look_at(&mut parser)? } else { None };
     let mut config = PathBuf::from(DEFAULT_CONFIG);
     let mut mode = Mode { clock: Clock::system(), report: false };
     #[cfg(feature = "demo")]
@@ -122,8 +200,14 @@ fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
     while let Some(argument) = parser.next()? {
         match (command.as_str(), argument) {
             (_, Long("help") | Short('h')) => return Ok(Command::Print(HELP.to_owned())),
-            ("run" | "check", Long("config")) => config = parser.value()?.into(),
+            ("run" | "check" | "outbox", Long("config")) => config = parser.value()?.into(),
             ("run", Long("report")) => mode.report = true,
+            ("outbox", argument) => match (look.as_mut(), argument) {
+                (Some(Look::List { json, .. }), Long("json")) => *json = true,
+                (Some(Look::List { limit, .. }), Long("limit")) => *limit = parser.value()?.parse()?,
+                (Some(Look::Export { from }), Long("from")) => *from = parser.value()?.parse()?,
+                (_, other) => return Err(other.unexpected()),
+            },
             #[cfg(feature = "demo")]
             ("run", Long("virtual-clock")) => mode.clock = parser.value()?.parse_with(tillbox::demo::read_clock)?,
             #[cfg(feature = "demo")]
@@ -140,10 +224,34 @@ fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
     match command.as_str() {
         "run" => Ok(Command::Run { config, mode }),
         "check" => Ok(Command::Check { config }),
+        "outbox" => match look {
+            Some(look) => Ok(Command::Outbox { config, look }),
+            None => Ok(Command::Print(HELP.to_owned())),
+        },
         #[cfg(feature = "demo")]
         "demo" => Ok(Command::Demo(demo)),
         #[cfg(not(feature = "demo"))]
         "demo" => Err("this build leaves the demonstration out; build it with --features demo".into()),
         other => Err(format!("unknown command `{other}`").into()),
     }
+}
+
+/// The word behind `outbox`, and the number behind `show`; `None` for `--help`.
+fn what_to_look_at(parser: &mut lexopt::Parser) -> Result<Option<Look>, lexopt::Error> {
+    let word = match parser.next()? {
+        Some(Value(word)) => word.string()?,
+        Some(Long("help") | Short('h')) => return Ok(None),
+        Some(other) => return Err(other.unexpected()),
+        None => return Err("`outbox` needs `list`, `show` or `export`".into()),
+    };
+    Ok(Some(match word.as_str() {
+        "list" => Look::List { json: false, limit: LISTED },
+        "show" => match parser.next()? {
+            Some(Value(number)) => Look::Show(number.parse()?),
+            Some(Long("help") | Short('h')) => return Ok(None),
+            _ => return Err("`outbox show` needs the number of an event".into()),
+        },
+        "export" => Look::Export { from: 1 },
+        other => return Err(format!("unknown command `outbox {other}`").into()),
+    }))
 }

@@ -21,10 +21,12 @@ mod engine;
 #[cfg(test)]
 mod fixture;
 mod layout;
+mod look;
 mod memory;
 mod meta;
 #[cfg(test)]
 mod model;
+mod news;
 mod open;
 mod place;
 pub mod power;
@@ -55,6 +57,7 @@ use self::{
 };
 pub use self::{
     aside::{ASIDE_MAX, Aside},
+    look::Look,
     memory::OutboxMemory,
     meta::{chain_begin, chain_next},
     open::{Finding, Opened},
@@ -344,20 +347,13 @@ impl Outbox {
             }
             (level.durable + level.base, level.base)
         };
-        self.reading(|tree| {
-            let mut next = after + base + 1;
-            let (mut events, mut bytes) = (Vec::new(), 0);
-            while next <= durable && events.len() < most && bytes < READ_MAX_BYTES {
-                let (head, chunk) = chunk_of(tree, next)?;
-                let wanted = next..=durable.min(head.last());
-                for event in chunk.into_iter().filter(|event| wanted.contains(&event.sequence)) {
-                    bytes += event.draft.data.len();
-                    events.push(Event { sequence: event.sequence - base, ..event });
-                }
-                next = head.last() + 1;
-            }
-            Ok(events)
-        })
+        self.reading(|tree| events_from(tree, base, after + base, durable, most))
+    }
+
+    /// The outlet's id.
+    #[must_use]
+    pub fn outlet(&self) -> &str {
+        &self.options.outlet
     }
 
     /// How long what was seen is remembered.
@@ -459,6 +455,23 @@ impl Outbox {
 
 fn open_db(db: Option<&sled::Db>) -> Result<&sled::Tree, OutboxError> {
     db.map(|db| &**db).ok_or_else(|| OutboxError::Closed("it failed, and is opened again".to_owned()))
+}
+
+/// The events after one stored number up to another, with the numbers of the stream that begins after `base`: about
+/// `most` and [`READ_MAX_BYTES`] at most.
+fn events_from(tree: &sled::Tree, base: u64, after: u64, durable: u64, most: usize) -> Result<Vec<Event>, OutboxError> {
+    let mut next = after.saturating_add(1);
+    let (mut events, mut bytes) = (Vec::new(), 0);
+    while next <= durable && events.len() < most && bytes < READ_MAX_BYTES {
+        let (head, chunk) = chunk_of(tree, next)?;
+        let wanted = next..=durable.min(head.last());
+        for event in chunk.into_iter().filter(|event| wanted.contains(&event.sequence)) {
+            bytes += event.draft.data.len();
+            events.push(Event { sequence: event.sequence - base, ..event });
+        }
+        next = head.last() + 1;
+    }
+    Ok(events)
 }
 
 /// The chunk that holds a stored number, which must be there.

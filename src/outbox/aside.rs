@@ -61,7 +61,7 @@ impl Aside {
     }
 
     /// Whether a record that was read is this one.
-    pub fn is(&self, transaction: &Transaction) -> bool {
+    pub(super) fn is(&self, transaction: &Transaction) -> bool {
         self.can_be_recognized()
             && self.quarantined.resource == transaction.resource
             && self.quarantined.external_id.as_ref() == Some(&transaction.external_id)

@@ -38,7 +38,7 @@ impl Memory for OutboxMemory {
                 Some(seen) => seen,
                 None => SeenIndex::open(tree)?,
             };
-            let found = seen.find(tree, &self.connection, &identity).map(Option::<&Seen>::cloned);
+            let found = seen.find(tree, &self.connection, &identity).map(Option::<&_>::cloned);
             seen.forget_pages();
             writer.seen = Some(seen);
             Ok(found?)

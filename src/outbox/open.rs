@@ -313,7 +313,7 @@ impl Opening<'_> {
 }
 
 /// Reads the cursors and the ends of the queue.
-fn read_writer(db: &sled::Db) -> Result<Writer, OutboxError> {
+pub(super) fn read_writer(db: &sled::Db) -> Result<Writer, OutboxError> {
     let damaged = |what: &str| OutboxError::Damaged(what.to_owned());
     let stored = db.get(META)?;
     // First of all: to this version the chunks and keys of a later layout only look damaged.

@@ -65,18 +65,25 @@ impl Place {
             .map_err(failed("open", &path))?;
         match lock.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut pid = String::new();
-                let _unreadable_pid_is_named_so = lock.read_to_string(&mut pid);
-                let pid = pid.trim().parse().ok();
-                return Err(OutboxError::InUse { folder: folder.to_owned(), pid });
-            }
+            Err(TryLockError::WouldBlock) => return Err(in_use(folder, &mut lock)),
             Err(TryLockError::Error(cause)) => return Err(failed("lock", &path)(cause)),
         }
         // On a full card the pid cannot be written; the lock itself holds all the same.
         let _pid_is_only_a_courtesy =
             lock.set_len(0).and_then(|()| lock.rewind()).and_then(|()| writeln!(lock, "{}", std::process::id()));
         Ok(Self { folder: folder.to_owned(), _lock: lock })
+    }
+
+    /// Takes the folder of a store that is there, to look into it: the lock holds, and says nothing of who has it.
+    pub fn visit(folder: &Path) -> Result<Self, OutboxError> {
+        let path = folder.join("lock");
+        let failed = |doing, cause| OutboxError::Folder { doing, path: path.clone(), cause };
+        let mut lock = File::open(&path).map_err(|cause| failed("open", cause))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(Self { folder: folder.to_owned(), _lock: lock }),
+            Err(TryLockError::WouldBlock) => Err(in_use(folder, &mut lock)),
+            Err(TryLockError::Error(cause)) => Err(failed("lock", cause)),
+        }
     }
 
     pub fn store(&self) -> PathBuf {
@@ -249,6 +256,12 @@ impl Place {
     pub fn give_reserve_up(&self) -> bool {
         fs::remove_file(self.folder.join("reserve")).is_ok()
     }
+}
+
+fn in_use(folder: &Path, lock: &mut File) -> OutboxError {
+    let mut pid = String::new();
+    let _unreadable_pid_is_named_so = lock.read_to_string(&mut pid);
+    OutboxError::InUse { folder: folder.to_owned(), pid: pid.trim().parse().ok() }
 }
 
 /// Whether a copy leaves sled room to work.

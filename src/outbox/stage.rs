@@ -1,25 +1,23 @@
 //! One commit: what a poll brought becomes numbered events, durable before anyone may see them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use chrono::{DateTime, NaiveDate, Timelike as _, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 
 use super::{
-    Aside, NOTICE_RESERVE_BYTES, Outbox, OutboxError, Writer,
-    aside::{self, VERSION},
-    draft,
+    Aside, NOTICE_RESERVE_BYTES, Outbox, OutboxError, Writer, aside,
     engine::{apply, flush},
     layout::{self, ChunkHead, META, connection_key},
     meta::Meta,
+    news::News,
     place::Marker,
-    seen::{Identity, Seen, SeenIndex, Standing, hour_of},
+    seen::{SeenIndex, hour_of},
 };
 use crate::{
     event::Draft,
     gap::Gap,
-    notice::Notice,
     pos::page::Quarantined,
-    transaction::{Kind, Resource, Transaction},
+    transaction::{Resource, Transaction},
 };
 
 /// The marker follows the numbers in steps of this many.
@@ -177,113 +175,21 @@ impl Outbox {
     ) -> Result<Option<Staged>, OutboxError> {
         let Capture { connection, now, .. } = capture;
         let mut batch = sled::Batch::default();
-        let mut drafts = Vec::new();
-        let mut notices = Vec::new();
-        let mut captured = Captured::default();
         let first_kept = hour_of(self.retained_since(now));
-        let next = |drafts: &[Draft]| writer.last - writer.meta.base + 1 + drafts.len() as u64;
 
-        let asides = writer.aside.get(&connection).map(Vec::as_slice).unwrap_or_default();
-        let mut read = BTreeSet::new();
-        let mut found = Vec::new();
-
-        for mut transaction in capture.transactions {
-            // What the same answer shows as unreadable too is not read.
-            let is_read = |aside: &&Aside| {
-                aside.is(&transaction) && !capture.quarantined.iter().any(|q| q.hash == aside.quarantined.hash)
-            };
-            let before = read.len();
-            read.extend(asides.iter().filter(is_read).map(|aside| aside.quarantined.hash));
-            if read.len() > before {
-                notices.push(quarantine_read(&transaction).draft(Some(&connection), now));
-            }
+        let unreadable = capture.quarantined.iter().map(|quarantined| quarantined.hash).collect();
+        let mut news = News::new(self, writer, seen, tree, &connection, now);
+        for transaction in capture.transactions {
             let mark = capture.marks.get(&(transaction.resource, transaction.external_id.clone())).copied();
-            let identity = Identity::Record(transaction.resource, transaction.external_id.clone());
-            let content = transaction.content_id();
-            let known = seen.find(tree, &connection, &identity)?.cloned();
-            let stood = known.as_ref().and_then(|known| known.standing);
-            if let Some(known) = known.as_ref().filter(|known| known.content == content) {
-                let Some(stood) = known.standing else { continue };
-                let standing = Standing { mark: mark.unwrap_or(stood.mark), vanished: false, ..stood };
-                if stood.vanished {
-                    notices.push(seen_again(&transaction).draft(Some(&connection), now));
-                }
-                if standing != stood {
-                    let hour = self.retention_hour(standing.at, now);
-                    seen.put(tree, &connection, hour, Seen { standing: Some(standing), ..known.clone() })?;
-                }
-                continue;
-            }
-            if stood.is_some_and(|stood| stood.vanished) {
-                notices.push(seen_again(&transaction).draft(Some(&connection), now));
-            }
-            transaction.revision = known.as_ref().map_or(1, |known| known.revision + 1);
-            captured.days.extend(stood.map(|standing| standing.business_date));
-            captured.days.insert(transaction.business_date);
-            if known.is_none() {
-                captured.new += 1;
-                if transaction.kind == Kind::Sale {
-                    captured.new_sales.push(transaction.timestamp.with_timezone(&Utc));
-                }
-            } else {
-                captured.changed += 1;
-            }
-            let at = transaction.timestamp.with_timezone(&Utc);
-            let standing = Standing {
-                kind: transaction.kind,
-                currency: transaction.currency,
-                amount: transaction.amount,
-                business_date: transaction.business_date,
-                at: at.with_nanosecond(0).unwrap_or(at),
-                mark: mark.or(stood.map(|stood| stood.mark)).unwrap_or(0),
-                vanished: false,
-            };
-            let hour = self.retention_hour(at, now);
-            let (revision, sequence) = (transaction.revision, next(&drafts));
-            drafts.push(draft::of_transaction(transaction, content, self.options.event_max_bytes));
-            let entry = Seen { identity, content, standing: Some(standing), revision, sequence };
-            seen.put(tree, &connection, hour, entry)?;
+            news.transaction(transaction, mark, &unreadable)?;
         }
         for (resource, external_id) in capture.vanished {
-            let identity = Identity::Record(resource, external_id.clone());
-            let Some(known) = seen.find(tree, &connection, &identity)?.cloned() else { continue };
-            let Some(stood) = known.standing.filter(|stood| !stood.vanished) else { continue };
-            let text = format!(
-                "a {} of {} {}, stored before, is no longer shown by the source; it stays as it was",
-                resource.name(),
-                stood.amount,
-                stood.currency
-            );
-            let notice = Notice::new("vanished_at_source", text).about(resource, external_id);
-            notices.push(notice.draft(Some(&connection), now));
-            let standing = Some(Standing { vanished: true, ..stood });
-            seen.put(tree, &connection, self.retention_hour(stood.at, now), Seen { standing, ..known })?;
+            news.vanished(resource, external_id)?;
         }
         for quarantined in capture.quarantined {
-            let identity = Identity::Quarantined(quarantined.hash.to_string());
-            let listed = asides.iter().find(|aside| aside.quarantined.hash == quarantined.hash);
-            // What was listed for so long that it is not among what was seen any more is no news either.
-            if listed.is_some_and(|aside| aside.observed_at < self.retained_since(now)) {
-                continue;
-            }
-            if seen.find(tree, &connection, &identity)?.is_some() {
-                continue;
-            }
-            captured.quarantined += 1;
-            let sequence = next(&drafts);
-            let draft = draft::of_quarantined(&quarantined, &connection, now);
-            let entry = Seen { identity, content: draft.content, standing: None, revision: 1, sequence };
-            drafts.push(draft);
-            if listed.is_none() {
-                found.push(Aside {
-                    quarantined,
-                    observed_at: now,
-                    version: VERSION.to_owned(),
-                    read_to: capture.read_to,
-                });
-            }
-            seen.put(tree, &connection, hour_of(now), entry)?;
+            news.quarantined(quarantined, capture.read_to)?;
         }
+        let News { mut drafts, notices, mut captured, read, found, .. } = news;
         let records = !drafts.is_empty();
 
         let open_gaps = writer.open_gaps.get(&connection).cloned().unwrap_or_default();
@@ -302,6 +208,7 @@ impl Outbox {
             return Ok(None);
         }
 
+        let asides = writer.aside.get(&connection).map(Vec::as_slice).unwrap_or_default();
         let aside = aside::stage(&connection, asides, &read, found, self.retained_since(now), &mut batch);
         let chunks = layout::write_chunks(writer.last + 1, &drafts, writer.cumulative_bytes);
         let mut heads = Vec::with_capacity(chunks.len());
@@ -383,20 +290,10 @@ impl Outbox {
     }
 
     /// The hour under which an entry stands: the sale's own, or now for one that would expire at once or never.
-    fn retention_hour(&self, timestamp: DateTime<Utc>, now: DateTime<Utc>) -> u32 {
+    pub(super) fn retention_hour(&self, timestamp: DateTime<Utc>, now: DateTime<Utc>) -> u32 {
         let kept = self.retained_since(now) < timestamp && timestamp <= now + chrono::TimeDelta::days(1);
         hour_of(if kept { timestamp } else { now })
     }
-}
-
-fn seen_again(transaction: &Transaction) -> Notice {
-    let text = format!("a {} that had vanished is shown by the source again", transaction.resource.name());
-    Notice::new("seen_again", text).about(transaction.resource, transaction.external_id.clone())
-}
-
-fn quarantine_read(transaction: &Transaction) -> Notice {
-    let text = format!("a {} that was put aside before can be read now", transaction.resource.name());
-    Notice::new("quarantine_read", text).about(transaction.resource, transaction.external_id.clone())
 }
 
 /// Opens and closes gaps; gives the open ones if they changed.

@@ -12,7 +12,7 @@ mod hq;
 mod systems;
 mod world;
 
-use std::{env, panic, thread};
+use std::{collections::BTreeMap, env, panic, thread};
 
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
@@ -87,6 +87,11 @@ fn play(system: System, seed: u64) {
     assert!(world.requests().len() <= most, "{} requests in {minutes} minutes", world.requests().len());
     let held = world.conditions();
     assert!(held.is_empty(), "{held:?}");
+    let mut asked = BTreeMap::<String, usize>::new();
+    for (_, request) in world.requests() {
+        *asked.entry(request).or_default() += 1;
+    }
+    println!("{}:{seed}: {} transactions, {asked:?}", system.name(), world.hq.transactions);
 }
 
 fn compare_states(world: &World, system: System, calendar: &Calendar) {

@@ -25,7 +25,7 @@ use super::{
     cursor::Cursor,
     parse::parse_transactions,
     reading::{Purpose, Reading, Server, Verdict, honoured, hull},
-    vanished::Watch,
+    vanished::{Missing, Watch},
     windows::{Counts, Window},
 };
 use crate::{
@@ -281,7 +281,14 @@ impl Qasir {
             let seen_at = whole_second(answer.date.map_or(asked_at, |date| date.min(asked_at)));
             found.gaps_closed = self.window_done(purpose, (window, verdict), seen_at, now);
             if purpose.is_again() && self.background.is_none() {
-                found.vanished = self.watch.missing(&*self.memory, &self.context.source_zone, begun, now);
+                match self.watch.missing(&*self.memory, &self.context.source_zone, begun, now) {
+                    Missing::Unknown => {}
+                    Missing::All(sales) => found.conditions.push((Condition::PosReset, Some(all_missing(sales)))),
+                    Missing::Some(vanished) => {
+                        found.conditions.push((Condition::PosReset, None));
+                        found.vanished = vanished;
+                    }
+                }
             }
         }
         Ok(Yield { transactions: page.records, quarantined: page.quarantined, ..found })
@@ -519,6 +526,13 @@ impl Connector for Qasir {
 }
 
 const NAIVE_BOUNDS: &str = "the source refuses bounds with an offset, and is asked in local time";
+
+fn all_missing(sales: usize) -> String {
+    format!(
+        "qasir GET /transactions: expected the {sales} sales of this time that are stored, found none of them: the \
+         source's records were reset, or it is another account; what is stored stays; check the token and the base-url"
+    )
+}
 
 /// The times of a page whose time of day is told, ascending as its records are.
 fn exact_times(page: &Page) -> Vec<DateTime<Utc>> {

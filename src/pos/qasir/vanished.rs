@@ -4,6 +4,9 @@
 //! that was still to be asked into one that had been, or the server had a bad minute. Only one that two re-readings
 //! missed, half an hour apart, and that no answer of any tier showed in between, counts as gone.
 //!
+//! Where none of many stored sales is shown, the source was reset or answers nonsense: that is one word for a person, and
+//! no sale is suspected for it.
+//!
 //! Deliberately absent: a memory of suspects over a restart. The next two re-readings find them again.
 
 use std::{
@@ -29,6 +32,9 @@ const SUSPECTS_MAX: usize = 1_000;
 /// A suspect that no re-reading reached again for so long is none any more: it lies behind all that are made.
 const SUSPECTED_MAX: TimeDelta = TimeDelta::days(3);
 
+/// So many stored sales, of which none is shown, are no chance.
+const MANY: usize = 20;
+
 /// Ids that are noted in one re-reading; one with more tells nothing.
 const NOTED_MAX: usize = 200_000;
 
@@ -45,6 +51,17 @@ pub struct Watch {
     noted: HashSet<u64>,
     /// When the first of the readings that missed a sale ended.
     suspects: BTreeMap<String, DateTime<Utc>>,
+}
+
+/// What a re-reading lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Missing {
+    /// Not enough of it is proven.
+    Unknown,
+    /// Everything that was stored: so many sales.
+    All(usize),
+    /// These sales are surely gone; others may be.
+    Some(Vec<(Resource, String)>),
 }
 
 impl Watch {
@@ -81,48 +98,45 @@ impl Watch {
         }
     }
 
-    /// The re-reading is over: gives the stored sales that are surely gone.
-    pub fn missing(
-        &mut self,
-        memory: &dyn Memory,
-        zone: &Zone,
-        begun: DateTime<Utc>,
-        now: DateTime<Utc>,
-    ) -> Vec<(Resource, String)> {
+    /// The re-reading is over: gives what it lacks.
+    pub fn missing(&mut self, memory: &dyn Memory, zone: &Zone, begun: DateTime<Utc>, now: DateTime<Utc>) -> Missing {
         let (proven, noted) = (std::mem::take(&mut self.proven), std::mem::take(&mut self.noted));
         let proven = match self.whole {
             None => proven,
             Some(whole) if !self.spoilt => vec![whole],
-            Some(_) => return Vec::new(),
+            Some(_) => return Missing::Unknown,
         };
         let from = proven.iter().map(|window| window.from).min();
-        let Some((from, to)) = from.zip(proven.iter().map(|window| window.to).max()) else { return Vec::new() };
+        let Some((from, to)) = from.zip(proven.iter().map(|window| window.to).max()) else {
+            return Missing::Unknown;
+        };
         if noted.len() > NOTED_MAX {
-            return Vec::new();
+            return Missing::Unknown;
         }
         self.suspects.retain(|_, missed| now - *missed < SUSPECTED_MAX);
+        let mut expected = memory.between(from, to);
+        expected.retain(|known| {
+            !known.vanished && known.resource == Resource::Transaction && is_within(span(known.at, zone), &proven)
+        });
+        let stored = expected.len();
+        expected.retain(|known| !noted.contains(&hash(&known.external_id)));
+        if expected.len() == stored && stored >= MANY {
+            return Missing::All(stored);
+        }
         let mut gone = Vec::new();
-        for known in memory.between(from, to) {
-            let should_show = !known.vanished
-                && known.resource == Resource::Transaction
-                && is_within(span(known.at, zone), &proven)
-                && !noted.contains(&hash(&known.external_id));
-            if !should_show {
-                continue;
-            }
+        for known in expected {
             match self.suspects.get(&known.external_id) {
                 Some(missed) if begun - *missed >= APART => {
                     self.suspects.remove(&known.external_id);
                     gone.push((known.resource, known.external_id));
                 }
-                Some(_) => {}
                 None if self.suspects.len() < SUSPECTS_MAX => {
                     self.suspects.insert(known.external_id, now);
                 }
-                None => {}
+                Some(_) | None => {}
             }
         }
-        gone
+        Missing::Some(gone)
     }
 }
 

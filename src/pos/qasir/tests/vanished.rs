@@ -8,10 +8,15 @@ use serde_json::json;
 use super::world::{Remembered, Sale, Source, TestBox, Traits, at, context, jakarta};
 use crate::{
     amount::Amount,
+    health::Condition,
     pos::{
         connector::Known,
         page::Page,
-        qasir::{parse::parse_transactions, vanished::Watch, windows::Window},
+        qasir::{
+            parse::parse_transactions,
+            vanished::{Missing, Watch},
+            windows::Window,
+        },
     },
     transaction::{Kind, Resource},
 };
@@ -109,6 +114,18 @@ fn a_server_in_another_zone_loses_nothing_and_what_is_gone_is_told() {
     assert_eq!(test.vanished, ["--10"]);
 }
 
+#[test]
+fn a_source_that_shows_nothing_more_is_one_word_and_not_one_for_each_sale() {
+    let mut test = shop();
+    let hidden = std::mem::take(&mut test.source.by_time);
+    test.run_until(test.now + TimeDelta::hours(4));
+    assert!(test.conditions[&Condition::PosReset].as_ref().unwrap().contains("sales of this time that are stored"));
+    test.source.by_time = hidden;
+    test.run_until(test.now + TimeDelta::hours(2));
+    assert_eq!(test.conditions[&Condition::PosReset], None);
+    assert_eq!(test.vanished, Vec::<String>::new());
+}
+
 /// Two re-readings of a day, an hour apart, in which only `shown` is there; gives what is told of `stored`.
 fn told(stored: &[(&str, DateTime<Utc>)], window: Window, shown: &serde_json::Value) -> Vec<String> {
     let memory = Arc::new(Remembered::default());
@@ -125,7 +142,8 @@ fn told(stored: &[(&str, DateTime<Utc>)], window: Window, shown: &serde_json::Va
         watch.begin(None);
         watch.note(&page);
         watch.done(window, true, &page);
-        gone.extend(watch.missing(&*memory, &jakarta(), now, now));
+        let Missing::Some(missing) = watch.missing(&*memory, &jakarta(), now, now) else { continue };
+        gone.extend(missing);
     }
     gone.into_iter().map(|(_, id)| id).collect()
 }

@@ -1,0 +1,136 @@
+//! The socket by which the running daemon answers questions about itself ([`inspect`](crate::inspect)): in the outbox's
+//! folder, for the daemon's own user alone, and only to read.
+//!
+//! A box without it captures and forwards all the same, so whatever fails here is a warning and no more.
+
+use std::{
+    fs::{self, Permissions},
+    io,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{UnixListener, UnixStream},
+    task::JoinSet,
+    time::timeout,
+};
+
+use crate::{
+    inspect::{self, QUESTION_MAX_BYTES, Question, SOCKET},
+    outbox::Outbox,
+};
+
+/// Who asks at the same time, at most; others wait.
+const ASKING_MAX: usize = 4;
+
+/// Who neither asks nor reads for so long is left.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Wait after a connection that could not be taken.
+const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Bytes that a Unix socket's path may have, less the one that ends it.
+const PATH_MAX_BYTES: usize = 107;
+
+/// The extension of a socket that is not finished yet.
+const UNFINISHED: &str = "new";
+
+/// Answers until the daemon ends. Where no socket can be had, it says so and waits for that.
+pub async fn answer_questions(outbox: Arc<Outbox>) {
+    let path = outbox.folder().join(SOCKET);
+    let (listener, _removed_at_the_end) = match listen(&path) {
+        Ok(listening) => listening,
+        Err(error) => {
+            let socket = path.display();
+            tracing::warn!(%socket, %error, "tillbox outbox cannot ask the running daemon: no socket can be made");
+            return std::future::pending().await;
+        }
+    };
+    let mut asking = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept(), if asking.len() < ASKING_MAX => match accepted {
+                Ok((stream, _)) => {
+                    asking.spawn(answer(stream, Arc::clone(&outbox)));
+                }
+                Err(error) => {
+                    tracing::debug!(%error, "a question cannot be taken");
+                    tokio::time::sleep(TRY_AGAIN_AFTER).await;
+                }
+            },
+            Some(_) = asking.join_next() => {}
+        }
+    }
+}
+
+/// The socket's file; it goes with its daemon.
+struct Removed(PathBuf);
+
+impl Drop for Removed {
+    fn drop(&mut self) {
+        let _the_next_start_replaces_it = fs::remove_file(&self.0);
+    }
+}
+
+/// Listens on a socket that nobody else may connect to. The store's lock is ours, so one that stands there is stale.
+fn listen(path: &Path) -> io::Result<(UnixListener, Removed)> {
+    let unfinished = path.with_extension(UNFINISHED);
+    let bytes = path.as_os_str().len().max(unfinished.as_os_str().len());
+    if bytes > PATH_MAX_BYTES {
+        let excess = bytes - PATH_MAX_BYTES;
+        let text = format!("its path is {excess} bytes too long for a socket; a shorter [outbox] path would do");
+        return Err(io::Error::new(io::ErrorKind::InvalidFilename, text));
+    }
+    if let Err(error) = fs::remove_file(&unfinished)
+        && error.kind() != io::ErrorKind::NotFound
+    {
+        return Err(error);
+    }
+    let listener = UnixListener::bind(&unfinished)?;
+    let made =
+        fs::set_permissions(&unfinished, Permissions::from_mode(0o600)).and_then(|()| fs::rename(&unfinished, path));
+    if let Err(error) = made {
+        let _the_next_start_replaces_it = fs::remove_file(&unfinished);
+        return Err(error);
+    }
+    Ok((listener, Removed(path.to_owned())))
+}
+
+/// Answers one after the other what somebody asks.
+async fn answer(stream: UnixStream, outbox: Arc<Outbox>) {
+    let mut stream = BufReader::new(stream);
+    loop {
+        let mut text = Vec::new();
+        let most = u64::try_from(QUESTION_MAX_BYTES).unwrap_or(u64::MAX);
+        let mut line = (&mut stream).take(most);
+        match timeout(PATIENCE, line.read_until(b'\n', &mut text)).await {
+            Ok(Ok(bytes)) if bytes > 0 => {}
+            _ => return,
+        }
+        let whole = text.ends_with(b"\n");
+        let question = serde_json::from_slice::<Question>(&text);
+        let lines = match question {
+            Ok(question) if whole => {
+                let outbox = Arc::clone(&outbox);
+                // Reading the store may take its time, and may wait for a commit.
+                let answered = tokio::task::spawn_blocking(move || inspect::answer(&outbox, &question)).await;
+                answered.unwrap_or_else(|_| inspect::ended(Err("the answer panicked".to_owned())))
+            }
+            Ok(_) => inspect::ended(Err("the question is too long".to_owned())),
+            Err(error) => inspect::ended(Err(format!("that is no question: {error}"))),
+        };
+        for line in lines {
+            let text = line + "\n";
+            if !matches!(timeout(PATIENCE, stream.write_all(text.as_bytes())).await, Ok(Ok(()))) {
+                return;
+            }
+        }
+        if !whole {
+            return;
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Questions about a box, and its answers: what `tillbox outbox` asks.
+//!
+//! A running daemon has its store locked, so it is asked itself, over a Unix socket in the outbox's folder ([`SOCKET`],
+//! for its own user alone). A question is one line of JSON, [`Question`]; the answer is lines of JSON, of which the last
+//! is [`End`]: an answer without it was cut off. One connection may ask several questions, one after the other. While
+//! no daemon runs the same questions go to the store itself.
+//!
+//! What can be asked:
+//!
+//! - `{"ask":"outbox"}`: one [`Summary`];
+//! - `{"ask":"events","stream":…,"after":90,"most":100}`: the events that wait after a number, one a line, as
+//!   HQ receives them; before the stream has a generation as [`Unsent`]. With `"heads":true` only a [`Head`] each.
+//!
+//! Deliberately absent: a question that changes anything.
+
+pub mod client;
+pub mod text;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::{
+    content::ContentId,
+    event::{Event, Stream, StreamId},
+    gap::Gap,
+    outbox::{Aside, Outbox, OutboxError},
+};
+
+/// The name of the socket in the outbox's folder.
+pub const SOCKET: &str = "tillbox.sock";
+
+/// The longest question, in bytes.
+pub const QUESTION_MAX_BYTES: usize = 4 * 1024;
+
+/// Events in one answer at most; what follows is asked for again.
+pub const EVENTS_MAX: usize = 500;
+
+/// What is asked. What a question does not need is left out.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Question {
+    /// What about.
+    pub ask: String,
+    /// Of which stream numbers are spoken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream: Option<String>,
+    /// Events after this number.
+    #[serde(default)]
+    pub after: u64,
+    /// So many at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub most: Option<usize>,
+    /// What they are about, without what they say.
+    #[serde(default)]
+    pub heads: bool,
+}
+
+/// The last line of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct End {
+    /// The answer is whole.
+    pub done: bool,
+    /// Why it is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault: Option<String>,
+    /// The number of the last event in it: what follows is asked for after that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last: Option<u64>,
+}
+
+/// How an outbox stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Summary {
+    /// The outlet's id.
+    pub outlet: String,
+    /// The stream.
+    pub stream: String,
+    /// Its generation, once it is known.
+    pub generation: Option<u32>,
+    /// The highest number that is stored.
+    pub durable: u64,
+    /// Every event up to here was published and acknowledged.
+    pub acknowledged: u64,
+    /// Every event up to here was released: what follows waits for HQ.
+    pub released: u64,
+    /// Bytes that the events take.
+    pub queued_bytes: u64,
+    /// Bytes that they may take.
+    pub limit_bytes: u64,
+    /// Why the store is closed, if it is.
+    pub closed: Option<String>,
+    /// By connection: what is not proven complete.
+    pub open_gaps: BTreeMap<String, Vec<Gap>>,
+    /// By connection: records that could not be read, the oldest first.
+    pub put_aside: BTreeMap<String, Vec<Aside>>,
+}
+
+/// What a waiting event is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// Its number in the stream.
+    pub number: u64,
+    /// What it tells.
+    #[serde(rename = "type")]
+    pub event_type: String,
+    /// The connection it speaks of; `None` for the box itself.
+    pub connection: Option<String>,
+    /// What it is about.
+    pub subject: String,
+    /// When that happened.
+    pub time: String,
+}
+
+/// An event that cannot be published yet, as its stream has no generation.
+#[derive(Debug, Serialize)]
+pub struct Unsent<'a> {
+    /// What it is about.
+    #[serde(flatten)]
+    pub head: Head,
+    /// The content id of what it states.
+    pub contentid: ContentId,
+    /// What it states.
+    pub data: &'a RawValue,
+}
+
+/// Answers a question about an outbox: the lines, the last of them an [`End`].
+#[must_use]
+pub fn answer(outbox: &Outbox, question: &Question) -> Vec<String> {
+    let lines = match question.ask.as_str() {
+        "outbox" => summary(outbox).map(|summary| (vec![line(&summary)], None)).map_err(|error| error.to_string()),
+        "events" => events(outbox, question),
+        other => Err(format!("this tillbox ({}) cannot be asked about `{other}`", env!("CARGO_PKG_VERSION"))),
+    };
+    ended(lines)
+}
+
+/// Lines of an answer, and the number of the last event in it.
+pub type Lines = (Vec<String>, Option<u64>);
+
+/// Whole lines of an answer, or the fault that it ends with.
+#[must_use]
+pub fn ended(lines: Result<Lines, String>) -> Vec<String> {
+    let ((mut lines, last), fault) = match lines {
+        Ok(lines) => (lines, None),
+        Err(fault) => (Lines::default(), Some(fault)),
+    };
+    lines.push(line(&End { done: fault.is_none(), fault, last }));
+    lines
+}
+
+fn line(of: &impl Serialize) -> String {
+    serde_json::to_string(of).unwrap_or_default()
+}
+
+fn summary(outbox: &Outbox) -> Result<Summary, OutboxError> {
+    let put_aside = outbox.put_aside()?;
+    let level = outbox.level();
+    let open_gaps = level.open_gaps.iter().filter(|(_, gaps)| !gaps.is_empty());
+    Ok(Summary {
+        outlet: outbox.outlet().to_owned(),
+        stream: level.stream_id.map(|id| id.to_string()).unwrap_or_default(),
+        generation: level.stream.as_ref().map(|stream| stream.generation),
+        durable: level.durable,
+        acknowledged: level.acknowledged,
+        released: level.released,
+        queued_bytes: level.queued_bytes,
+        limit_bytes: level.limit_bytes,
+        closed: level.closed,
+        open_gaps: open_gaps.map(|(connection, gaps)| (connection.clone(), gaps.clone())).collect(),
+        put_aside,
+    })
+}
+
+fn events(outbox: &Outbox, question: &Question) -> Result<Lines, String> {
+    let stream = question.stream.as_deref().and_then(StreamId::parse);
+    let stream = stream.ok_or("a question for events names their stream, 32 hexadecimal digits")?;
+    let most = question.most.unwrap_or(EVENTS_MAX).min(EVENTS_MAX);
+    let events = outbox.waiting(stream, question.after, most).map_err(|error| error.to_string())?;
+    let published = outbox.stream().filter(|running| running.id == stream);
+    let lines = events.iter().map(|event| event_line(event, published.as_deref(), question.heads)).collect();
+    Ok((lines, events.last().map(|event| event.sequence)))
+}
+
+fn event_line(event: &Event, stream: Option<&Stream>, head_only: bool) -> String {
+    let draft = &event.draft;
+    let head = || Head {
+        number: event.sequence,
+        event_type: draft.event_type.name().to_owned(),
+        connection: draft.connection.clone(),
+        subject: draft.subject.clone(),
+        time: draft.time.clone(),
+    };
+    match stream {
+        _ if head_only => line(&head()),
+        Some(stream) => String::from_utf8_lossy(&event.envelope(stream)).into_owned(),
+        None => match serde_json::from_str(&draft.data) {
+            Ok(data) => line(&Unsent { head: head(), contentid: draft.content, data }),
+            Err(_) => line(&head()),
+        },
+    }
+}

@@ -1,0 +1,194 @@
+//! Whoever asks: the running daemon is asked if there is one, else the store itself.
+
+use std::{
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+
+use super::{EVENTS_MAX, End, Head, Lines, Question, SOCKET, Summary, answer};
+use crate::outbox::{Look, Options, OutboxError};
+
+/// The daemon answers within this, also while it commits.
+const ANSWER_MAX: Duration = Duration::from_secs(30);
+
+/// The longest line of an answer.
+const LINE_MAX_BYTES: u64 = 16 * 1024 * 1024;
+
+/// Why there is no answer.
+#[derive(Debug, Error)]
+pub enum InspectError {
+    /// The store cannot be looked into.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
+    /// A daemon has the store and cannot be asked.
+    #[error("a tillbox has the store in {}, and does not answer on {SOCKET} there: {cause}; its journal says why", folder.display())]
+    Mute {
+        /// The outbox's folder.
+        folder: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The daemon stopped in the middle of an answer, or gave another one than was asked for.
+    #[error("the running tillbox gave no whole answer: {0}; ask again")]
+    Broken(String),
+    /// The question cannot be answered.
+    #[error("{0}")]
+    Fault(String),
+    /// The event does not wait.
+    #[error("event {number} does not wait in the outbox, which holds {first} to {last}")]
+    NoSuchEvent {
+        /// Its number.
+        number: u64,
+        /// The first that waits.
+        first: u64,
+        /// The last.
+        last: u64,
+    },
+    /// The output cannot be written.
+    #[error("the output cannot be written: {0}")]
+    Output(io::Error),
+}
+
+/// A box that can be asked.
+pub struct Inspected(Source);
+
+enum Source {
+    /// The daemon's folder. Each question has a connection of its own: whoever pages through an export takes their time.
+    Daemon(PathBuf),
+    Store(Box<Look>),
+}
+
+impl Inspected {
+    /// Finds whom to ask about the store in a folder.
+    ///
+    /// # Errors
+    /// There is no store, it cannot be read, or a daemon has it that does not answer.
+    pub fn at(options: Options) -> Result<Self, InspectError> {
+        let folder = options.folder.clone();
+        let Err(cause) = connect(&folder) else { return Ok(Self(Source::Daemon(folder))) };
+        match Look::into(options) {
+            Ok(look) => Ok(Self(Source::Store(Box::new(look)))),
+            Err(OutboxError::InUse { .. }) => Err(InspectError::Mute { folder, cause }),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// How the outbox stands.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub fn summary(&self) -> Result<Summary, InspectError> {
+        let (lines, _) = self.ask(&Question { ask: "outbox".to_owned(), ..Question::default() })?;
+        read_line(lines.first().map(String::as_str).unwrap_or_default())
+    }
+
+    /// What the events are about that wait after a number, `most` of them at most.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub fn heads(&self, summary: &Summary, after: u64, most: usize) -> Result<Vec<Head>, InspectError> {
+        let (mut heads, mut after) = (Vec::new(), after);
+        while heads.len() < most {
+            let (lines, Some(last)) = self.events(summary, after, most - heads.len(), true)? else { break };
+            for line in lines {
+                heads.push(read_line(&line)?);
+            }
+            after = last;
+        }
+        Ok(heads)
+    }
+
+    /// One waiting event as JSON.
+    ///
+    /// # Errors
+    /// There is no answer, or no such event.
+    pub fn event(&self, number: u64) -> Result<String, InspectError> {
+        let summary = self.summary()?;
+        let (first, last) = (summary.released + 1, summary.durable);
+        if number < first || number > last {
+            return Err(InspectError::NoSuchEvent { number, first, last });
+        }
+        let (mut lines, read) = self.events(&summary, number - 1, 1, false)?;
+        // It may have been released just now.
+        let found = lines.pop().filter(|_| read == Some(number));
+        found.ok_or(InspectError::NoSuchEvent { number, first, last })
+    }
+
+    /// Hands every event that waits from a number on to `take`, as one line of JSON each; what is released
+    /// meanwhile is at HQ, and left out.
+    ///
+    /// # Errors
+    /// There is no answer, or `take` fails.
+    pub fn export(
+        &self,
+        from: u64,
+        mut take: impl FnMut(&str) -> Result<(), InspectError>,
+    ) -> Result<(), InspectError> {
+        let summary = self.summary()?;
+        let mut after = from.saturating_sub(1).max(summary.released);
+        while after < summary.durable {
+            let (lines, Some(last)) = self.events(&summary, after, EVENTS_MAX, false)? else { break };
+            lines.iter().try_for_each(|line| take(line))?;
+            after = last;
+        }
+        Ok(())
+    }
+
+    fn events(&self, summary: &Summary, after: u64, most: usize, heads: bool) -> Result<Lines, InspectError> {
+        let stream = Some(summary.stream.clone());
+        self.ask(&Question { ask: "events".to_owned(), stream, after, most: Some(most), heads })
+    }
+
+    /// Asks; gives the lines of the answer without its end.
+    fn ask(&self, question: &Question) -> Result<Lines, InspectError> {
+        let mut lines = match &self.0 {
+            Source::Store(look) => answer(look.outbox(), question),
+            Source::Daemon(folder) => {
+                let answered = connect(folder).and_then(|stream| ask_daemon(stream, question));
+                answered.map_err(|error| InspectError::Broken(error.to_string()))?
+            }
+        };
+        let end: End = read_line(&lines.pop().unwrap_or_default())?;
+        match end.fault {
+            None => Ok((lines, end.last)),
+            Some(fault) => Err(InspectError::Fault(fault)),
+        }
+    }
+}
+
+fn connect(folder: &Path) -> io::Result<UnixStream> {
+    let stream = UnixStream::connect(folder.join(SOCKET))?;
+    stream.set_read_timeout(Some(ANSWER_MAX))?;
+    stream.set_write_timeout(Some(ANSWER_MAX))?;
+    Ok(stream)
+}
+
+fn ask_daemon(mut stream: UnixStream, question: &Question) -> io::Result<Vec<String>> {
+    let mut text = serde_json::to_string(question)?;
+    text.push('\n');
+    stream.write_all(text.as_bytes())?;
+    let mut stream = BufReader::new(stream);
+    let mut lines: Vec<String> = Vec::new();
+    loop {
+        let mut line = String::new();
+        stream.by_ref().take(LINE_MAX_BYTES).read_line(&mut line)?;
+        if !line.ends_with('\n') {
+            return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the line ended before the answer"));
+        }
+        line.pop();
+        let is_end = line.starts_with("{\"done\":");
+        lines.push(line);
+        if is_end || lines.len() > EVENTS_MAX + 1 {
+            return Ok(lines);
+        }
+    }
+}
+
+fn read_line<T: DeserializeOwned>(line: &str) -> Result<T, InspectError> {
+    serde_json::from_str(line).map_err(|error| InspectError::Broken(error.to_string()))
+}

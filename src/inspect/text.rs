@@ -1,0 +1,87 @@
+//! What `tillbox outbox list` shows a person.
+
+use super::{Head, Summary};
+use crate::{instant::text_utc, outbox::Aside};
+
+/// The outbox in lines, with the events that wait first.
+#[must_use]
+pub fn list(summary: &Summary, heads: &[Head]) -> String {
+    let mut text = String::new();
+    let waiting = summary.durable.saturating_sub(summary.released);
+    let generation =
+        summary.generation.map_or("not known before HQ is reached".to_owned(), |number| number.to_string());
+    push(&mut text, &format!("outlet   {}", summary.outlet));
+    push(&mut text, &format!("stream   {}, generation {generation}", summary.stream));
+    let Summary { durable, acknowledged, released, queued_bytes, limit_bytes, .. } = summary;
+    push(&mut text, &format!("numbers  durable {durable}, acknowledged {acknowledged}, released {released}"));
+    push(&mut text, &format!("bytes    {queued_bytes} of {limit_bytes}"));
+    if let Some(reason) = &summary.closed {
+        push(&mut text, &format!("closed   {reason}"));
+    }
+
+    text.push('\n');
+    push(&mut text, &format!("waiting for HQ: {}", count(waiting, "event")));
+    for head in heads {
+        let Head { number, event_type, connection, subject, time } = head;
+        let connection = connection.as_deref().unwrap_or("-");
+        let sent = if *number <= summary.acknowledged { "  (at the broker)" } else { "" };
+        push(&mut text, &format!("  {number:>8}  {event_type:<11}  {connection}  {subject}  {time}{sent}"));
+    }
+    let shown = u64::try_from(heads.len()).unwrap_or(waiting);
+    if shown < waiting {
+        push(&mut text, &format!("  and {} more; --limit shows more", waiting - shown));
+    }
+
+    let gaps: Vec<_> =
+        summary.open_gaps.iter().flat_map(|(name, gaps)| gaps.iter().map(move |gap| (name, gap))).collect();
+    text.push('\n');
+    push(&mut text, &format!("not proven complete: {}", count(gaps.len() as u64, "gap")));
+    for (connection, gap) in gaps {
+        let reason = named(&gap.reason);
+        push(&mut text, &format!("  {connection}  from {} to {}  {reason}", text_utc(gap.from), text_utc(gap.to)));
+    }
+
+    let asides: Vec<_> =
+        summary.put_aside.iter().flat_map(|(name, list)| list.iter().map(move |a| (name, a))).collect();
+    text.push('\n');
+    push(&mut text, &format!("put aside: {}", count(asides.len() as u64, "record")));
+    for (connection, aside) in asides {
+        push(&mut text, &aside_line(connection, aside));
+    }
+    text
+}
+
+fn aside_line(connection: &str, aside: &Aside) -> String {
+    let record = &aside.quarantined;
+    let id = record.external_id.as_deref().unwrap_or("without a readable id");
+    let field = record.field.as_deref().map(|field| format!("{field}: ")).unwrap_or_default();
+    format!(
+        "  {connection}  {} {id}  {field}{}, expected {}, found {}; since {} (tillbox {})",
+        record.resource.name(),
+        named(&record.reason),
+        record.expected,
+        named(&record.found),
+        text_utc(aside.observed_at),
+        aside.version,
+    )
+}
+
+fn count(number: u64, of: &str) -> String {
+    match number {
+        0 => "nothing".to_owned(),
+        1 => format!("1 {of}"),
+        _ => format!("{number} {of}s"),
+    }
+}
+
+/// The name under which a value stands in JSON.
+fn named(value: &impl serde::Serialize) -> String {
+    let value = serde_json::to_value(value).unwrap_or_default();
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+/// Adds a line. Ids come from the source: nothing in them may steer a terminal.
+fn push(text: &mut String, line: &str) {
+    text.extend(line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }));
+    text.push('\n');
+}

@@ -1,0 +1,81 @@
+//! Looking into a store, without a daemon and beside one, for a person who wants to know what is in it.
+
+use std::{
+    fs, io,
+    sync::{Mutex, RwLock},
+};
+
+use tokio::sync::watch;
+
+use super::{
+    Level, Options, Outbox, OutboxError,
+    engine::{close, guarded, open_sled},
+    events_from,
+    open::read_writer,
+    open_db,
+    place::Place,
+};
+use crate::event::{Event, StreamId};
+
+/// A store that no daemon has, as it stands: nothing is repaired, no stream begins, and nothing is written but what sled
+/// itself writes when it opens its files.
+#[derive(Debug)]
+pub struct Look(Outbox);
+
+impl Look {
+    /// Opens a store in its folder. Whatever a start of the daemon would find and mend is left to it.
+    ///
+    /// # Errors
+    /// There is no store, a daemon has it, or it cannot be read.
+    pub fn into(options: Options) -> Result<Self, OutboxError> {
+        let place = Place::visit(&options.folder)?;
+        let store = place.store();
+        // sled would make one.
+        if let Err(cause) = fs::metadata(store.join("db")) {
+            let doing = if cause.kind() == io::ErrorKind::NotFound { "find" } else { "read" };
+            return Err(OutboxError::Folder { doing, path: store, cause });
+        }
+        let db = open_sled(&store)?;
+        let mut writer = match guarded("reading what it holds", || read_writer(&db)) {
+            Ok(writer) => writer,
+            Err(error) => {
+                close(Some(db));
+                return Err(error);
+            }
+        };
+        // Where its tail is lost, this says more than there is.
+        writer.meta.acknowledged = writer.meta.acknowledged.min(writer.last);
+        let at_open = (writer.meta.stream_id(), writer.last - writer.meta.base);
+        let level = watch::Sender::new(Level::default());
+        let outbox = Outbox { options, place, db: RwLock::new(Some(db)), writer: Mutex::new(writer), level, at_open };
+        outbox.publish_level(&outbox.writer());
+        Ok(Self(outbox))
+    }
+
+    /// The store, to be asked and not to be changed.
+    pub(crate) fn outbox(&self) -> &Outbox {
+        &self.0
+    }
+}
+
+impl Outbox {
+    /// The durable events of a stream after number `after` that were not released yet, in order, `most` and about
+    /// [`READ_MAX_BYTES`](super::READ_MAX_BYTES) at most. The store changes only before or after, so that what is
+    /// released meanwhile is not looked for.
+    ///
+    /// # Errors
+    /// The store cannot be read, or another stream runs.
+    pub fn waiting(&self, stream: StreamId, after: u64, most: usize) -> Result<Vec<Event>, OutboxError> {
+        self.writing(|writer| {
+            if writer.meta.stream_id() != Some(stream) {
+                return Err(OutboxError::NewStream);
+            }
+            let base = writer.meta.base;
+            let after = after.saturating_add(base).max(writer.meta.released);
+            let db = self.db();
+            let mut events = events_from(open_db(db.as_ref())?, base, after, writer.last, most)?;
+            events.truncate(most);
+            Ok(events)
+        })
+    }
+}
