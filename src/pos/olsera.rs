@@ -8,6 +8,8 @@
 pub mod documented;
 pub mod open_api;
 pub mod requests;
+#[cfg(all(test, feature = "demo"))]
+mod tests;
 
 /// Told of both APIs.
-pub(crate) const NO_REFUNDS: &str = "refunds are not available from this source";
+const NO_REFUNDS: &str = "refunds are not available from this source";

@@ -92,7 +92,7 @@ fn row(state: &State, sale: &Sale) -> Value {
 pub(super) fn sheet(state: &State, now: DateTime<Utc>) -> Sheet {
     let reaches_all = state.options.honours_page || state.options.honours_offset;
     let entry = |(place, sale): (usize, &Sale)| {
-        let mut entry = Entry::plain(Kind::Sale, sale.total, sale.at);
+        let mut entry = Entry::plain(Kind::Sale, sale.total, spelling::shown(sale.at, state.options.times));
         if place >= state.options.cap_rows && !reaches_all {
             entry.optional = true;
             entry.total = state.given.get(&sale.id).copied().unwrap_or(sale.total);

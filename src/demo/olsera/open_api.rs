@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::{Value, json};
 
-use super::{LIMIT_MAX_ROWS, Options, Order, State, spelling};
+use super::{LIMIT_MAX_ROWS, Options, Order, State, Times, spelling};
 use crate::demo::{
     http_server::{Answer, Request},
     shop::{Kind, Line, Sale, Shown},
@@ -192,7 +192,10 @@ pub(super) fn sheet(state: &State, now: DateTime<Utc>) -> Sheet {
         if kind == Kind::Order && !was_listed {
             continue;
         }
-        let entry = Entry { optional: kind == Kind::Order, ..Entry::plain(kind, sale.total, sale.at) };
+        let entry = Entry {
+            optional: kind == Kind::Order,
+            ..Entry::plain(kind, sale.total, spelling::shown(sale.at, Times::Naive))
+        };
         sheet.insert(format!("transaction/{}", state.external_id(&sale.id)), entry);
     }
     sheet

@@ -1,0 +1,6 @@
+//! Both connectors against the simulated server and virtual time; nothing here does I/O.
+
+mod documented;
+mod open_api;
+mod random;
+mod world;
