@@ -56,6 +56,7 @@ pub mod health;
 pub mod signal;
 pub mod status;
 
+pub mod authorize;
 pub mod clock;
 pub mod daemon;
 pub mod log;

@@ -1,9 +1,14 @@
 //! The `tillbox` program: its commands and exit codes.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, BufReader},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use lexopt::prelude::*;
 use tillbox::{
+    authorize::{self, AuthorizeError},
     clock::Clock,
     config::Config,
     daemon::{self, DaemonError, Mode},
@@ -27,11 +32,14 @@ Usage: tillbox COMMAND [OPTIONS]
 Commands:
   run    [--config FILE]    poll, keep and forward until SIGTERM
   check  [--config FILE]    read the config and name every fault in it
+  authorize --connection NAME [--config FILE]
+                            get Asalta's token: log in with a browser, once
   demo   [--seed N] [--sales N] [--sabotage drop-one] [--keep-running]
                             the whole thing on this machine: a shop day in under a minute
 
 Options:
   --config FILE   the config file (default /etc/tillbox/tillbox.toml)
+  --connection NAME   the connection to authorize, as the config names it
   -h, --help      this text
   -V, --version   the version
 
@@ -48,6 +56,10 @@ enum Command {
     Check {
         config: PathBuf,
     },
+    Authorize {
+        config: PathBuf,
+        connection: String,
+    },
     #[cfg(feature = "demo")]
     Demo(tillbox::demo::Options),
     Print(String),
@@ -61,6 +73,7 @@ fn main() -> ExitCode {
         }
         Ok(Command::Check { config }) => check(&config),
         Ok(Command::Run { config, mode }) => run(&config, mode),
+        Ok(Command::Authorize { config, connection }) => authorize(&config, &connection),
         #[cfg(feature = "demo")]
         Ok(Command::Demo(options)) => tillbox::demo::run(&options),
         Err(error) => {
@@ -106,6 +119,35 @@ fn check(path: &std::path::Path) -> ExitCode {
     }
 }
 
+fn authorize(path: &std::path::Path, connection: &str) -> ExitCode {
+    let config = match Config::load(path) {
+        Ok(config) => config,
+        Err(faults) => {
+            eprint!("{faults}");
+            return ExitCode::from(CONFIG);
+        }
+    };
+    let input = BufReader::new(io::stdin());
+    let authorized = authorize::choose(&config, connection)
+        .and_then(|pos| authorize::authorize(pos, input, &mut io::stdout(), authorize::PATIENCE));
+    let Err(error) = authorized else { return ExitCode::SUCCESS };
+    eprintln!("tillbox: {error}");
+    ExitCode::from(match error {
+        AuthorizeError::Unknown { .. }
+        | AuthorizeError::OtherSystem { .. }
+        | AuthorizeError::NoSecret(_)
+        | AuthorizeError::Application(_)
+        | AuthorizeError::NoToken(_)
+        | AuthorizeError::Tls(_) => CONFIG,
+        AuthorizeError::Denied(_)
+        | AuthorizeError::TooLate(_)
+        | AuthorizeError::NoAddress
+        | AuthorizeError::Code(_)
+        | AuthorizeError::Unreachable(_) => TRY_AGAIN,
+        AuthorizeError::NoChance | AuthorizeError::Write { .. } => SOFTWARE,
+    })
+}
+
 fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
     let command = match parser.next()? {
         None | Some(Long("help") | Short('h')) => return Ok(Command::Print(HELP.to_owned())),
@@ -116,13 +158,15 @@ fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
         Some(other) => return Err(other.unexpected()),
     };
     let mut config = PathBuf::from(DEFAULT_CONFIG);
+    let mut connection = None;
     let mut mode = Mode { clock: Clock::system(), report: false };
     #[cfg(feature = "demo")]
     let mut demo = tillbox::demo::Options::default();
     while let Some(argument) = parser.next()? {
         match (command.as_str(), argument) {
             (_, Long("help") | Short('h')) => return Ok(Command::Print(HELP.to_owned())),
-            ("run" | "check", Long("config")) => config = parser.value()?.into(),
+            ("run" | "check" | "authorize", Long("config")) => config = parser.value()?.into(),
+            ("authorize", Long("connection")) => connection = Some(parser.value()?.string()?),
             ("run", Long("report")) => mode.report = true,
             #[cfg(feature = "demo")]
             ("run", Long("virtual-clock")) => mode.clock = parser.value()?.parse_with(tillbox::demo::read_clock)?,
@@ -140,6 +184,10 @@ fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
     match command.as_str() {
         "run" => Ok(Command::Run { config, mode }),
         "check" => Ok(Command::Check { config }),
+        "authorize" => match connection {
+            Some(connection) => Ok(Command::Authorize { config, connection }),
+            None => Err("authorize needs --connection NAME".into()),
+        },
         #[cfg(feature = "demo")]
         "demo" => Ok(Command::Demo(demo)),
         #[cfg(not(feature = "demo"))]

@@ -68,6 +68,8 @@ pub struct Options {
     pub report_ignores_form: bool,
     /// The report leaves out the sale with this id.
     pub report_leaves_out: Option<String>,
+    /// The lists leave out the sale with this id.
+    pub lists_leave_out: Option<String>,
     /// No page names a next one.
     pub next_is_missing: bool,
     /// This page names itself as the next.
@@ -135,6 +137,7 @@ impl Options {
             payments: Payments::Mixed,
             report_ignores_form: false,
             report_leaves_out: None,
+            lists_leave_out: None,
             next_is_missing: false,
             stuck_page: None,
             broken: None,
@@ -169,12 +172,7 @@ impl Asalta {
     /// The API alone, without any sale.
     #[must_use]
     pub fn new(clock: Clock, options: Options) -> Self {
-        let state = State {
-            options,
-            ledger: Ledger::default(),
-            book: Book::default(),
-            codes: Codes::default(),
-        };
+        let state = State { options, ledger: Ledger::default(), book: Book::default(), codes: Codes::default() };
         Self { clock, state: Mutex::new(state) }
     }
 
@@ -316,7 +314,8 @@ impl State {
 
     fn records(&mut self, list: List, request: &Request, now: DateTime<Utc>) -> Answer {
         let facts = self.book.facts(&self.ledger, now);
-        let mut own: Vec<_> = facts.iter().filter(|facts| facts.list == list).collect();
+        let mut own: Vec<_> = facts.iter().filter(|fact| fact.list == list).collect();
+        own.retain(|fact| self.options.lists_leave_out.as_ref() != Some(&fact.sale.id));
         let row = |fact: &Facts<'_>| rows::row(fact, &facts, &self.options);
         if let Some(id) = request.parameter("id") {
             return match own.into_iter().find(|fact| fact.number.to_string() == id) {
@@ -379,19 +378,15 @@ impl State {
         let shown: Vec<_> = all.iter().skip((page - 1) * size).take(size).map(row).collect();
         let next = if self.options.stuck_page == Some(page) { Some(page) } else { (page < pages).then_some(page + 1) };
         let next = next.filter(|_| !self.options.next_is_missing);
-        let link = |page: usize| {
-            json!({"href": format!("https://api.asalta.com{}?access_token={}&page={page}", request.path, self.options.token)})
-        };
+        let link = |page: usize| json!({"href": format!("https://api.asalta.com{}?access_token={}&page={page}", request.path, self.options.token)});
         let counted = json!({"totalCount": total, "pageCount": pages, "currentPage": page, "perPage": size});
         let (name, meta) = match self.options.metadata {
-            Metadata::PageSize => (
-                "_metadata",
-                json!({"currentPage": page, "nextPage": next, "pageSize": size, "totalRecord": total}),
-            ),
-            Metadata::TotalPage => (
-                "_metadata",
-                json!({"currentPage": page, "nextPage": next, "totalPage": pages, "totalRecord": total}),
-            ),
+            Metadata::PageSize => {
+                ("_metadata", json!({"currentPage": page, "nextPage": next, "pageSize": size, "totalRecord": total}))
+            }
+            Metadata::TotalPage => {
+                ("_metadata", json!({"currentPage": page, "nextPage": next, "totalPage": pages, "totalRecord": total}))
+            }
             Metadata::PageCount => ("_metadata", counted),
             Metadata::Meta => ("_meta", counted),
         };

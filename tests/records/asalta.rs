@@ -59,7 +59,9 @@ fn every_body_yields_what_is_expected_of_it() {
 
 #[test]
 fn a_record_reads_back_as_it_was_written() {
-    for name in ["invoices-one", "orders-list", "return-invoices-list", "return-orders-one", "edge-invoices-page-2-grown"] {
+    for name in
+        ["invoices-one", "orders-list", "return-invoices-list", "return-orders-one", "edge-invoices-page-2-grown"]
+    {
         for record in read(name).page.records {
             let again: Transaction = serde_json::from_str(&serde_json::to_string(&record).unwrap()).unwrap();
             assert_eq!(again, record);
@@ -99,8 +101,23 @@ fn nothing_personal_and_no_card_is_in_a_record() {
 /// Every text under a name that must not leave.
 fn gather(value: &Value, into: &mut BTreeSet<String>) {
     const NAMES: [&str; 17] = [
-        "customer", "biller", "email_ids", "billing_address", "address", "phone", "email", "note", "staff_note", "cc_no",
-        "cc_holder", "cc_month", "cc_year", "cheque_no", "card_no", "href", "replenishment_email",
+        "customer",
+        "biller",
+        "email_ids",
+        "billing_address",
+        "address",
+        "phone",
+        "email",
+        "note",
+        "staff_note",
+        "cc_no",
+        "cc_holder",
+        "cc_month",
+        "cc_year",
+        "cheque_no",
+        "card_no",
+        "href",
+        "replenishment_email",
     ];
     match value {
         Value::Object(members) => {
@@ -146,7 +163,10 @@ fn a_return_names_its_sale_where_it_was_asked_of_it_and_a_sale_its_return() {
     let bytes = fixture("asalta/return-invoices-list.json");
     let listed = parse_records(&bytes, Resource::ReturnInvoice, Some("905"), &context()).unwrap();
     let refund = &listed.page.records[0];
-    assert_eq!((refund.related[0].relation, refund.related[0].external_id.as_deref()), (Relation::RefundOf, Some("905")));
+    assert_eq!(
+        (refund.related[0].relation, refund.related[0].external_id.as_deref()),
+        (Relation::RefundOf, Some("905"))
+    );
     assert!(refund.payments.iter().all(|payment| payment.direction == Direction::Out));
     let sale = read("edge-invoices-paid-and-returned").page.records.remove(0);
     assert_eq!(sale.related[0].external_id.as_deref(), Some("410"));

@@ -331,12 +331,7 @@ impl Asalta {
         found
     }
 
-    fn take_page(
-        &mut self,
-        (list, purpose): (usize, Purpose),
-        listed: Listed,
-        now: DateTime<Utc>,
-    ) -> Yield {
+    fn take_page(&mut self, (list, purpose): (usize, Purpose), listed: Listed, now: DateTime<Utc>) -> Yield {
         let sight = sight(&listed);
         let own = &mut self.cursor.lists[list];
         let step = self.lists[list].walk.take(own, purpose, &sight, now);
@@ -349,7 +344,8 @@ impl Asalta {
         }
         let mut found = self.yield_of(listed.page, purpose == Purpose::Whole);
         if step.moved {
-            let text = format!("records of the list {} have moved to other pages: it is read anew", requests::name(resource));
+            let text =
+                format!("records of the list {} have moved to other pages: it is read anew", requests::name(resource));
             found.notices.push(Notice::new("list_moved", text));
         }
         let own = &self.cursor.lists[list];
@@ -447,7 +443,13 @@ impl Asalta {
         self.follow_invoices(INVOICES);
     }
 
-    fn take_report(&mut self, days: Days, asked_at: DateTime<Utc>, answer: &Answer, now: DateTime<Utc>) -> Result<Yield, String> {
+    fn take_report(
+        &mut self,
+        days: Days,
+        asked_at: DateTime<Utc>,
+        answer: &Answer,
+        now: DateTime<Utc>,
+    ) -> Result<Yield, String> {
         let zone = self.context.source_zone.clone();
         let (rows, unread) = parse_report(&answer.body, &zone).map_err(|fault| fault.to_string())?;
         if unread > 0 && rows.is_empty() {
@@ -480,7 +482,8 @@ impl Asalta {
                 self.fetch(Resource::Invoice, id);
                 again = true;
             } else if self.cursor.tell_once(&id, today) {
-                let text = "the report of sales shows this invoice otherwise, or not at all, also after it was read again";
+                let text =
+                    "the report of sales shows this invoice otherwise, or not at all, also after it was read again";
                 found.notices.push(Notice::new("report_differs", text).about(Resource::Invoice, id));
             }
         }
@@ -496,7 +499,8 @@ impl Asalta {
                     self.lists[INVOICES].walk.begin_whole(own, now);
                     again = true;
                 } else if read_since && self.cursor.tell_once(&format!("row {row:016x}"), today) {
-                    let text = "the report of sales has a sale that no list of invoices shows, also after all were read";
+                    let text =
+                        "the report of sales has a sale that no list of invoices shows, also after all were read";
                     found.notices.push(Notice::new("report_differs", text));
                 }
             }
@@ -512,9 +516,10 @@ impl Asalta {
 
     /// What makes the lists ones that prove nothing, for a person.
     fn unreliable(&self) -> Option<String> {
-        let lying = self.lists.iter().filter_map(|list| {
-            Some(format!("asalta GET /pos/{}: {}", requests::name(list.resource), list.lies?))
-        });
+        let lying = self
+            .lists
+            .iter()
+            .filter_map(|list| Some(format!("asalta GET /pos/{}: {}", requests::name(list.resource), list.lies?)));
         let put_off = self.troubles.values().filter_map(|trouble| trouble.put_off.clone());
         let mut all: Vec<String> = lying.chain(put_off).take(4).collect();
         all.dedup();
@@ -699,23 +704,33 @@ impl Connector for Asalta {
     fn progress(&self) -> Progress {
         let own = &self.cursor.lists;
         let mut notes = vec![
-            "orders and their returns are told but not counted: an order that is sold is an invoice of its own".to_owned(),
+            "orders and their returns are told but not counted: an order that is sold is an invoice of its own"
+                .to_owned(),
             "the source does not say in which zone its times are: the configured one is taken".to_owned(),
         ];
         let order = |list: usize| match own[list].order {
-            Some(Order::OldestFirst) => Some(format!("{} are listed oldest first", requests::name(self.lists[list].resource))),
-            Some(Order::NewestFirst) => Some(format!("{} are listed newest first", requests::name(self.lists[list].resource))),
-            Some(Order::None) => {
-                Some(format!("{} are listed in no order: all are read each time", requests::name(self.lists[list].resource)))
+            Some(Order::OldestFirst) => {
+                Some(format!("{} are listed oldest first", requests::name(self.lists[list].resource)))
             }
+            Some(Order::NewestFirst) => {
+                Some(format!("{} are listed newest first", requests::name(self.lists[list].resource)))
+            }
+            Some(Order::None) => Some(format!(
+                "{} are listed in no order: all are read each time",
+                requests::name(self.lists[list].resource)
+            )),
             None => None,
         };
         notes.extend((0..self.lists.len()).filter_map(order));
-        let per_sale = |list: usize| own[list].per_sale.then(|| {
-            format!("{} are given only for one sale at a time", requests::name(self.lists[list].resource))
-        });
+        let per_sale = |list: usize| {
+            own[list]
+                .per_sale
+                .then(|| format!("{} are given only for one sale at a time", requests::name(self.lists[list].resource)))
+        };
         notes.extend([RETURNS, ORDER_RETURNS].into_iter().filter_map(per_sale));
-        notes.extend(self.cursor.report_in_query.then(|| "the report ignores its form, and is asked by the query".to_owned()));
+        notes.extend(
+            self.cursor.report_in_query.then(|| "the report ignores its form, and is asked by the query".to_owned()),
+        );
         notes.extend(self.unknown_fields.iter().map(|field| format!("unknown field {field}")));
         let read = |list: usize| own[list].per_sale || self.lists[list].newest_read && own[list].whole;
         let put_off = self.troubles.values().any(|trouble| trouble.put_off.is_some());

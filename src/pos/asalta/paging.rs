@@ -73,7 +73,12 @@ mod tests {
             (Meta { pages: Some(2), current: Some(2), ..counted }, 2, 1, Onward::Last),
             (Meta { next: Some(Some(5)), ..counted }, 4, 0, Onward::Last),
             (Meta { size: None, pages: Some(3), next: Some(None), total: Some(5), current: None }, 3, 1, Onward::Last),
-            (Meta { size: None, pages: Some(3), next: Some(None), total: Some(5), current: None }, 2, 2, Onward::Counted),
+            (
+                Meta { size: None, pages: Some(3), next: Some(None), total: Some(5), current: None },
+                2,
+                2,
+                Onward::Counted,
+            ),
             (Meta { next: Some(Some(2)), ..counted }, 3, 2, Onward::Last),
             (Meta::default(), 1, 2, Onward::Next),
             (Meta::default(), 2, 0, Onward::Last),

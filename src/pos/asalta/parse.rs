@@ -15,11 +15,11 @@ mod sales;
 
 use serde_json::{Map, Value};
 
+use self::envelope::Envelope;
 pub use self::{
     envelope::Meta,
     sales::{Row, parse_report},
 };
-use self::envelope::Envelope;
 use crate::{
     pos::{
         body::BodyFault,

@@ -163,7 +163,9 @@ mod tests {
 
     #[test]
     fn both_sides_write_the_same_money() {
-        for (amount, text) in [("22200", "2220000"), ("0.005", "1"), ("1.2345", "123"), ("1.235", "124"), ("-1.5", "-150")] {
+        for (amount, text) in
+            [("22200", "2220000"), ("0.005", "1"), ("1.2345", "123"), ("1.235", "124"), ("-1.5", "-150")]
+        {
             assert_eq!(cents(Amount::parse(amount).unwrap()), text, "{amount}");
         }
     }

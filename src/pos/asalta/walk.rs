@@ -296,7 +296,11 @@ impl Walk {
         recent.left -= 1;
         let old = sight.newest.is_some_and(|newest| newest < now - RECENT.0);
         let upward = own.order == Some(Order::NewestFirst);
-        let last = if upward { paging::onward(&sight.meta, recent.page, sight.rows) != Onward::Next } else { recent.page <= 1 };
+        let last = if upward {
+            paging::onward(&sight.meta, recent.page, sight.rows) != Onward::Next
+        } else {
+            recent.page <= 1
+        };
         if old || last || recent.left == 0 {
             self.recent = None;
             return Step { done: true, ..Step::default() };

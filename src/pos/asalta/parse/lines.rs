@@ -19,10 +19,33 @@ const GIFT_CARD: &str = "1515676266";
 const CARD_CHARS_KEPT: usize = 4;
 
 const KNOWN: &[&str] = &[
-    "product_id", "product_code", "product_name", "product_type", "option_id", "net_unit_price",
-    "nup_before_order_discount", "unit_price", "quantity", "warehouse_id", "item_tax", "tax_rate_id", "tax", "discount",
-    "item_discount", "item_tax_details", "bundle_discount", "subtotal", "serial_no", "real_unit_price", "free_items_qty",
-    "promo_id", "promo_title", "bundle_items", "promo_details", "gift_card", "id",
+    "product_id",
+    "product_code",
+    "product_name",
+    "product_type",
+    "option_id",
+    "net_unit_price",
+    "nup_before_order_discount",
+    "unit_price",
+    "quantity",
+    "warehouse_id",
+    "item_tax",
+    "tax_rate_id",
+    "tax",
+    "discount",
+    "item_discount",
+    "item_tax_details",
+    "bundle_discount",
+    "subtotal",
+    "serial_no",
+    "real_unit_price",
+    "free_items_qty",
+    "promo_id",
+    "promo_title",
+    "bundle_items",
+    "promo_details",
+    "gift_card",
+    "id",
 ];
 
 /// The usable lines, and what else their elements say. A bad line is left out and flagged: the header's money must not
@@ -124,5 +147,8 @@ fn extra(members: &Map<String, Value>) -> Map<String, Value> {
         };
         Some((name.to_owned(), Value::String(shown)))
     };
-    ["nup_before_order_discount", "discount", "bundle_discount", "free_items_qty"].into_iter().filter_map(said).collect()
+    ["nup_before_order_discount", "discount", "bundle_discount", "free_items_qty"]
+        .into_iter()
+        .filter_map(said)
+        .collect()
 }

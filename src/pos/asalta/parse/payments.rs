@@ -16,8 +16,25 @@ use crate::{
 };
 
 const KNOWN: &[&str] = &[
-    "id", "date", "purchase_id", "reference_no", "transaction_id", "paid_by", "cheque_no", "cc_no", "cc_holder",
-    "cc_month", "cc_year", "cc_type", "amount", "extra_charges", "currency", "attachment", "type", "note", "sale_id",
+    "id",
+    "date",
+    "purchase_id",
+    "reference_no",
+    "transaction_id",
+    "paid_by",
+    "cheque_no",
+    "cc_no",
+    "cc_holder",
+    "cc_month",
+    "cc_year",
+    "cc_type",
+    "amount",
+    "extra_charges",
+    "currency",
+    "attachment",
+    "type",
+    "note",
+    "sale_id",
     "return_id",
 ];
 

@@ -25,14 +25,46 @@ use crate::{
 
 /// What is read, what is withheld, and what says nothing of the money.
 const KNOWN: &[&str] = &[
-    "id", "date", "reference_no", "biller_id", "warehouse", "total", "product_discount", "order_discount_id",
-    "total_discount", "order_discount", "product_tax", "order_tax_id", "order_tax", "total_tax", "shipping", "exchange",
-    "grand_total", "sale_status", "payment_status", "total_items", "pos", "paid", "return_id", "surcharge", "gst",
-    "consignment_sale", "items", "payments",
+    "id",
+    "date",
+    "reference_no",
+    "biller_id",
+    "warehouse",
+    "total",
+    "product_discount",
+    "order_discount_id",
+    "total_discount",
+    "order_discount",
+    "product_tax",
+    "order_tax_id",
+    "order_tax",
+    "total_tax",
+    "shipping",
+    "exchange",
+    "grand_total",
+    "sale_status",
+    "payment_status",
+    "total_items",
+    "pos",
+    "paid",
+    "return_id",
+    "surcharge",
+    "gst",
+    "consignment_sale",
+    "items",
+    "payments",
     // People, and free text.
-    "customer_id", "customer", "biller", "email_ids", "billing_address", "note", "staff_note", "attachment",
+    "customer_id",
+    "customer",
+    "biller",
+    "email_ids",
+    "billing_address",
+    "note",
+    "staff_note",
+    "attachment",
     // Terms of payment.
-    "payment_term", "due_date",
+    "payment_term",
+    "due_date",
 ];
 
 /// Amounts that have no place of their own in the record; their equations are checked by these names.
@@ -202,7 +234,8 @@ fn order_tax(members: &Map<String, Value>) -> Option<Tax> {
 }
 
 fn related(members: &Map<String, Value>, resource: Resource, of: Option<&str>) -> Vec<Related> {
-    let related = |relation, resource, id: String| Related { relation, resource, external_id: Some(id), external_ref: None };
+    let related =
+        |relation, resource, id: String| Related { relation, resource, external_id: Some(id), external_ref: None };
     let returned = short(members.get("return_id"));
     let returned = returned.filter(|id| id != "0").map(|id| match resource {
         Resource::Order | Resource::ReturnOrder => related(Relation::RefundedBy, Resource::ReturnOrder, id),
@@ -236,7 +269,8 @@ fn extra(members: &Map<String, Value>) -> Map<String, Value> {
         says_something.then(|| ((*name).to_owned(), Value::String(amount.to_string())))
     });
     let texts = EXTRA_TEXTS.iter().filter_map(|name| {
-        let text = text(members.get(*name)).filter(|text| text != "0" && text.chars().count() <= fields::ID_CHARS_MAX)?;
+        let text =
+            text(members.get(*name)).filter(|text| text != "0" && text.chars().count() <= fields::ID_CHARS_MAX)?;
         Some(((*name).to_owned(), Value::String(text)))
     });
     amounts.chain(texts).collect()
@@ -261,8 +295,16 @@ fn turn(record: &mut Transaction) {
     } = &mut record.amounts;
     *grand_total = grand_total.magnitude();
     for amount in [
-        lines_total, line_discount_total, order_discount, discount_total, net_total, tax_total, service_charge, shipping,
-        surcharge, paid_total,
+        lines_total,
+        line_discount_total,
+        order_discount,
+        discount_total,
+        net_total,
+        tax_total,
+        service_charge,
+        shipping,
+        surcharge,
+        paid_total,
     ] {
         *amount = amount.map(Amount::magnitude);
     }

@@ -151,6 +151,20 @@ fn what_differs_from_the_report_for_good_is_told_once_a_day() {
 }
 
 #[test]
+fn a_sale_that_is_only_in_the_report_has_everything_read_anew() {
+    let mut stage = shop(40, |options| {
+        (options.page_rows, options.lists_leave_out) = (10, Some("J0007".to_owned()));
+    });
+    stage.run(TimeDelta::minutes(20));
+    let page = |stage: &TestBox, page: u64| stage.requests(&format!("/pos/invoices?page={page}"));
+    assert_eq!(stage.notices, ["report_differs"], "it was looked for, and then told");
+    assert!(page(&stage, 2) >= 2, "the history twice");
+    stage.server.adjust(|options| options.lists_leave_out = None);
+    stage.run(TimeDelta::minutes(70));
+    stage.assert_whole();
+}
+
+#[test]
 fn an_old_difference_is_told_after_the_night() {
     let mut stage = shop(5, |_| {});
     let old = at("2026-02-20T10:00:00+08:00");
@@ -328,8 +342,10 @@ fn a_key_of_another_product_is_told_and_tried_again() {
 #[test]
 fn a_refused_token_is_for_the_poll_loop() {
     let mut stage = shop(3, |_| {});
-    for failure in [Failure::Refused(401), Failure::Unreachable(String::new()), Failure::TooMany { retry_after: None }] {
-        let crate::pos::connector::Step::Ask(_) = crate::pos::connector::Connector::next(&mut stage.connector, at(NOON))
+    for failure in [Failure::Refused(401), Failure::Unreachable(String::new()), Failure::TooMany { retry_after: None }]
+    {
+        let crate::pos::connector::Step::Ask(_) =
+            crate::pos::connector::Connector::next(&mut stage.connector, at(NOON))
         else {
             panic!("it asks");
         };
@@ -354,9 +370,11 @@ fn a_restart_at_any_step_loses_and_doubles_nothing() {
         stage.run(TimeDelta::minutes(10));
         stage.assert_whole();
         assert!(stage.progress().complete);
-        let twice: Vec<_> = stage.held().into_keys().filter(|key| {
-            key.strip_prefix("invoice/").is_some_and(|id| stage.revisions(Resource::Invoice, id) > 1)
-        }).collect();
+        let twice: Vec<_> = stage
+            .held()
+            .into_keys()
+            .filter(|key| key.strip_prefix("invoice/").is_some_and(|id| stage.revisions(Resource::Invoice, id) > 1))
+            .collect();
         assert!(twice.is_empty(), "{twice:?}");
     }
 }

@@ -224,25 +224,29 @@ impl TestBox {
     pub fn held(&self) -> BTreeMap<String, (Kind, String)> {
         let all = self.stored.0.lock().unwrap();
         let standing = all.values().filter(|(known, ..)| !known.vanished);
-        standing.map(|(known, record, _)| {
-            let key = format!("{}/{}", record.resource.name(), record.external_id);
-            (key, (known.kind, known.amount.to_string()))
-        }).collect()
+        standing
+            .map(|(known, record, _)| {
+                let key = format!("{}/{}", record.resource.name(), record.external_id);
+                (key, (known.kind, known.amount.to_string()))
+            })
+            .collect()
     }
 
     /// What should be, of what lies within the backfill.
     pub fn due(&self) -> BTreeMap<String, (Kind, String)> {
         let since = self.progress().since.unwrap();
         let sheet = self.server.sheet(self.now()).into_iter().filter(|(_, entry)| entry.at >= since);
-        sheet.map(|(key, entry)| {
-            let kind = match entry.kinds[0] {
-                ShopKind::Sale => Kind::Sale,
-                ShopKind::Refund => Kind::Refund,
-                ShopKind::Order => Kind::Order,
-                ShopKind::Void => Kind::Void,
-            };
-            (key, (kind, entry.total.normalize().to_string()))
-        }).collect()
+        sheet
+            .map(|(key, entry)| {
+                let kind = match entry.kinds[0] {
+                    ShopKind::Sale => Kind::Sale,
+                    ShopKind::Refund => Kind::Refund,
+                    ShopKind::Order => Kind::Order,
+                    ShopKind::Void => Kind::Void,
+                };
+                (key, (kind, entry.total.normalize().to_string()))
+            })
+            .collect()
     }
 
     #[track_caller]
