@@ -58,6 +58,7 @@ pub mod inspect;
 pub mod signal;
 pub mod status;
 
+pub mod authorize;
 pub mod clock;
 pub mod daemon;
 pub mod log;

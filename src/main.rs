@@ -1,9 +1,14 @@
 //! The `tillbox` program: its commands and exit codes.
 
-use std::{io::Write as _, path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, BufReader, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use lexopt::prelude::*;
 use tillbox::{
+    authorize::{self, AuthorizeError},
     clock::Clock,
     config::Config,
     daemon::{self, DaemonError, Mode},
@@ -42,11 +47,14 @@ Commands:
                             what waits for headquarters, what is not proven complete, what could not be read
   outbox show   NUMBER      one waiting event
   outbox export [--from N]  all waiting events, a line of JSON each
+  authorize --connection NAME [--config FILE]
+                            get Asalta's token: log in with a browser, once
   demo   [--seed N] [--sales N] [--sabotage drop-one] [--keep-running]
                             the whole thing on this machine: a shop day in under a minute
 
 Options:
   --config FILE   the config file (default /etc/tillbox/tillbox.toml)
+  --connection NAME   the connection to authorize, as the config names it
   -h, --help      this text
   -V, --version   the version
 
@@ -70,6 +78,10 @@ enum Command {
         config: PathBuf,
         look: Look,
     },
+    Authorize {
+        config: PathBuf,
+        connection: String,
+    },
     #[cfg(feature = "demo")]
     Demo(tillbox::demo::Options),
     Print(String),
@@ -91,6 +103,7 @@ fn main() -> ExitCode {
         Ok(Command::Check { config }) => check(&config),
         Ok(Command::Run { config, mode }) => run(&config, mode),
         Ok(Command::Outbox { config, look }) => outbox(&config, &look),
+        Ok(Command::Authorize { config, connection }) => authorize(&config, &connection),
         #[cfg(feature = "demo")]
         Ok(Command::Demo(options)) => tillbox::demo::run(&options),
         Err(error) => {
@@ -183,6 +196,35 @@ fn say(line: &str) -> Result<(), InspectError> {
     out.write_all(line.as_bytes()).and_then(|()| out.write_all(b"\n")).map_err(InspectError::Output)
 }
 
+fn authorize(path: &std::path::Path, connection: &str) -> ExitCode {
+    let config = match Config::load(path) {
+        Ok(config) => config,
+        Err(faults) => {
+            eprint!("{faults}");
+            return ExitCode::from(CONFIG);
+        }
+    };
+    let input = BufReader::new(io::stdin());
+    let authorized = authorize::choose(&config, connection)
+        .and_then(|pos| authorize::authorize(pos, input, &mut io::stdout(), authorize::PATIENCE));
+    let Err(error) = authorized else { return ExitCode::SUCCESS };
+    eprintln!("tillbox: {error}");
+    ExitCode::from(match error {
+        AuthorizeError::Unknown { .. }
+        | AuthorizeError::OtherSystem { .. }
+        | AuthorizeError::NoSecret(_)
+        | AuthorizeError::Application(_)
+        | AuthorizeError::NoToken(_)
+        | AuthorizeError::Tls(_) => CONFIG,
+        AuthorizeError::Denied(_)
+        | AuthorizeError::TooLate(_)
+        | AuthorizeError::NoAddress
+        | AuthorizeError::Code(_)
+        | AuthorizeError::Unreachable(_) => TRY_AGAIN,
+        AuthorizeError::NoChance | AuthorizeError::Write { .. } => SOFTWARE,
+    })
+}
+
 fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
     let command = match parser.next()? {
         None | Some(Long("help") | Short('h')) => return Ok(Command::Print(HELP.to_owned())),
@@ -194,13 +236,15 @@ fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
     };
     let mut look = if command == "outbox" { what_to_look_at(&mut parser)? } else { None };
     let mut config = PathBuf::from(DEFAULT_CONFIG);
+    let mut connection = None;
     let mut mode = Mode { clock: Clock::system(), report: false };
     #[cfg(feature = "demo")]
     let mut demo = tillbox::demo::Options::default();
     while let Some(argument) = parser.next()? {
         match (command.as_str(), argument) {
             (_, Long("help") | Short('h')) => return Ok(Command::Print(HELP.to_owned())),
-            ("run" | "check" | "outbox", Long("config")) => config = parser.value()?.into(),
+            ("run" | "check" | "outbox" | "authorize", Long("config")) => config = parser.value()?.into(),
+            ("authorize", Long("connection")) => connection = Some(parser.value()?.string()?),
             ("run", Long("report")) => mode.report = true,
             ("outbox", argument) => match (look.as_mut(), argument) {
                 (Some(Look::List { json, .. }), Long("json")) => *json = true,
@@ -227,6 +271,10 @@ fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
         "outbox" => match look {
             Some(look) => Ok(Command::Outbox { config, look }),
             None => Ok(Command::Print(HELP.to_owned())),
+        },
+        "authorize" => match connection {
+            Some(connection) => Ok(Command::Authorize { config, connection }),
+            None => Err("authorize needs --connection NAME".into()),
         },
         #[cfg(feature = "demo")]
         "demo" => Ok(Command::Demo(demo)),

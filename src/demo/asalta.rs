@@ -68,6 +68,8 @@ pub struct Options {
     pub report_ignores_form: bool,
     /// The report leaves out the sale with this id.
     pub report_leaves_out: Option<String>,
+    /// The lists leave out the sale with this id.
+    pub lists_leave_out: Option<String>,
     /// No page names a next one.
     pub next_is_missing: bool,
     /// This page names itself as the next.
@@ -135,6 +137,7 @@ impl Options {
             payments: Payments::Mixed,
             report_ignores_form: false,
             report_leaves_out: None,
+            lists_leave_out: None,
             next_is_missing: false,
             stuck_page: None,
             broken: None,
@@ -291,7 +294,7 @@ impl State {
             "void_order" => self.void_order(request, now),
             "warehouses" => self.warehouses(request),
             "payments" => self.payments(request, now),
-            "payment_methods" | "taxrates" | "items" => self.list(Vec::new(), request),
+            "payment_methods" | "taxrates" | "items" => self.list(&[(); 0], |()| Value::Null, request),
             name => match List::of_path(name) {
                 Some(list) => self.records(list, request, now),
                 None => fault(404, "Not Found"),
@@ -304,12 +307,14 @@ impl State {
             json!({"id": (21 + n).to_string(), "code": format!("W{}", n + 1), "name": name, "warehouse_type": "Warehouse",
                 "address": "Jl. Kemang Raya No. 5\nJakarta Selatan", "phone": "", "email": null})
         };
-        self.list(self.options.warehouses.iter().enumerate().map(row).collect(), request)
+        let all: Vec<_> = self.options.warehouses.iter().enumerate().collect();
+        self.list(&all, |of| row(*of), request)
     }
 
     fn records(&mut self, list: List, request: &Request, now: DateTime<Utc>) -> Answer {
         let facts = self.book.facts(&self.ledger, now);
-        let mut own: Vec<_> = facts.iter().filter(|facts| facts.list == list).collect();
+        let mut own: Vec<_> = facts.iter().filter(|fact| fact.list == list).collect();
+        own.retain(|fact| self.options.lists_leave_out.as_ref() != Some(&fact.sale.id));
         let row = |fact: &Facts<'_>| rows::row(fact, &facts, &self.options);
         if let Some(id) = request.parameter("id") {
             return match own.into_iter().find(|fact| fact.number.to_string() == id) {
@@ -331,7 +336,7 @@ impl State {
         if self.options.newest_first {
             own.reverse();
         }
-        self.list(own.into_iter().map(row).collect(), request)
+        self.list(&own, |fact| row(fact), request)
     }
 
     fn payments(&mut self, request: &Request, now: DateTime<Utc>) -> Answer {
@@ -341,7 +346,8 @@ impl State {
         let facts = self.book.facts(&self.ledger, now);
         let of = |fact: &&Facts<'_>| fact.list == List::Invoices && fact.number.to_string() == sale;
         let payments = facts.iter().filter(of).flat_map(|fact| rows::payments(fact, &self.options.zone));
-        self.list(payments.collect(), request)
+        let payments: Vec<_> = payments.collect();
+        self.list(&payments, Value::clone, request)
     }
 
     fn void_order(&mut self, request: &Request, now: DateTime<Utc>) -> Answer {
@@ -358,17 +364,17 @@ impl State {
     }
 
     /// One page of rows, in the chosen shape.
-    fn list(&self, rows: Vec<Value>, request: &Request) -> Answer {
+    fn list<T>(&self, all: &[T], row: impl Fn(&T) -> Value, request: &Request) -> Answer {
         let Some(page) = request.parameter("page").map_or(Some(1), |page| page.parse().ok().filter(|page| *page > 0))
         else {
             return fault(400, "Please provide valid page.");
         };
-        let (total, size) = (rows.len(), self.options.page_rows);
+        let (total, size) = (all.len(), self.options.page_rows);
         let pages = total.div_ceil(size).max(1);
         if page > pages {
             return fault(400, "Please provide valid page.");
         }
-        let shown: Vec<_> = rows.into_iter().skip((page - 1) * size).take(size).collect();
+        let shown: Vec<_> = all.iter().skip((page - 1) * size).take(size).map(row).collect();
         let next = if self.options.stuck_page == Some(page) { Some(page) } else { (page < pages).then_some(page + 1) };
         let next = next.filter(|_| !self.options.next_is_missing);
         let link = |page: usize| json!({"href": format!("https://api.asalta.com{}?access_token={}&page={page}", request.path, self.options.token)});

@@ -115,13 +115,21 @@ impl Client {
     /// # Errors
     /// The authorities to trust cannot be read.
     pub fn new(base_url: &str, authority_file: Option<&Path>) -> Result<Self, TlsError> {
+        Self::within(REQUEST_TIMEOUT, base_url, authority_file)
+    }
+
+    /// The same, for requests that make no sense after so long.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn within(timeout: Duration, base_url: &str, authority_file: Option<&Path>) -> Result<Self, TlsError> {
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
             // Not by way of whatever the environment names: the credential goes to the configured server alone.
             .proxy(None)
-            .timeout_connect(Some(CONNECT_TIMEOUT))
-            .timeout_global(Some(REQUEST_TIMEOUT))
+            .timeout_connect(Some(CONNECT_TIMEOUT.min(timeout)))
+            .timeout_global(Some(timeout))
             .max_idle_connections(1)
             .max_response_header_size(16 * 1024)
             .user_agent(concat!("tillbox/", env!("CARGO_PKG_VERSION")));

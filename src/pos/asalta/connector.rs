@@ -118,6 +118,8 @@ pub struct Asalta {
     returns_page: u64,
     report_due: DateTime<Utc>,
     report_days: VecDeque<Days>,
+    /// The comparison that is due next looks again at what was read again.
+    confirming: bool,
     /// Invoices that were read again for the comparison that runs, and rows that were seen before.
     refetched: BTreeSet<String>,
     suspects: BTreeMap<u64, DateTime<Utc>>,
@@ -156,6 +158,7 @@ impl Asalta {
             returns_page: 1,
             report_due: now,
             report_days: VecDeque::new(),
+            confirming: false,
             refetched: BTreeSet::new(),
             suspects: BTreeMap::new(),
             troubles: BTreeMap::new(),
@@ -231,7 +234,9 @@ impl Asalta {
         }
         let today = self.context.source_zone.local(now).date_naive();
         self.report_due = now + REPORT_EVERY;
-        self.refetched.clear();
+        if !std::mem::take(&mut self.confirming) {
+            self.refetched.clear();
+        }
         let first = today - TimeDelta::days(REPORT_DAYS);
         self.report_days.push_back(Days { first, last: today + TimeDelta::days(1) });
     }
@@ -500,15 +505,16 @@ impl Asalta {
                 }
             }
         }
-        if again {
-            // The recent days are compared again soon, older ones in the next night.
-            let is_recent = self.context.source_zone.local(now).date_naive() <= days.last;
-            self.report_due = if is_recent { self.report_due.min(now + CONFIRM_AFTER) } else { self.report_due };
+        if again && self.context.source_zone.local(now).date_naive() <= days.last {
+            (self.report_due, self.confirming) = (self.report_due.min(now + CONFIRM_AFTER), true);
+        } else if again {
+            // What is to be read again comes before the next report.
+            self.report_days.push_back(days);
         }
         found
     }
 
-    /// The day's work is done once, but what was just read again stays known until the comparison after it.
+    /// What makes the lists ones that prove nothing, for a person.
     fn unreliable(&self) -> Option<String> {
         let lying = self
             .lists

@@ -25,16 +25,17 @@ pub fn onward(meta: &Meta, asked: u64, rows: usize) -> Onward {
     if rows == 0 || asked >= PAGES_MAX || meta.current.is_some_and(|current| current < asked) {
         return Onward::Last;
     }
-    let counted = meta.total.is_some_and(|total| asked.saturating_mul(size(meta, rows)) < total);
+    let by_size = meta.size.zip(meta.total).map(|(size, total)| asked.saturating_mul(size) < total);
+    let counted = by_size.or(meta.pages.map(|pages| asked < pages));
     match (meta.next, meta.pages) {
         (Some(Some(next)), _) if next <= asked => Onward::Stuck,
         (Some(Some(_)), _) => Onward::Next,
-        (Some(None), _) if counted => Onward::Counted,
+        (Some(None), _) if counted == Some(true) => Onward::Counted,
         (Some(None), _) => Onward::Last,
         (None, Some(pages)) if asked < pages => Onward::Next,
-        (None, Some(_)) if counted => Onward::Counted,
+        (None, Some(_)) if counted == Some(true) => Onward::Counted,
         (None, Some(_)) => Onward::Last,
-        (None, None) if meta.total.is_some() && !counted => Onward::Last,
+        (None, None) if counted == Some(false) => Onward::Last,
         // Nothing is said: only an empty page, or the same one again, is an end.
         (None, None) => Onward::Next,
     }
@@ -71,6 +72,13 @@ mod tests {
             (Meta { pages: Some(2), ..counted }, 1, 2, Onward::Next),
             (Meta { pages: Some(2), current: Some(2), ..counted }, 2, 1, Onward::Last),
             (Meta { next: Some(Some(5)), ..counted }, 4, 0, Onward::Last),
+            (Meta { size: None, pages: Some(3), next: Some(None), total: Some(5), current: None }, 3, 1, Onward::Last),
+            (
+                Meta { size: None, pages: Some(3), next: Some(None), total: Some(5), current: None },
+                2,
+                2,
+                Onward::Counted,
+            ),
             (Meta { next: Some(Some(2)), ..counted }, 3, 2, Onward::Last),
             (Meta::default(), 1, 2, Onward::Next),
             (Meta::default(), 2, 0, Onward::Last),

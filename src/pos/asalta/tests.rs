@@ -1,1 +1,5 @@
+//! The connector against the simulated server and a clock that stands; nothing here does I/O.
 
+mod named;
+mod random;
+mod world;
