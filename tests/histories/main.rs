@@ -91,6 +91,9 @@ fn play(system: System, seed: u64) {
     for (_, request) in world.requests() {
         *asked.entry(request).or_default() += 1;
     }
+    if env::var("TILLBOX_ASKED").is_ok() {
+        world.requests().iter().for_each(|(at, request)| println!("{at} {request}"));
+    }
     println!("{}:{seed}: {} transactions, {asked:?}", system.name(), world.hq.transactions);
 }
 
