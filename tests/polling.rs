@@ -416,7 +416,7 @@ fn a_sale_that_is_gone_at_the_source_is_told_once_and_no_day_forgets_it() {
     let gone = ("vanished_at_source".to_owned(), record.clone());
     let begun = stage.clock.now();
     stage.until("some hours more", |stage| stage.clock.now() > begun + TimeDelta::hours(4));
-    assert_eq!(told(&stage), [gone.clone()]);
+    assert_eq!(told(&stage), std::slice::from_ref(&gone));
     assert_eq!(stage.outbox.day_totals("front", day).unwrap(), totals, "it stays as it was");
     stage.server.put(Sale::plain("V-3", 1_000, sold + TimeDelta::minutes(3)));
     stage.until("told again", |stage| told(stage).len() == 2);
