@@ -1,8 +1,8 @@
 //! How the open API is read: day by day, each order's details only where the list shows something new.
 //!
 //! - *Newest*, at every poll: today; in the first hours of a day also the day before.
-//! - *Again*, hourly: the last 48 hours, and every day with an open gap. Stored orders that no list shows any more are
-//!   looked for one by one; who is found nowhere, twice an hour apart, has vanished.
+//! - *Again*, hourly: the last 48 hours, and every day with an open gap or a missing order. Stored orders that no list
+//!   shows any more are looked for one by one; who is found nowhere, twice an hour apart, has vanished.
 //! - *History*: days that were never read, from the newest to the oldest.
 //! - *Nightly*: the last week.
 //!
@@ -110,8 +110,8 @@ pub struct OpenApi {
     stuck: BTreeMap<String, Stuck>,
     /// Orders that were put aside, with the list's hash: they are not read again until that changes.
     aside: BTreeMap<String, u64>,
-    /// Stored orders that were found nowhere, since when.
-    missing: BTreeMap<String, DateTime<Utc>>,
+    /// Stored orders that were found nowhere: since when, and on which day they should be.
+    missing: BTreeMap<String, (DateTime<Utc>, NaiveDate)>,
     unknown_fields: BTreeSet<String>,
 }
 
@@ -186,6 +186,7 @@ impl OpenApi {
         if self.background_days.is_empty() && self.recent_read.is_none_or(|read| now - read >= RECENT.1) {
             self.recent_read = Some(now);
             let mut days: BTreeSet<_> = back(0, RECENT.0).filter(|day| *day >= first).collect();
+            days.extend(self.missing.values().map(|(_, day)| *day));
             days.extend(self.open_gaps.iter().map(|gap| self.day_of(gap.from)).filter(|day| *day <= today));
             self.background_days.extend(days.into_iter().rev().map(|day| (Purpose::Again, day)));
         }
@@ -308,7 +309,10 @@ impl OpenApi {
                 self.aside.remove(&wanted.id);
                 found.marks.insert((Resource::Transaction, wanted.id.clone()), mark);
             }
-            None => {}
+            // Whatever a list shows of it later is news.
+            None => {
+                found.marks.insert((Resource::Transaction, wanted.id.clone()), 0);
+            }
         }
         found.transactions = page.records;
         found.quarantined = page.quarantined;
@@ -357,14 +361,15 @@ impl OpenApi {
     fn not_found(&mut self, slot: Slot, wanted: &Wanted, now: DateTime<Utc>) -> Yield {
         let mut found = Yield::default();
         match self.missing.get(&wanted.id) {
-            Some(since) if now - *since >= LOOKS_APART => {
+            Some((since, _)) if now - *since >= LOOKS_APART => {
                 self.missing.remove(&wanted.id);
                 found.vanished.push((Resource::Transaction, wanted.id.clone()));
             }
             Some(_) => {}
             None => {
-                self.missing.retain(|_, since| now - *since < RESCAN_HORIZON);
-                self.missing.insert(wanted.id.clone(), now);
+                self.missing.retain(|_, (since, _)| now - *since < RESCAN_HORIZON);
+                let date = self.slot(slot).as_ref().map(|day| day.date).unwrap_or_else(|| self.day_of(now));
+                self.missing.insert(wanted.id.clone(), (now, date));
             }
         }
         self.pop(slot, now, &mut found);
