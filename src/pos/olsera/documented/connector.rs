@@ -425,7 +425,6 @@ impl Connector for Documented {
         let counts = for_good || matches!(failure, Failure::Trouble(_));
         match self.asked.take()? {
             Asked::Newest(_) => self.joined = false,
-            Asked::Merchant => {}
             Asked::Probe if counts => {
                 let answered = self.probing.as_mut().is_some_and(|probing| probing.failed(for_good));
                 let gaps_opened = self.probed();
@@ -436,7 +435,7 @@ impl Connector for Documented {
                 (self.walk, self.walk_due) = (None, now + RECENT.1);
                 return Some(Yield::default());
             }
-            Asked::Probe | Asked::Walk => {}
+            Asked::Merchant | Asked::Probe | Asked::Walk => {}
         }
         None
     }

@@ -83,7 +83,7 @@ fn many_orders_are_walked_page_by_page_whatever_their_order_and_spelling() {
     for (order, spelling, cap_rows) in
         [(Order::NewestFirst, Spelling::Text, 100), (Order::OldestFirst, Spelling::Numbers, 30)]
     {
-        let mut test = TestBox::new(NOON, Options { order, spelling, cap_rows, ..options() });
+        let mut test = TestBox::new(NOON, Options { order, cap_rows, spelling, ..options() });
         test.sell("a", 230, TimeDelta::minutes(2));
         test.run(TimeDelta::minutes(15));
         assert_eq!((test.count(), test.gaps.len(), test.differences()), (230, 0, vec![]));
