@@ -101,8 +101,8 @@ fn lines_sum_to_lines_total(record: &Transaction) -> Verdict {
 fn priced_lines_hold(record: &Transaction) -> Verdict {
     let holds = |item: &Item| {
         let (Some(price), Some(total)) = (item.list_price, item.line_total) else { return true };
-        let addons = item.modifiers.iter().filter_map(|modifier| modifier.price);
-        let each = addons.fold(Some(price), |sum, price| sum?.checked_add(price));
+        let mut addons = item.modifiers.iter().filter_map(|modifier| modifier.price);
+        let each = addons.try_fold(price, Amount::checked_add);
         let asked = each.and_then(|each| each.checked_mul(item.quantity));
         asked.and_then(|asked| asked.checked_sub(item.discount.unwrap_or(Amount::ZERO))) == Some(total)
     };

@@ -8,7 +8,8 @@
 pub mod documented;
 pub mod open_api;
 pub mod requests;
-#[cfg(all(test, feature = "demo"))]
+#[cfg(test)]
+#[cfg(feature = "demo")]
 mod tests;
 
 /// Told of both APIs.

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test stops where its fixture is not as it should be")]
 
 mod asalta;
+mod olsera;
 mod qasir;
 
 use std::{collections::BTreeSet, fs, path::PathBuf};

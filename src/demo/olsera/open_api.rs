@@ -101,12 +101,12 @@ fn orders(state: &State, list: List, request: &Request, now: DateTime<Utc>) -> A
         return state.error(404, "Not Found Resource");
     }
     let per_page = number("per_page").unwrap_or(15).clamp(1, LIMIT_MAX_ROWS).min(options.cap_rows);
-    let (page, last) = (number("page").unwrap_or(1).max(1), found.len().div_ceil(per_page));
-    let rows: Vec<_> = found.iter().skip((page - 1) * per_page).take(per_page).map(|s| row(state, s, now)).collect();
+    let (asked, pages) = (number("page").unwrap_or(1).max(1), found.len().div_ceil(per_page));
+    let rows: Vec<_> = found.iter().skip((asked - 1) * per_page).take(per_page).map(|s| row(state, s, now)).collect();
     let link = |page: usize| format!("https://api-open.olsera.co.id/api/open-api/v1/id/order?page={page}");
-    let next = (page < last).then(|| link(page + 1));
-    let meta = json!({ "current_page": page, "last_page": last, "per_page": per_page, "total": found.len() });
-    let links = json!({ "first": link(1), "last": link(last), "prev": null, "next": next });
+    let next = (asked < pages).then(|| link(asked + 1));
+    let meta = json!({ "current_page": asked, "last_page": pages, "per_page": per_page, "total": found.len() });
+    let links = json!({ "first": link(1), "last": link(pages), "prev": null, "next": next });
     Answer::json(200, &json!({ "data": rows, "links": links, "meta": meta, "error": 0 }))
 }
 

@@ -97,8 +97,8 @@ pub struct Documented {
     walk_due: DateTime<Utc>,
     recent_read: Option<DateTime<Utc>>,
     nightly_read: NaiveDate,
-    /// Stored rows that were missing from a list that should show them, since when.
-    missing: BTreeMap<String, DateTime<Utc>>,
+    /// Stored rows that were missing from a list that should show them: since when, and their times.
+    missing: BTreeMap<String, (DateTime<Utc>, DateTime<Utc>)>,
     look_due: DateTime<Utc>,
     unknown_fields: BTreeSet<String>,
 }
@@ -274,18 +274,18 @@ impl Documented {
         let lacks: BTreeMap<_, _> = lacks.map(|known| (known.external_id, known.at)).collect();
         // What lies before `from` was not looked for, and waits.
         let mut gone = Vec::new();
-        for id in lacks.into_keys() {
+        for (id, at) in lacks {
             match self.missing.get(&id) {
-                Some(since) if to - *since >= RECENT.1 - AHEAD => gone.push((Resource::Transaction, id)),
+                Some((since, _)) if to - *since >= RECENT.1 - AHEAD => gone.push((Resource::Transaction, id)),
                 Some(_) => {}
                 None => {
-                    self.missing.insert(id, to);
+                    self.missing.insert(id, (to, at));
                 }
             }
         }
         // Nor is it remembered for longer than it can be looked for.
         let waits = |id: &String, since: DateTime<Utc>| !shown.contains(id) && to - since < RECENT.0;
-        self.missing.retain(|id, since| waits(id, *since) && !gone.iter().any(|(_, gone)| gone == id));
+        self.missing.retain(|id, (since, _)| waits(id, *since) && !gone.iter().any(|(_, gone)| gone == id));
         gone
     }
 
@@ -319,7 +319,8 @@ impl Documented {
         let until = if self.cursor.back {
             self.cursor.target
         } else if self.recent_read.is_none_or(|read| now - read >= RECENT.1) {
-            let from = gap.map_or(now - RECENT.0, |from| from.min(now - RECENT.0));
+            let missing = self.missing.values().map(|(_, at)| *at);
+            let from = missing.chain(gap).fold(now - RECENT.0, DateTime::min);
             self.recent_read = Some(now);
             reachable(from)
         } else if local.hour() >= NIGHT_HOUR && self.nightly_read != local.date_naive() {
@@ -424,7 +425,6 @@ impl Connector for Documented {
         let counts = for_good || matches!(failure, Failure::Trouble(_));
         match self.asked.take()? {
             Asked::Newest(_) => self.joined = false,
-            Asked::Merchant => {}
             Asked::Probe if counts => {
                 let answered = self.probing.as_mut().is_some_and(|probing| probing.failed(for_good));
                 let gaps_opened = self.probed();
@@ -435,7 +435,7 @@ impl Connector for Documented {
                 (self.walk, self.walk_due) = (None, now + RECENT.1);
                 return Some(Yield::default());
             }
-            Asked::Probe | Asked::Walk => {}
+            Asked::Merchant | Asked::Probe | Asked::Walk => {}
         }
         None
     }

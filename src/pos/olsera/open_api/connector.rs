@@ -1,12 +1,14 @@
 //! How the open API is read: day by day, each order's details only where the list shows something new.
 //!
 //! - *Newest*, at every poll: today; in the first hours of a day also the day before.
-//! - *Again*, hourly: the last 48 hours, and every day with an open gap. Stored orders that no list shows any more are
-//!   looked for one by one; who is found nowhere, twice an hour apart, has vanished.
+//! - *Again*, hourly: the last 48 hours, and every day with an open gap or a missing order. Stored orders that no list
+//!   shows any more are looked for one by one; who is found nowhere, twice an hour apart, has vanished.
 //! - *History*: days that were never read, from the newest to the oldest.
 //! - *Nightly*: the last week.
 //!
 //! An order whose details cannot be read is a gap at its time and holds up nobody else.
+
+mod details;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -17,8 +19,8 @@ use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Timelike, Utc};
 
 use super::{
     cursor::Cursor,
-    day::{Day, Purpose, Stage, Wanted},
-    parse::{Orders, parse_nothing, parse_order, parse_orders},
+    day::{Day, Purpose, Stage},
+    parse::{Orders, parse_nothing, parse_orders},
     session::Session,
 };
 use crate::{
@@ -29,11 +31,10 @@ use crate::{
         http::{Answer, Failure},
         olsera::{
             NO_REFUNDS,
-            requests::{List, ask_order, ask_orders},
+            requests::{ask_order, ask_orders},
         },
         page::ParseContext,
     },
-    transaction::Resource,
 };
 
 /// What the box's clock may have been ahead of the truth before that is noticed.
@@ -50,9 +51,6 @@ const LOOKS_APART: TimeDelta = TimeDelta::minutes(55);
 
 /// Local hour after which the nightly tier is due.
 const NIGHT_HOUR: u32 = 3;
-
-/// Between two details: public clients that asked faster were refused some.
-const DETAILS_APART: TimeDelta = TimeDelta::milliseconds(200);
 
 /// Equal failures of one request until it is taken for lasting.
 const FAILURES_MAX: u32 = 5;
@@ -110,8 +108,8 @@ pub struct OpenApi {
     stuck: BTreeMap<String, Stuck>,
     /// Orders that were put aside, with the list's hash: they are not read again until that changes.
     aside: BTreeMap<String, u64>,
-    /// Stored orders that were found nowhere, since when.
-    missing: BTreeMap<String, DateTime<Utc>>,
+    /// Stored orders that were found nowhere: since when, and on which day they should be.
+    missing: BTreeMap<String, (DateTime<Utc>, NaiveDate)>,
     unknown_fields: BTreeSet<String>,
 }
 
@@ -186,6 +184,7 @@ impl OpenApi {
         if self.background_days.is_empty() && self.recent_read.is_none_or(|read| now - read >= RECENT.1) {
             self.recent_read = Some(now);
             let mut days: BTreeSet<_> = back(0, RECENT.0).filter(|day| *day >= first).collect();
+            days.extend(self.missing.values().map(|(_, day)| *day));
             days.extend(self.open_gaps.iter().map(|gap| self.day_of(gap.from)).filter(|day| *day <= today));
             self.background_days.extend(days.into_iter().rev().map(|day| (Purpose::Again, day)));
         }
@@ -209,6 +208,11 @@ impl OpenApi {
             Slot::Newest => &mut self.newest,
             Slot::Background => &mut self.background,
         }
+    }
+
+    fn date_in(&self, slot: Slot, now: DateTime<Utc>) -> NaiveDate {
+        let day = if slot == Slot::Newest { &self.newest } else { &self.background };
+        day.as_ref().map_or_else(|| self.day_of(now), |day| day.date)
     }
 
     fn take_token(&mut self, answer: &Answer, now: DateTime<Utc>) -> Result<Yield, String> {
@@ -244,78 +248,6 @@ impl OpenApi {
         Ok(found)
     }
 
-    /// Which details are to be read.
-    fn choose(&self, day: &mut Day, now: DateTime<Utc>) {
-        for (id, (list, row)) in &day.rows {
-            let waits = self.stuck.get(id).is_some_and(|stuck| now < stuck.due);
-            let is_news = match self.memory.find(Resource::Transaction, id) {
-                None => self.aside.get(id) != Some(&row.mark),
-                Some(known) => known.mark != row.mark || known.vanished,
-            };
-            if is_news && !waits {
-                let (id, at) = (id.clone(), row.at);
-                day.wanted.push_back(Wanted { id, list: *list, mark: Some(row.mark), at, tried_other: false });
-            }
-        }
-        if day.purpose == Purpose::Newest || day.short || day.strayed {
-            return;
-        }
-        let (from, to) = self.bounds(day.date);
-        let stored = self.memory.between(from, to.min(day.begun)).into_iter();
-        for known in stored.filter(|known| !known.vanished && !day.rows.contains_key(&known.external_id)) {
-            // One that is not paid any more stands among the open ones, but is in no list that is asked for.
-            let (id, at) = (known.external_id, Some(known.at));
-            day.wanted.push_back(Wanted { id, list: List::Open, mark: None, at, tried_other: false });
-        }
-    }
-
-    fn take_order(&mut self, slot: Slot, answer: &Answer, now: DateTime<Utc>) -> Result<Yield, String> {
-        self.context.observed_at = now;
-        self.details_due = now + DETAILS_APART;
-        let Some(wanted) = self.slot(slot).as_ref().and_then(|day| day.wanted.front()).cloned() else {
-            return Ok(Yield::default());
-        };
-        let read = parse_order(&answer.body, &self.context).and_then(|page| {
-            let is_it = page.records.iter().all(|record| record.external_id == wanted.id);
-            if is_it { Ok(page) } else { Err("expected the order that was asked for, found another".to_owned()) }
-        });
-        let page = match read {
-            Ok(page) => page,
-            Err(fault) if self.fails_for_good(&wanted, "unreadable") => {
-                tracing::warn!(connection = self.context.connection, "olsera: an order's details: {fault}");
-                return Ok(self.give_up(slot, &wanted, now));
-            }
-            Err(fault) => return Err(fault),
-        };
-        self.answered();
-        for field in &page.unknown_fields {
-            if self.unknown_fields.len() < UNKNOWN_FIELDS_MAX && self.unknown_fields.insert(field.clone()) {
-                let connection = &self.context.connection;
-                tracing::info!(connection, field, "olsera: a field that this version does not know");
-            }
-        }
-        self.stuck.remove(&wanted.id);
-        self.missing.remove(&wanted.id);
-        let mut found = Yield::default();
-        match wanted.mark {
-            Some(mark) if page.records.is_empty() => {
-                if self.aside.len() >= REMEMBERED_MAX {
-                    self.aside.pop_first();
-                }
-                self.aside.insert(wanted.id.clone(), mark);
-            }
-            Some(mark) => {
-                self.aside.remove(&wanted.id);
-                found.marks.insert((Resource::Transaction, wanted.id.clone()), mark);
-            }
-            None => {}
-        }
-        found.transactions = page.records;
-        found.quarantined = page.quarantined;
-        self.pop(slot, now, &mut found);
-        Ok(found)
-    }
-
     /// The source answered as it should.
     fn answered(&mut self) {
         self.session.answered();
@@ -328,55 +260,6 @@ impl OpenApi {
         *count = if *last == what { *count + 1 } else { 1 };
         *last = what;
         *count >= most
-    }
-
-    fn fails_for_good(&mut self, wanted: &Wanted, how: &str) -> bool {
-        // One that was given up before is tried once.
-        let most = if self.stuck.contains_key(&wanted.id) { 1 } else { FAILURES_MAX };
-        self.lasts(format!("{} {how}", wanted.id), most)
-    }
-
-    /// This order's details cannot be read: a gap, and on with the next.
-    fn give_up(&mut self, slot: Slot, wanted: &Wanted, now: DateTime<Utc>) -> Yield {
-        self.failures = (String::new(), 0);
-        let mut found = Yield::default();
-        let date = self.slot(slot).as_ref().map(|day| day.date).unwrap_or_else(|| self.day_of(now));
-        if wanted.mark.is_some() && (self.stuck.len() < REMEMBERED_MAX || self.stuck.contains_key(&wanted.id)) {
-            // The list may tell only the day.
-            let second = wanted.at.filter(|at| self.day_of(*at) == date).and_then(|at| at.with_nanosecond(0));
-            let (from, to) = second.map_or_else(|| self.bounds(date), |at| (at, at + TimeDelta::seconds(1)));
-            let gap = Gap { from, to, reason: GapReason::Unreadable };
-            self.stuck.insert(wanted.id.clone(), Stuck { gap: gap.clone(), due: now + LOOKS_APART });
-            found.gaps_opened.extend(self.open_gap(gap));
-        }
-        self.pop(slot, now, &mut found);
-        found
-    }
-
-    /// An order that stands in no list has no details either.
-    fn not_found(&mut self, slot: Slot, wanted: &Wanted, now: DateTime<Utc>) -> Yield {
-        let mut found = Yield::default();
-        match self.missing.get(&wanted.id) {
-            Some(since) if now - *since >= LOOKS_APART => {
-                self.missing.remove(&wanted.id);
-                found.vanished.push((Resource::Transaction, wanted.id.clone()));
-            }
-            Some(_) => {}
-            None => {
-                self.missing.retain(|_, since| now - *since < RESCAN_HORIZON);
-                self.missing.insert(wanted.id.clone(), now);
-            }
-        }
-        self.pop(slot, now, &mut found);
-        found
-    }
-
-    /// An order is done with.
-    fn pop(&mut self, slot: Slot, now: DateTime<Utc>, found: &mut Yield) {
-        if let Some(day) = self.slot(slot) {
-            day.wanted.pop_front();
-        }
-        self.finish(slot, now, found);
     }
 
     fn open_gap(&mut self, gap: Gap) -> Option<Gap> {
@@ -425,13 +308,11 @@ impl OpenApi {
         if slot == Slot::Background {
             return;
         }
-        match self.newest_days.pop_front() {
-            Some(next) => self.newest = Some(Day::new(next, Purpose::Newest, now)),
-            None => {
-                self.cursor.read_to = self.cursor.read_to.max(self.newest_begun.with_nanosecond(0));
-                self.newest_complete = true;
-                self.newest_due = now + self.poll_every;
-            }
+        self.newest = self.newest_days.pop_front().map(|next| Day::new(next, Purpose::Newest, now));
+        if self.newest.is_none() {
+            self.cursor.read_to = self.cursor.read_to.max(self.newest_begun.with_nanosecond(0));
+            self.newest_complete = true;
+            self.newest_due = now + self.poll_every;
         }
     }
 
@@ -443,27 +324,6 @@ impl OpenApi {
         let (from, to) = self.bounds(day.date);
         let gaps_opened = self.open_gap(Gap { from, to, reason: GapReason::Unreadable }).into_iter().collect();
         Yield { gaps_opened, ..Yield::default() }
-    }
-
-    fn order_failed(&mut self, slot: Slot, failure: &Failure, now: DateTime<Utc>) -> Option<Yield> {
-        let day = self.slot(slot).as_mut()?;
-        let wanted = day.wanted.front_mut()?;
-        let is_nowhere = *failure == Failure::Unexpected(404);
-        if is_nowhere && !wanted.tried_other {
-            // It has moved from one list to the other, perhaps.
-            (wanted.list, wanted.tried_other) = (wanted.list.other(), true);
-            return Some(Yield::default());
-        }
-        let tried = wanted.clone();
-        if is_nowhere && wanted.mark.is_none() {
-            return Some(self.not_found(slot, &tried, now));
-        }
-        if is_nowhere {
-            (wanted.list, wanted.tried_other) = (wanted.list.other(), false);
-        }
-        let lasts = matches!(failure, Failure::Trouble(_) | Failure::Unexpected(_) | Failure::TooLarge)
-            && self.fails_for_good(&tried, &failure.to_string());
-        lasts.then(|| self.give_up(slot, &tried, now))
     }
 }
 

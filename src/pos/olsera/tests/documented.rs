@@ -254,15 +254,15 @@ fn a_full_list_with_the_oldest_first_is_told_and_proves_nothing() {
 
 #[test]
 fn history_is_read_by_whatever_way_the_source_has() {
-    let ways: [(&str, fn(&mut Options)); 3] = [
-        ("offset", |options| options.honours_offset = true),
-        ("page", |options| options.honours_page = true),
-        ("start_date", |options| options.honours_dates = true),
-    ];
-    for (name, way) in ways {
+    for name in ["offset", "page", "start_date"] {
         for refuses_unknown in [false, true] {
-            let mut options = Options { refuses_unknown, ..options() };
-            way(&mut options);
+            let options = Options {
+                honours_offset: name == "offset",
+                honours_page: name == "page",
+                honours_dates: name == "start_date",
+                refuses_unknown,
+                ..options()
+            };
             let mut test = TestBox::new(NOON, options);
             test.sell("old", 300, TimeDelta::minutes(20));
             test.run(TimeDelta::minutes(10));

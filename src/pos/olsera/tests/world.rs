@@ -100,6 +100,7 @@ pub struct TestBox {
     /// What was asked when.
     pub asked: Vec<(DateTime<Utc>, String)>,
     pub backfill: TimeDelta,
+    pub poll_every: TimeDelta,
     pub secret: &'static str,
     /// Of 1,000 requests so many fail; of 1,000 steps so many are followed by a restart.
     pub faults: (u32, u32),
@@ -119,10 +120,10 @@ impl TestBox {
         let sim = Arc::new(Olsera::new(clock.clone(), options));
         let store = Arc::new(Store::default());
         let secret = if profile == Profile::Documented { "olsera-key" } else { "olsera-secret" };
-        let backfill = TimeDelta::days(3);
+        let (backfill, poll_every) = (TimeDelta::days(3), TimeDelta::seconds(15));
         let mut made = Self {
             client: InProcess::new(Arc::clone(&sim)),
-            connector: connector(profile, secret, backfill, None, Vec::new(), Arc::clone(&store), now),
+            connector: connector(profile, secret, (backfill, poll_every), None, Vec::new(), Arc::clone(&store), now),
             sim,
             clock,
             store,
@@ -134,6 +135,7 @@ impl TestBox {
             conditions: BTreeMap::new(),
             asked: Vec::new(),
             backfill,
+            poll_every,
             secret,
             faults: (0, 0),
             chance: Chance::new(1),
@@ -153,7 +155,8 @@ impl TestBox {
     pub fn restart(&mut self) {
         let (cursor, gaps) = (self.cursor.clone(), self.gaps.clone());
         let store = Arc::clone(&self.store);
-        self.connector = connector(self.profile, self.secret, self.backfill, cursor, gaps, store, self.now);
+        let spans = (self.backfill, self.poll_every);
+        self.connector = connector(self.profile, self.secret, spans, cursor, gaps, store, self.now);
     }
 
     /// A new card: nothing is known any more.
@@ -171,6 +174,15 @@ impl TestBox {
     pub fn run(&mut self, span: TimeDelta) {
         let end = self.now + span;
         while self.now < end {
+            self.step();
+        }
+    }
+
+    /// A minute at most.
+    pub fn run_till_held(&mut self, id: &str) {
+        let end = self.now + TimeDelta::minutes(1);
+        while self.held(id).is_none() {
+            assert!(self.now < end, "{id} was not read in time");
             self.step();
         }
     }
@@ -302,14 +314,15 @@ impl TestBox {
         self.cursor = Some(self.connector.cursor());
     }
 
-    /// Every difference between what is held and what may be held.
+    /// Every difference between what is held and what may be held, of what the box was to read at all.
     pub fn differences(&self) -> Vec<String> {
+        let since = self.progress().since.unwrap();
         let sheet = self.sim.sheet(self.now);
         let held = self.store.0.lock().unwrap();
         let mut all = Vec::new();
         for (key, entry) in &sheet {
             let Some(held) = held.get(key.strip_prefix("transaction/").unwrap()) else {
-                if !entry.optional {
+                if !entry.optional && entry.at >= since {
                     all.push(format!("{key} is missing, of {}", entry.at));
                 }
                 continue;
@@ -335,7 +348,7 @@ impl TestBox {
 fn connector(
     profile: Profile,
     secret: &str,
-    backfill: TimeDelta,
+    (backfill, poll_every): (TimeDelta, TimeDelta),
     cursor: Option<Vec<u8>>,
     gaps: Vec<Gap>,
     memory: Arc<Store>,
@@ -346,7 +359,7 @@ fn connector(
         Profile::Documented => Credentials::ApiKey { merchant_id: "M-8812".to_owned(), api_key: here },
         Profile::OpenApi => Credentials::App { app_id: "olsera-app".to_owned(), secret_key: here },
     };
-    let terms = Terms { context: context(), poll_every: TimeDelta::seconds(15), backfill };
+    let terms = Terms { context: context(), poll_every, backfill };
     let begin = Begin { secret: Secret::new(secret), cursor, gaps, memory, now };
     systems::connector(System::Olsera, &credentials, terms, begin)
 }
