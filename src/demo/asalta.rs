@@ -8,8 +8,6 @@
 
 mod auth;
 mod rows;
-#[cfg(test)]
-mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

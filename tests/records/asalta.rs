@@ -213,3 +213,43 @@ fn a_negative_invoice_is_no_sale() {
     assert!(record.flags.contains(&Flag::KindInferredFromSign) && record.flags.contains(&Flag::SourceAmountNegative));
     assert_eq!(record.extra["exchange"], "2.5");
 }
+
+mod sequences {
+    use super::*;
+
+    #[test]
+    fn pages_hold_four_invoices_one_of_them_twice() {
+        let pages = ["edge-invoices-page-1-of-2", "edge-invoices-page-2-of-2", "edge-invoices-page-2-grown"].map(read);
+        let mut states = std::collections::BTreeMap::<String, BTreeSet<_>>::new();
+        for record in pages.into_iter().flat_map(|listed| listed.page.records) {
+            states.entry(record.external_id.clone()).or_default().insert(record.content_id());
+        }
+        assert_eq!(states.keys().collect::<Vec<_>>(), ["2001", "2002", "2003", "2004"]);
+        assert!(states.values().all(|revisions| revisions.len() == 1));
+    }
+
+    #[test]
+    fn one_invoice_has_three_revisions() {
+        let names = ["edge-invoices-due", "edge-invoices-partial", "edge-invoices-paid-and-returned"];
+        let states = names.map(|name| read(name).page.records.remove(0));
+        assert_eq!(
+            states.each_ref().map(|record| record.amounts.paid_total.unwrap().to_string()),
+            ["0", "100000", "166500"]
+        );
+        assert!(states.iter().all(|record| record.amount == amount("166500")));
+        assert_eq!(states.iter().map(Transaction::content_id).collect::<BTreeSet<_>>().len(), 3);
+        assert_eq!(states[2].related[0].relation, Relation::RefundedBy, "its returns are to be fetched");
+    }
+
+    #[test]
+    fn the_cross_check_finds_a_sale_that_is_missing() {
+        let report = fixture("asalta/edge-report-sales-missing-one.json");
+        let (rows, _) = parse_report(&report, &context().source_zone).unwrap();
+        let stored = read("edge-invoices-page-1-of-2").page.records;
+        let known = |reference: &Option<String>| stored.iter().any(|record| &record.external_ref == reference);
+        let missing: Vec<_> = rows.iter().filter(|row| !known(&row.reference)).collect();
+        assert_eq!(missing.len(), 1);
+        assert_eq!(missing[0].reference.as_deref(), Some("SALE/POS/2026/03/0099"));
+        assert_eq!(missing[0].grand_total, amount("11100"));
+    }
+}

@@ -38,6 +38,14 @@ pub struct Listed {
     pub meta: Meta,
 }
 
+impl Listed {
+    /// A page that is not there.
+    #[must_use]
+    pub fn nothing() -> Self {
+        Self { page: Page::default(), meta: Meta::default() }
+    }
+}
+
 /// Reads a page of a list, or one record alone. `of` is the sale that the returns were asked of.
 ///
 /// # Errors

@@ -56,3 +56,24 @@ pub fn name(resource: Resource) -> &'static str {
 fn get(name: &str) -> Request {
     Request::get(&["pos", name]).expect("a path that only reads")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pos::request::PathFault;
+
+    #[test]
+    fn every_request_reads_and_the_one_that_voids_cannot_be_built() {
+        let day = NaiveDate::from_ymd_opt(2026, 3, 14).unwrap();
+        let resources = [Resource::Invoice, Resource::ReturnInvoice, Resource::Order, Resource::ReturnOrder];
+        let mut all = vec![warehouses(), report(day, day, false), report(day, day, true)];
+        for resource in resources {
+            all.extend([list(resource, 2, None), list(resource, 1, Some("../void_order?id=7")), one(resource, "7&x")]);
+        }
+        for request in &all {
+            assert!(CLOSED.contains(&request.path()), "{request}");
+            assert_eq!(request.to_string().starts_with("POST"), request.path() == "/report/sales");
+        }
+        assert_eq!(Request::get(&["pos", "void_order"]), Err(PathFault::Changes));
+    }
+}
