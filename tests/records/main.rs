@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops where its fixture is not as it should be")]
 
+mod pos_kasir;
 mod qasir;
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
@@ -50,7 +51,7 @@ pub fn compare(start: &str, read: impl Fn(&str) -> Result<Page, String>) -> usiz
     for (name, expected) in files.iter().filter(|(name, _)| name.starts_with(start)) {
         compared += 1;
         let page = read(name);
-        if expected["page"].as_str().unwrap().starts_with("schema_error") {
+        if expected["page"].as_str().is_some_and(|page| page.starts_with("schema_error")) {
             assert!(page.is_err(), "{name}");
             continue;
         }
@@ -89,6 +90,8 @@ fn as_told(record: &Transaction, expected: &Value) -> Value {
             "paid" => written["amounts"]["paid_total"].clone(),
             "version" => json!(written["extra"]["version"].as_u64()),
             "updated_at" => written["source_updated_at"].clone(),
+            // A row of a list gives the total alone.
+            "needs_detail" => json!(record.amounts.lines_total.is_none()),
             "tendered" => payment("tendered"),
             "change_due" => payment("change"),
             other => written[other].clone(),
