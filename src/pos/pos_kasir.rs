@@ -10,14 +10,12 @@
 //! - [`connector`]: which walk is due, and what it proves.
 
 pub mod connector;
-//TMP mod cursor;
-//TMP mod due;
+mod cursor;
+mod due;
 pub mod order;
 pub mod parse;
-//TMP mod requests;
-//TMP mod session;
-//TMP mod shop;
-//TMP mod states;
-//TMP #[cfg(test)]
-//TMP mod tests;
-//TMP mod walk;
+mod requests;
+mod session;
+mod shop;
+mod states;
+mod walk;
