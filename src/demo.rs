@@ -8,6 +8,7 @@
 //! - [`http_server`]: HTTP/1.1 on the loopback, with transport faults on command.
 //! - [`simulator`]: what is the same of every simulated system.
 //! - [`qasir`]: Qasir's API over it, as far as it is documented.
+//! - [`pos_kasir`]: POS Kasir's API over it, as its server is.
 //! - [`broker`]: an embedded MQTT broker; [`mod@line`]: a line that can be cut; [`hq`]: HQ's side.
 //! - [`daemon`]: the box, a process of its own.
 //! - [`play`]: the script; [`screen`]: what is shown; [`proof`]: the comparison at the end.
@@ -18,6 +19,7 @@ pub mod hq;
 pub mod http_server;
 pub mod line;
 pub mod play;
+pub mod pos_kasir;
 pub mod proof;
 pub mod qasir;
 pub mod screen;

@@ -18,4 +18,6 @@ mod requests;
 mod session;
 mod shop;
 mod states;
+#[cfg(all(test, feature = "demo"))]
+mod tests;
 mod walk;
