@@ -200,23 +200,19 @@ impl Simulator for PosKasir {
         for order in state.orders(now) {
             let (key, refund_key) =
                 (format!("order/{}", uuid(&order.sale_id)), format!("order_refund/{}", uuid(&order.sale_id)));
-            let given_back =
-                !order.is_paid() && order.was_paid && (order.refunded_at.is_some() || order.is_cancelled());
+            let given_back = !order.is_paid() && order.was_paid && order.is_cancelled();
             let (kinds, refund_kinds): (&[Kind], &[Kind]) = match (order.is_cancelled(), order.is_paid()) {
                 (_, true) => (&[Kind::Sale], &[Kind::Void]),
-                _ if given_back && order.is_cancelled() => (&[Kind::Sale, Kind::Void], &[Kind::Refund, Kind::Void]),
-                _ if given_back => (&[Kind::Sale, Kind::Order], &[Kind::Refund, Kind::Void]),
+                (true, false) if given_back => (&[Kind::Sale, Kind::Void], &[Kind::Refund, Kind::Void]),
                 (true, false) => (&[Kind::Void], &[Kind::Void]),
-                _ if order.was_paid => (&[Kind::Sale, Kind::Order], &[Kind::Void]),
-                _ => (&[Kind::Order], &[Kind::Void]),
+                (false, false) if order.was_paid => (&[Kind::Sale, Kind::Order], &[Kind::Void]),
+                (false, false) => (&[Kind::Order], &[Kind::Void]),
             };
             let entry =
                 |kinds: &[Kind], at| Entry { kinds: kinds.to_vec(), ..Entry::plain(Kind::Void, order.sale.total, at) };
             let balances = given_back.then(|| refund_key.clone());
             sheet.insert(key, Entry { balances, ..entry(kinds, order.sale.at) });
-            let refunded_at =
-                if order.is_cancelled() { order.updated_at } else { order.refunded_at.unwrap_or(order.updated_at) };
-            sheet.insert(refund_key, Entry { optional: true, ..entry(refund_kinds, refunded_at) });
+            sheet.insert(refund_key, Entry { optional: true, ..entry(refund_kinds, order.updated_at) });
         }
         sheet
     }

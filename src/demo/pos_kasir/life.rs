@@ -20,8 +20,6 @@ pub(super) struct Order {
     pub updated_at: DateTime<Utc>,
     /// It was paid at some time until now.
     pub was_paid: bool,
-    /// Its last payment was given back then.
-    pub refunded_at: Option<DateTime<Utc>>,
     /// What the activity log says of it.
     pub log: Vec<(DateTime<Utc>, Logged)>,
 }
@@ -56,7 +54,6 @@ impl Order {
             version: 2,
             updated_at: shown.first_known_at,
             was_paid: false,
-            refunded_at: None,
             log: Vec::new(),
         };
         for (at, event) in events {
@@ -103,7 +100,7 @@ impl Order {
             return;
         }
         self.paid_by = Some(method.to_owned());
-        (self.was_paid, self.refunded_at) = (true, None);
+        self.was_paid = true;
         self.version += 1;
         self.updated_at = at;
         // Kitchens differ in how far they carry an order on; money was received all the same.
@@ -136,7 +133,6 @@ impl Order {
         self.status = "cancelled";
         self.version += 1;
         self.updated_at = at;
-        self.refunded_at = Some(at);
         self.log.push((at, Logged::Refund));
     }
 }

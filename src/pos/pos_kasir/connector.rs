@@ -39,6 +39,7 @@ use super::{
 };
 use crate::{
     config::Credentials,
+    content::ContentId,
     gap::{Gap, GapReason},
     health::Condition,
     pos::{
@@ -93,6 +94,8 @@ pub struct PosKasir {
     pub(super) newest: Option<Walk>,
     pub(super) newest_due: DateTime<Utc>,
     newest_complete: bool,
+    /// The first page on which everything was known, and whether the list ends there.
+    unchanged: Option<(ContentId, bool)>,
     /// Requests of the newest walk so far, and of others since it began: they take turns.
     pub(super) turns: (u32, u32),
     pub(super) background: Option<Walk>,
@@ -147,6 +150,7 @@ impl PosKasir {
             newest: None,
             newest_due: now,
             newest_complete: false,
+            unchanged: None,
             turns: (0, 0),
             background: None,
             recent_read: None,
@@ -300,7 +304,7 @@ impl Connector for PosKasir {
 
     fn rewind(&mut self, since: DateTime<Utc>) {
         self.cursor.rewind(whole_second(since));
-        (self.newest, self.background, self.asked) = (None, None, None);
+        (self.newest, self.background, self.asked, self.unchanged) = (None, None, None, None);
     }
 
     fn progress(&self) -> Progress {

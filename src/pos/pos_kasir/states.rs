@@ -9,7 +9,7 @@
 //! | cancelled, unpaid | no | `void`, and the derived refund's identity as `void` too |
 //! | cancelled, unpaid | yes, or the log tells of a refund | `sale` and the derived `refund`: together nothing |
 //! | open, unpaid | no | `order` |
-//! | open, unpaid | yes, and refunded | `sale` and `refund` stay |
+//! | open, unpaid | yes, and a refund was derived | `order`: it was reopened, and the refund is taken back with the sale |
 //! | open, unpaid | yes | `sale`, flagged: its payment has vanished |
 //!
 //! A box that has lost its memory may follow one that derived a refund. What it reads as never paid, or paid again,
@@ -82,15 +82,10 @@ pub fn judge(mut order: Transaction, before: &Before, context: &ParseContext) ->
             Some(Kind::Refund)
         }
         Kind::Void => Some(Kind::Void),
-        _ if was_paid && refund_was == Some(Kind::Refund) => {
-            // Reopened after its refund: the money went both ways, and nothing was paid since.
-            (order.kind, order.payment_status) = (Kind::Sale, PaymentStatus::Refunded);
-            None
-        }
-        _ if was_paid => {
+        _ if was_paid && refund_was != Some(Kind::Refund) => {
             order.kind = Kind::Sale;
             order.flags.insert(Flag::PaymentVanished);
-            None
+            refund_was.map(|_| Kind::Void)
         }
         _ => takes_back(REFUNDED_VERSION).then_some(Kind::Void),
     };

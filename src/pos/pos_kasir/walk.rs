@@ -202,6 +202,11 @@ impl Walk {
         self.pages_done = self.list_ended;
     }
 
+    /// It came as far as it should, with nothing to read on the way.
+    pub fn end(&mut self, list_ended: bool) {
+        (self.pages_done, self.reached, self.list_ended) = (true, true, list_ended);
+    }
+
     /// Gives up before it came as far as it should.
     pub fn break_off(&mut self, lowest: Option<DateTime<Utc>>) {
         self.pages_done = true;

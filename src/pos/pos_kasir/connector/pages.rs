@@ -29,7 +29,7 @@ const NEWEST_DETAILS_MAX: usize = 30;
 const NEWEST_PAGES_MAX: (u64, u64) = (3, 5);
 
 /// Orders that are read again hourly though the list shows no change.
-const REFRESHED_MAX: usize = 50;
+const REFRESHED_MAX: usize = 120;
 
 /// Stored orders that one walk asks for because the list did not show them.
 const UNLISTED_MAX: usize = 50;
@@ -46,6 +46,10 @@ impl PosKasir {
         answer: &Answer,
         now: DateTime<Utc>,
     ) -> Result<Yield, String> {
+        let body = (slot == Slot::Newest && page == 1).then(|| ContentId::of_bytes(&answer.body));
+        if body.is_some() && body == self.unchanged.map(|(body, _)| body) {
+            return Ok(self.take_unchanged(asked_at, answer, now));
+        }
         let orders = parse_orders(&answer.body, &self.context)?;
         if orders.number != page {
             return Err(format!("expected page {page} of the orders, found another"));
@@ -68,7 +72,7 @@ impl PosKasir {
             walk.begun = whole_second(answer.date.map_or(asked_at, |date| date.min(asked_at)));
         }
         let hidden = self.hidden(&walk, &orders);
-        let lacking = orders.missing().saturating_sub(hidden.len() as u64);
+        let lacking = orders.missing().saturating_sub(hidden);
         let above = walk.lowest.unwrap_or(walk.begun);
         let below = orders.page.records.iter().map(|row| row.timestamp.to_utc()).min().unwrap_or(above);
         let unexplained = lacking.saturating_sub(self.explained(below, above));
@@ -83,13 +87,28 @@ impl PosKasir {
             return Ok(Yield::default());
         }
         let mut found = Yield { conditions: vec![order_of(&orders)], ..Yield::default() };
-        walk.tasks.extend(hidden);
         let changed_below = self.find_tasks(&mut walk, &orders, &mut found, now);
         if walk.purpose == Purpose::Newest {
             bound(&mut walk, changed_below);
         }
+        if let Some(body) = body {
+            let is_known = walk.reached && walk.tasks.is_empty() && orders.missing() == 0;
+            self.unchanged = is_known.then_some((body, walk.list_ended));
+        }
         self.settle(slot, walk, &mut found, now);
         Ok(found)
+    }
+
+    /// The first page is, byte for byte, one on which everything was known: nothing happened since, and it need not be
+    /// read for that.
+    fn take_unchanged(&mut self, asked_at: DateTime<Utc>, answer: &Answer, now: DateTime<Utc>) -> Yield {
+        let mut found = Yield::default();
+        if let Some(mut walk) = self.newest.take() {
+            walk.begun = whole_second(answer.date.map_or(asked_at, |date| date.min(asked_at)));
+            walk.end(self.unchanged.is_some_and(|(_, list_ended)| list_ended));
+            self.finish(walk, &mut found, now);
+        }
+        found
     }
 
     /// Adds what is to be read in detail. Whether some of it stands in the page's last quarter.
@@ -136,7 +155,8 @@ impl PosKasir {
             None => true,
             Some(known) if known.vanished || (known.mark ^ print) & !BITS != 0 => true,
             Some(known) => {
-                let unfinished = row.kind == Kind::Order && walk.refreshed < REFRESHED_MAX;
+                // What has no payment may have had one between two polls, and looks the same again.
+                let unfinished = row.kind != Kind::Sale && walk.refreshed < REFRESHED_MAX;
                 let again = match walk.purpose {
                     Purpose::Recent => unfinished || known.mark & ROW_ONLY != 0,
                     Purpose::Nightly => known.mark & ROW_ONLY != 0,
@@ -149,11 +169,11 @@ impl PosKasir {
         is_news.then(|| Task::of_row(row, print))
     }
 
-    /// Stored orders that should stand on a short page, and do not: the server dropped them, and they are read by
-    /// themselves.
-    fn hidden(&self, walk: &Walk, orders: &Orders) -> Vec<Task> {
+    /// How many stored orders should stand on a short page, and do not: the server dropped them, and what it shows of
+    /// them by themselves is asked hourly.
+    fn hidden(&self, walk: &Walk, orders: &Orders) -> u64 {
         if orders.missing() == 0 {
-            return Vec::new();
+            return 0;
         }
         let rows = &orders.page.records;
         let below = rows.iter().map(|row| row.timestamp.to_utc()).min().unwrap_or(walk.begun);
@@ -163,10 +183,7 @@ impl PosKasir {
             let listed = rows.iter().any(|row| row.external_id == known.external_id);
             known.resource == Resource::Order && !known.vanished && !listed
         });
-        known.truncate(usize::try_from(orders.missing()).unwrap_or(usize::MAX));
-        let task =
-            |known: crate::pos::connector::Known| Task { at: Some(known.at), ..Task::of_id(known.external_id, None) };
-        known.into_iter().map(task).collect()
+        known.len() as u64
     }
 
     /// How many missing rows between two times the open gaps stand for.

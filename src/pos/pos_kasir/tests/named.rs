@@ -103,14 +103,12 @@ fn an_order_that_is_paid_again_takes_its_refund_back() {
         tillbox.minutes(2);
         // Reopened: the money went both ways.
         tillbox.put(Sale { kind: ShopKind::Order, ..Sale::plain("A", 5_000, sold_at) });
-        tillbox.minutes(2);
-        assert_eq!(tillbox.kinds("A"), (Some(Kind::Sale), Some(Kind::Refund)));
-        assert!(!tillbox.notices.contains(&"payment_vanished"));
         if wiped {
             tillbox.wipe();
-            tillbox.minutes(2);
-            assert_eq!(tillbox.kinds("A"), (Some(Kind::Order), Some(Kind::Void)));
         }
+        tillbox.minutes(2);
+        assert_eq!(tillbox.kinds("A"), (Some(Kind::Order), Some(Kind::Void)));
+        assert!(!tillbox.notices.contains(&"payment_vanished"));
         tillbox.put(Sale::plain("A", 5_000, sold_at));
         if wiped {
             tillbox.wipe();
@@ -187,7 +185,7 @@ fn a_payment_that_vanishes_is_told_once_and_stays_a_sale() {
 
 #[test]
 fn a_cancelled_order_that_is_still_paid_is_told_once() {
-    let mut tillbox = TestBox::new(|options| drop(options.keep_payment.insert("A".to_owned())));
+    let mut tillbox = TestBox::new(|options| options.keep_payment.extend(["A".to_owned()]));
     let sold_at = tillbox.now;
     tillbox.sell("A", 55_500);
     tillbox.minutes(2);
@@ -233,7 +231,7 @@ fn a_dropped_row_is_a_gap_until_it_is_shown() {
 
 #[test]
 fn an_order_that_answers_500_blocks_no_other_and_its_money_is_known() {
-    let mut tillbox = TestBox::new(|options| drop(options.broken.insert("BAD".to_owned())));
+    let mut tillbox = TestBox::new(|options| options.broken.extend(["BAD".to_owned()]));
     tillbox.sell("BAD", 7_000);
     tillbox.minutes(1);
     tillbox.sell("GOOD", 8_000);

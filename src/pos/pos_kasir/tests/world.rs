@@ -43,17 +43,17 @@ pub struct Stored {
 #[derive(Debug, Default)]
 pub struct Store(pub Mutex<BTreeMap<Id, Stored>>);
 
-impl Store {
-    fn all(&self) -> Vec<Known> {
-        let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        map.values().map(known).collect()
-    }
-}
-
 fn known(stored: &Stored) -> Known {
-    let Transaction { resource, external_id, kind, amount, timestamp, .. } = stored.record.clone();
-    let at = crate::pos::pos_kasir::walk::whole_second(timestamp.to_utc());
-    Known { resource, external_id, kind, amount, at, mark: stored.mark, vanished: stored.vanished }
+    let record = &stored.record;
+    Known {
+        resource: record.resource,
+        external_id: record.external_id.clone(),
+        kind: record.kind,
+        amount: record.amount,
+        at: crate::pos::pos_kasir::walk::whole_second(record.timestamp.to_utc()),
+        mark: stored.mark,
+        vanished: stored.vanished,
+    }
 }
 
 impl Memory for Store {
@@ -63,7 +63,9 @@ impl Memory for Store {
     }
 
     fn between(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<Known> {
-        self.all().into_iter().filter(|known| from <= known.at && known.at < to).collect()
+        let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let inside = |stored: &&Stored| (from..to).contains(&stored.record.timestamp.to_utc());
+        map.values().filter(inside).map(known).collect()
     }
 }
 
