@@ -4,6 +4,7 @@
 //! says nothing.
 
 mod asalta;
+mod pos_kasir;
 
 use crate::{
     amount::Amount,
@@ -55,6 +56,14 @@ pub const ASALTA: &[Check] = &[
     Check { flag: Flag::TotalArithmetic, test: asalta::totals_sum },
     Check { flag: Flag::PaymentsDoNotMatchPaid, test: asalta::payments_sum_to_paid },
     Check { flag: Flag::PaymentsDoNotMatchTotal, test: asalta::payments_sum_to_refund },
+];
+
+/// POS Kasir's own code computes these, whatever else happens to an order.
+pub const POS_KASIR: &[Check] = &[
+    Check { flag: Flag::LineArithmetic, test: pos_kasir::line_totals },
+    Check { flag: Flag::LinesDoNotSumToTotal, test: lines_sum_to_lines_total },
+    Check { flag: Flag::TotalArithmetic, test: pos_kasir::total },
+    Check { flag: Flag::PaymentsDoNotMatchPaid, test: pos_kasir::change },
 ];
 
 /// Marks a record with the flags of those checks that do not hold.

@@ -244,12 +244,13 @@ pub fn poll_of(
     stop: &Stop,
 ) -> Poll {
     let (system, credentials, terms) = (pos.system, pos.credentials.clone(), systems::terms(outlet, pos, clock.now()));
+    let base_url = pos.base_url.clone();
     Poll {
         connection: pos.name.clone(),
         system: system.name(),
         secret: credentials.secret().clone(),
         remedy: systems::remedy(&credentials, &pos.name),
-        make: Box::new(move |begin| systems::connector(system, &credentials, terms.clone(), begin)),
+        make: Box::new(move |begin| systems::connector_at(&base_url, system, &credentials, terms.clone(), begin)),
         client,
         requests_per_minute: pos.requests_per_minute,
         calendar: Calendar { zone: outlet.timezone.clone(), day_starts: outlet.business_day_starts },

@@ -11,6 +11,7 @@
 //! - [`qasir`]: Qasir's API over it, as far as it is documented.
 //! - [`street`]: the shops of the demonstration, one of each system.
 //! - [`olsera`]: Olsera's two APIs, likewise.
+//! - [`pos_kasir`]: POS Kasir's API over it, as its server is.
 //! - [`broker`]: an embedded MQTT broker; [`mod@line`]: a line that can be cut; [`hq`]: HQ's side.
 //! - [`daemon`]: the box, a process of its own.
 //! - [`play`]: the script; [`screen`]: what is shown; [`proof`]: the comparison at the end.
@@ -23,6 +24,7 @@ pub mod http_server;
 pub mod line;
 pub mod olsera;
 pub mod play;
+pub mod pos_kasir;
 pub mod proof;
 pub mod qasir;
 pub mod screen;

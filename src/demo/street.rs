@@ -8,6 +8,7 @@ use super::{
     asalta::{self, Asalta},
     http_server::{Fault, Garbling},
     olsera::{self, Olsera, Profile},
+    pos_kasir::{self, PosKasir},
     qasir::{self, Qasir},
     shop::ShopDay,
     simulator::{Server, Sheet, Simulator},
@@ -32,10 +33,12 @@ pub struct Stall {
 pub fn stalls(clock: &Clock, zone: &Zone) -> Vec<Stall> {
     let stall = |connection, sign, currency, simulator| Stall { connection, sign, currency, simulator };
     let qasir = Qasir::new(clock.clone(), qasir::Options::new(zone.clone(), "demo-token-0123456789"));
+    let kasir = PosKasir::new(clock.clone(), pos_kasir::Options::new(zone.clone()));
     let olsera = Olsera::new(clock.clone(), olsera::Options::new(zone.clone(), Profile::OpenApi));
     let asalta = Asalta::new(clock.clone(), asalta::Options::new(zone.clone()));
     vec![
         stall("warung", "Warung Bu Siti, Qasir", "IDR", Arc::new(qasir)),
+        stall("cafe", "Kafe Sabang, POS Kasir", "IDR", Arc::new(kasir)),
         stall("kiosk", "Kios Kopi Senja, Olsera", "IDR", Arc::new(olsera)),
         stall("boutique", "Toko Kemang, Asalta", "SGD", Arc::new(asalta)),
     ]

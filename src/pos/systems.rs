@@ -29,6 +29,25 @@ pub fn terms(outlet: &Outlet, pos: &Pos, now: DateTime<Utc>) -> Terms {
     }
 }
 
+/// A connection's connector, as its system and its credentials choose it; `base_url` is for what a technician should
+/// know of it.
+#[must_use]
+pub fn connector_at(
+    base_url: &str,
+    system: System,
+    credentials: &Credentials,
+    terms: Terms,
+    begin: Begin,
+) -> Box<dyn Connector> {
+    match system {
+        System::PosKasir => {
+            let plain_http = base_url.starts_with("http://");
+            Box::new(PosKasir::new(terms, credentials, begin).over_plain_http(plain_http))
+        }
+        _ => connector(system, credentials, terms, begin),
+    }
+}
+
 /// A connection's connector, as its system and its credentials choose it.
 #[must_use]
 pub fn connector(system: System, credentials: &Credentials, terms: Terms, begin: Begin) -> Box<dyn Connector> {
@@ -38,7 +57,7 @@ pub fn connector(system: System, credentials: &Credentials, terms: Terms, begin:
             Credentials::App { app_id, .. } => Box::new(OpenApi::new(terms, begin, app_id)),
             other => Box::new(Documented::new(terms, begin, other.account())),
         },
-        System::PosKasir => Box::new(PosKasir::new(terms, &begin)),
+        System::PosKasir => Box::new(PosKasir::new(terms, credentials, begin)),
         System::Asalta => Box::new(Asalta::new(terms, begin)),
     }
 }

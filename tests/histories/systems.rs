@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tillbox::{
     clock::Clock,
     demo::{
-        asalta, olsera, qasir,
+        asalta, olsera, pos_kasir, qasir,
         shop::Chance,
         simulator::{Entry, Simulator},
     },
@@ -18,17 +18,19 @@ use crate::{history::Manners, pick, world::World};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum System {
     Qasir,
+    PosKasir,
     OlseraOpen,
     OlseraDocumented,
     Asalta,
 }
 
 impl System {
-    pub const ALL: &[Self] = &[Self::Qasir, Self::OlseraOpen, Self::OlseraDocumented, Self::Asalta];
+    pub const ALL: &[Self] = &[Self::Qasir, Self::PosKasir, Self::OlseraOpen, Self::OlseraDocumented, Self::Asalta];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Qasir => "qasir",
+            Self::PosKasir => "pos-kasir",
             Self::OlseraOpen => "olsera-open",
             Self::OlseraDocumented => "olsera-documented",
             Self::Asalta => "asalta",
@@ -54,6 +56,10 @@ impl System {
                     options.cap_rows = 20 + chance.below(80) as usize;
                 }
                 Arc::new(qasir::Qasir::new(clock.clone(), options))
+            }
+            Self::PosKasir => {
+                let options = pos_kasir::Options::new(zone);
+                Arc::new(pos_kasir::PosKasir::new(clock.clone(), options))
             }
             Self::OlseraOpen => {
                 let mut options = olsera::Options::new(zone, olsera::Profile::OpenApi);
@@ -86,6 +92,15 @@ impl System {
                 late: true,
                 removals: true,
                 void_sales: true,
+            },
+            // The server makes an order when it is rung up: nothing is late.
+            Self::PosKasir => Manners {
+                orders: true,
+                parts: false,
+                unpaid_again: true,
+                late: false,
+                removals: false,
+                void_sales: false,
             },
             Self::OlseraOpen => Manners {
                 orders: true,

@@ -1,0 +1,6 @@
+//! The connector against its simulator, in process.
+
+mod named;
+mod random;
+mod sessions;
+mod world;
