@@ -181,6 +181,9 @@ impl Documented {
         if limit < self.cursor.limit {
             // What was taken for all there is was not.
             self.cursor.back = true;
+        } else if limit > self.cursor.limit {
+            // It was no limit, or is none any more: what it ruled out may be tried.
+            self.cursor.history = None;
         }
         self.cursor.limit = limit;
         // Of a list that was full once, fewer rows are all only if something of before is among them.
