@@ -57,6 +57,9 @@ const NIGHT_HOUR: u32 = 3;
 /// A full list that is older than what was read before, by this much and at so many polls, does not show what is new.
 const STALE: (TimeDelta, u32) = (TimeDelta::hours(1), 3);
 
+/// A list that is cut to fewer rows is no list.
+const CUT_ROWS_MIN: usize = 10;
+
 /// Names of unknown fields that are remembered.
 const UNKNOWN_FIELDS_MAX: usize = 32;
 
@@ -161,7 +164,8 @@ impl Documented {
 
     fn take_newest(&mut self, asked_at: DateTime<Utc>, answer: &Answer, now: DateTime<Utc>) -> Result<Yield, String> {
         let page = self.parse(answer, now)?;
-        let listed = Listed::of(&page, &self.context.source_zone);
+        let limit = self.limit(&page);
+        let listed = Listed::of(&page, &self.context.source_zone, limit);
         if listed.full && page.records.is_empty() {
             return Err("expected sales that can be read in the list `data`, found none".to_owned());
         }
@@ -174,6 +178,14 @@ impl Documented {
             let conditions = vec![(Condition::ListUnreliable, Some(text))];
             return Ok(Yield { conditions, ..yield_of(page) });
         }
+        if limit < self.cursor.limit {
+            // What was taken for all there is was not.
+            self.cursor.back = true;
+        } else if limit > self.cursor.limit {
+            // It was no limit, or is none any more: what it ruled out may be tried.
+            self.cursor.history = None;
+        }
+        self.cursor.limit = limit;
         // Of a list that was full once, fewer rows are all only if something of before is among them.
         let whole = !listed.full && (is_known || !self.cursor.ever_full);
         self.cursor.ever_full |= listed.full;
@@ -206,11 +218,29 @@ impl Documented {
         Ok(Yield { transactions: page.records, quarantined: page.quarantined, ..found })
     }
 
+    /// Rows that an answer holds at most. A list that gives up its oldest row for each new one is full, however few they
+    /// are; one that grows beyond a limit has another.
+    fn limit(&self, page: &Page) -> usize {
+        if page.rows > self.cursor.limit {
+            return LIMIT_ROWS;
+        }
+        let (before, _) = &self.shown;
+        let oldest = page.records.iter().map(|record| record.timestamp.to_utc()).min();
+        let ids: HashSet<_> = page.records.iter().map(|record| &record.external_id).collect();
+        let mut lost = before.iter().filter(|id| !ids.contains(id)).peekable();
+        let fell = |id: &String| {
+            let known = self.memory.find(Resource::Transaction, id);
+            known.zip(oldest).is_some_and(|(known, oldest)| known.at <= oldest)
+        };
+        let is_cut = page.rows >= CUT_ROWS_MIN && page.rows == before.len() && lost.peek().is_some() && lost.all(fell);
+        if is_cut { page.rows } else { self.cursor.limit }
+    }
+
     /// Whether this answer, though full, need not hold the newest rows.
     fn is_unreliable(&mut self, page: &Page, listed: &Listed) -> bool {
         let advanced = self.cursor.newest.is_some_and(|before| listed.newest.is_some_and(|newest| newest > before));
         // Only if the one before was full, too, did an old row make room for a new one.
-        let moved = advanced && self.shown.0.len() >= LIMIT_ROWS;
+        let moved = advanced && self.shown.0.len() >= self.cursor.limit;
         self.cursor.turned |= listed.full && listed.order == Order::OldestFirst && moved;
         let behind = self.cursor.newest.is_some_and(|before| listed.newest.is_none_or(|n| n < before - STALE.0));
         self.stale = if listed.full && behind { self.stale.saturating_add(1) } else { 0 };
@@ -228,6 +258,10 @@ impl Documented {
         }
         self.cursor.since = self.cursor.since.or(listed.oldest_ends).or(self.cursor.watermark);
         let wanted = self.cursor.back || self.open_gaps.iter().any(is_ours);
+        if listed.full && self.cursor.limit < LIMIT_ROWS {
+            // How a server that gives fewer rows than it is asked for counts its pages, nobody can tell.
+            self.cursor.history = Some(History::Closed);
+        }
         match self.cursor.history {
             None if listed.full && wanted && self.probing.is_none() => {
                 self.probing = Some(Probing::of(page, &self.context.source_zone));
@@ -463,6 +497,8 @@ impl Connector for Documented {
             }
         };
         notes.push(behind.to_owned());
+        let limit = self.cursor.limit;
+        notes.extend((limit < LIMIT_ROWS).then(|| format!("the list holds {limit} rows at most, 100 are asked for")));
         notes.extend(self.unreliable.then(|| OLDEST_FIRST.to_owned()));
         notes.extend(self.unknown_fields.iter().map(|field| format!("unknown field {field}")));
         Progress {

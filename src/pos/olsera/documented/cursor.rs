@@ -3,6 +3,8 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::pos::olsera::requests::LIMIT_ROWS;
+
 /// Whether anything behind the newest 100 rows can be read: none of it is documented, so it is tried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -34,6 +36,8 @@ pub struct Cursor {
     pub ever_full: bool,
     /// The list was seen to move while its oldest row came first: it holds the newest rows, only turned around.
     pub turned: bool,
+    /// Rows that an answer holds at most, as it was found: 100, or fewer.
+    pub limit: usize,
     /// What was found by trying.
     pub history: Option<History>,
 }
@@ -50,6 +54,7 @@ impl Cursor {
             newest: None,
             ever_full: false,
             turned: false,
+            limit: LIMIT_ROWS,
             history: None,
         }
     }

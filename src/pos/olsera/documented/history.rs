@@ -137,7 +137,7 @@ impl Walk {
 
     /// Takes the answer to it.
     pub fn take(&mut self, page: &Page, zone: &Zone) -> Stage {
-        let listed = Listed::of(page, zone);
+        let listed = Listed::of(page, zone, LIMIT_ROWS);
         let ids: HashSet<_> = page.records.iter().map(|record| record.external_id.clone()).collect();
         let asides = page.quarantined.iter().filter_map(|aside| aside.external_id.clone());
         let joined = ids.iter().any(|id| self.last.contains(id));

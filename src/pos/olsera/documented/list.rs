@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveTime, TimeDelta, Timelike, Utc};
 
 use crate::{
-    pos::{olsera::requests::LIMIT_ROWS, page::Page},
+    pos::page::Page,
     transaction::{Flag, Transaction},
     zone::Zone,
 };
@@ -37,9 +37,9 @@ pub struct Listed {
 }
 
 impl Listed {
-    /// What an answer shows.
+    /// What an answer of at most `limit` rows shows.
     #[must_use]
-    pub fn of(page: &Page, zone: &Zone) -> Self {
+    pub fn of(page: &Page, zone: &Zone, limit: usize) -> Self {
         let times: Vec<_> = page.records.iter().map(second).collect();
         let rises = times.windows(2).any(|pair| pair[0] < pair[1]);
         let falls = times.windows(2).any(|pair| pair[0] > pair[1]);
@@ -51,7 +51,7 @@ impl Listed {
         };
         let oldest = page.records.iter().min_by_key(|record| record.timestamp);
         Self {
-            full: page.rows >= LIMIT_ROWS,
+            full: page.rows >= limit,
             order,
             newest: times.iter().max().copied(),
             oldest: oldest.map(second),

@@ -284,6 +284,27 @@ fn history_is_read_by_whatever_way_the_source_has() {
 }
 
 #[test]
+fn a_list_that_is_cut_below_100_is_noticed_when_rows_fall_out() {
+    let mut test = TestBox::new(NOON, Options { cap_rows: 40, ..options() });
+    test.sell("a", 60, TimeDelta::minutes(5));
+    test.run(TimeDelta::minutes(1));
+    assert!(test.gaps.is_empty() && test.progress().complete, "nobody can know");
+    test.sell("b", 3, TimeDelta::seconds(2));
+    test.run(TimeDelta::minutes(5));
+    assert_eq!(test.gaps.iter().map(|gap| gap.reason).collect::<Vec<_>>(), [GapReason::BehindHistory]);
+    test.pass(TimeDelta::hours(1));
+    test.sell("c", 50, TimeDelta::minutes(1));
+    test.run(TimeDelta::minutes(5));
+    assert_eq!(test.gaps.len(), 2);
+    assert!(test.progress().notes.iter().any(|note| note.contains("40 rows")));
+    assert!(test.asked.iter().all(|(_, asked)| !asked.contains("page=")));
+    // It grows again: another limit, more is in reach, and a way behind it may be tried.
+    test.sim.adjust(|options| options.cap_rows = 100);
+    test.run(TimeDelta::minutes(5));
+    assert_eq!(test.count(), 100);
+}
+
+#[test]
 fn times_of_midnight_only_make_gaps_of_whole_days() {
     let mut test = TestBox::new(NOON, Options { times: Times::Midnight, ..options() });
     test.sell("a", 30, TimeDelta::minutes(1));
