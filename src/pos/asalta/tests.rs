@@ -2,4 +2,5 @@
 
 mod named;
 mod random;
+mod token;
 mod world;

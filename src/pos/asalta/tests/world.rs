@@ -43,7 +43,10 @@ pub fn sale(id: &str, total: i64, at: DateTime<Utc>) -> Sale {
 }
 
 #[derive(Debug, Default)]
-pub struct Stored(Mutex<BTreeMap<(Resource, String), (Known, Transaction, u32)>>);
+pub struct Stored(Mutex<BTreeMap<(Resource, String), State>>);
+
+/// What a record is, and in which revision.
+type State = (Known, Transaction, u32);
 
 impl Memory for Stored {
     fn find(&self, resource: Resource, external_id: &str) -> Option<Known> {
@@ -235,7 +238,9 @@ impl TestBox {
     /// What should be, of what lies within the backfill.
     pub fn due(&self) -> BTreeMap<String, (Kind, String)> {
         let since = self.progress().since.unwrap();
+        let held = self.held();
         let sheet = self.server.sheet(self.now()).into_iter().filter(|(_, entry)| entry.at >= since);
+        let sheet = sheet.filter(|(key, entry)| !entry.optional || held.contains_key(key));
         sheet
             .map(|(key, entry)| {
                 let kind = match entry.kinds[0] {
