@@ -164,10 +164,9 @@ impl TestBox {
         self.budget.spend(now);
         let query: Vec<_> = request.query().iter().map(|(name, value)| format!("{name}={value}")).collect();
         self.asked.push((now, format!("{}?{}", request.path(), query.join("&"))));
-        let answered = match self.faults.pop() {
-            Some(fault) => Err(fault),
-            None => self.client.ask(&request, &|status| self.connector.accepts(status)),
-        };
+        let ask = || self.client.ask(&request, &|status| self.connector.accepts(status));
+        let fault = self.faults.pop();
+        let answered = fault.map_or_else(ask, Err);
         let now = now + TimeDelta::milliseconds(120);
         self.clock.set(now);
         match answered {
@@ -175,15 +174,16 @@ impl TestBox {
                 Ok(found) => self.commit(found),
                 Err(fault) => panic!("{request}: {fault}"),
             },
-            Err(failure) => match self.connector.failed(&failure, now) {
-                Some(found) => self.commit(found),
-                None => {
-                    if let Failure::TooMany { retry_after } = failure {
-                        self.budget.complain(retry_after, now, 0);
-                    }
-                    self.clock.set(now + TimeDelta::seconds(2));
+            Err(failure) => {
+                if let Some(found) = self.connector.failed(&failure, now) {
+                    self.commit(found);
+                    return;
                 }
-            },
+                if let Failure::TooMany { retry_after } = failure {
+                    self.budget.complain(retry_after, now, 0);
+                }
+                self.clock.set(now + TimeDelta::seconds(2));
+            }
         }
     }
 
