@@ -11,6 +11,7 @@
 mod address;
 mod listen;
 #[cfg(all(test, feature = "demo"))]
+#[expect(clippy::unwrap_used, reason = "a test stops where its stage cannot be set")]
 mod tests;
 
 use std::{
@@ -150,7 +151,7 @@ pub fn authorize(
     let http = Client::within(EXCHANGE_TIMEOUT, &pos.base_url, pos.ca_certificate.as_deref())?;
     let state = nonce().ok_or(AuthorizeError::NoChance)?;
 
-    let (found, come) = mpsc::channel();
+    let (found, coming) = mpsc::channel();
     let listener = Listener::start(&client.redirect_uri, &state, found.clone());
     let address = authorize_address(&pos.base_url, &client.id, &client.redirect_uri, &state);
     say(output, &format!("Open this address in a browser, log in at Asalta and allow the access:\n\n  {address}\n"));
@@ -164,7 +165,7 @@ pub fn authorize(
     }
     read_lines(input, found);
     let listens = matches!(listener, Some(Ok(_)));
-    let code = wait(&come, &state, listens, output, patience)?;
+    let code = wait(&coming, &state, listens, output, patience)?;
     let token = exchange(&http, client, &secret, &code)?;
     keep(file, &token).map_err(|cause| AuthorizeError::Write { path: file.display().to_string(), cause })?;
     say(output, &format!("Done: the token stands in {}. A running tillbox takes it up by itself.", file.display()));
@@ -180,7 +181,7 @@ enum Come {
 }
 
 fn wait(
-    come: &mpsc::Receiver<Come>,
+    coming: &mpsc::Receiver<Come>,
     state: &str,
     listens: bool,
     output: &mut impl Write,
@@ -188,7 +189,7 @@ fn wait(
 ) -> Result<Secret, AuthorizeError> {
     let until = Instant::now() + patience;
     loop {
-        match come.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        match coming.recv_timeout(until.saturating_duration_since(Instant::now())) {
             Ok(Come::Address(address)) => match read_redirected(&address, state) {
                 Redirected::Code(code) => return Ok(code),
                 Redirected::Denied(reason) => return Err(AuthorizeError::Denied(reason)),
@@ -197,7 +198,7 @@ fn wait(
                     say(output, "That address answers another request (its `state` is another); open the one above.");
                 }
                 Redirected::Nothing => {
-                    say(output, "There is no code in that; paste the whole address, with all after the `?`.")
+                    say(output, "There is no code in that; paste the whole address, with all after the `?`.");
                 }
             },
             Ok(Come::EndOfInput) if listens => {}
@@ -268,7 +269,7 @@ fn keep(file: &Path, token: &Secret) -> io::Result<()> {
 fn nonce() -> Option<String> {
     let mut bytes = [0_u8; 16];
     ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes).ok()?;
-    Some(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
+    Some(format!("{:032x}", u128::from_be_bytes(bytes)))
 }
 
 /// A terminal that is gone is no reason to stop: the token is what matters.

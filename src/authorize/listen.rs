@@ -3,11 +3,7 @@
 use std::{
     io::{self, Read, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-        mpsc::Sender,
-    },
+    sync::mpsc::Sender,
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -16,6 +12,7 @@ use super::{
     Come,
     address::{Redirected, read_redirected},
 };
+use crate::stop::Stop;
 
 /// A browser sends its request at once.
 const IDLE: Duration = Duration::from_secs(5);
@@ -28,7 +25,7 @@ const HEAD_MAX_BYTES: usize = 16 * 1024;
 
 /// Listens until it is dropped.
 pub struct Listener {
-    stopping: Arc<AtomicBool>,
+    stop: Stop,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -49,24 +46,24 @@ impl Listener {
     fn listen(address: SocketAddr, path: String, state: &str, found: Sender<Come>) -> io::Result<Self> {
         let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
-        let stopping = Arc::new(AtomicBool::new(false));
-        let (stop, state) = (Arc::clone(&stopping), state.to_owned());
+        let stop = Stop::default();
+        let (stopping, state) = (stop.clone(), state.to_owned());
         let thread = thread::Builder::new().name("redirect".to_owned()).spawn(move || {
-            while !stop.load(Ordering::SeqCst) {
+            while !stopping.is_given() {
                 match listener.accept() {
                     // A browser that goes away in the middle comes again, or its person pastes.
                     Ok((stream, _)) => _ = answer(&stream, &path, &state, &found),
-                    Err(_) => thread::sleep(LOOK),
+                    Err(_) => _ = stopping.wait(LOOK),
                 }
             }
         })?;
-        Ok(Self { stopping, thread: Some(thread) })
+        Ok(Self { stop, thread: Some(thread) })
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        self.stopping.store(true, Ordering::SeqCst);
+        self.stop.give();
         if let Some(thread) = self.thread.take() {
             // A thread that panicked has told so itself.
             let _ = thread.join();

@@ -67,11 +67,7 @@ impl Stage {
     }
 
     /// Runs the flow; `person` gets the address to open and gives what to paste, if anything.
-    fn run(
-        &self,
-        pos: &Pos,
-        person: impl FnOnce(String) -> Option<String>,
-    ) -> (Result<PathBuf, AuthorizeError>, String) {
+    fn run(pos: &Pos, person: impl FnOnce(String) -> Option<String>) -> (Result<PathBuf, AuthorizeError>, String) {
         let (told, tells) = mpsc::channel();
         let (paste, pasted) = mpsc::channel();
         let pos = pos.clone();
@@ -150,7 +146,7 @@ fn sent_to(address: &str) -> String {
 #[test]
 fn a_browser_that_comes_back_brings_the_token() {
     let stage = Stage::new();
-    let (result, shown) = stage.run(&stage.pos(), |address| {
+    let (result, shown) = Stage::run(&stage.pos(), |address| {
         let back = sent_to(&address);
         let base = stage.redirect_uri.strip_suffix("/back").unwrap();
         assert!(get(&format!("{base}/favicon.ico")).starts_with("HTTP/1.1 404"));
@@ -176,7 +172,7 @@ fn an_address_can_be_pasted_and_replaces_a_token_that_is_there() {
     fs::write(stage.file(), "old\n").unwrap();
     fs::set_permissions(stage.file(), fs::Permissions::from_mode(0o644)).unwrap();
     fs::write(stage.file().with_extension("new"), "left").unwrap();
-    let (result, _) = stage.run(&stage.pos(), |address| Some(format!("nonsense\n\n{}", sent_to(&address))));
+    let (result, _) = Stage::run(&stage.pos(), |address| Some(format!("nonsense\n\n{}", sent_to(&address))));
     result.unwrap();
     assert_eq!(fs::read_to_string(stage.file()).unwrap(), "asalta-token\n");
     assert_eq!(fs::metadata(stage.file()).unwrap().permissions().mode() & 0o777, 0o600);
@@ -187,7 +183,7 @@ fn a_redirect_to_another_machine_is_only_pasted() {
     let mut stage = Stage::new();
     "https://hq.example/back".clone_into(&mut stage.redirect_uri);
     stage.server.simulator().adjust(|options| options.redirect_uri = "https://hq.example/back".to_owned());
-    let (result, shown) = stage.run(&stage.pos(), |address| Some(sent_to(&address)));
+    let (result, shown) = Stage::run(&stage.pos(), |address| Some(sent_to(&address)));
     result.unwrap();
     assert!(shown.contains("paste the address"));
 }
@@ -196,7 +192,7 @@ fn a_redirect_to_another_machine_is_only_pasted() {
 fn a_code_that_is_too_old_is_refused_and_the_old_token_stays() {
     let stage = Stage::new();
     fs::write(stage.file(), "old\n").unwrap();
-    let (result, _) = stage.run(&stage.pos(), |address| {
+    let (result, _) = Stage::run(&stage.pos(), |address| {
         let back = sent_to(&address);
         stage.clock.set(stage.clock.now() + TimeDelta::seconds(31));
         Some(back)
@@ -209,7 +205,7 @@ fn a_code_that_is_too_old_is_refused_and_the_old_token_stays() {
 #[test]
 fn another_state_is_not_taken() {
     let stage = Stage::new();
-    let (result, shown) = stage.run(&stage.pos(), |address| {
+    let (result, shown) = Stage::run(&stage.pos(), |address| {
         let back = sent_to(&address);
         let (head, _) = back.split_once("state=").unwrap();
         Some(format!("{head}state=0123\n{back}"))
@@ -222,13 +218,13 @@ fn another_state_is_not_taken() {
 fn a_refusal_is_told() {
     let stage = Stage::new();
     stage.server.simulator().adjust(|options| options.denies = true);
-    let (result, _) = stage.run(&stage.pos(), |address| Some(sent_to(&address)));
+    let (result, _) = Stage::run(&stage.pos(), |address| Some(sent_to(&address)));
     assert!(result.unwrap_err().to_string().contains("access_denied"));
     stage.server.simulator().adjust(|options| {
         options.denies = false;
         options.client_secret = "another".to_owned();
     });
-    let (result, _) = stage.run(&stage.pos(), |address| Some(sent_to(&address)));
+    let (result, _) = Stage::run(&stage.pos(), |address| Some(sent_to(&address)));
     assert!(matches!(result.unwrap_err(), AuthorizeError::Application(_)));
     assert!(!stage.file().exists());
 }

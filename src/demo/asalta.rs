@@ -214,8 +214,10 @@ impl Simulator for Asalta {
 
     fn sheet(&self, now: DateTime<Utc>) -> Sheet {
         let mut state = self.state();
-        let State { ledger, book, .. } = &mut *state;
+        let State { ledger, book, options, .. } = &mut *state;
         let facts = book.facts(ledger, now);
+        let invoices: BTreeSet<_> = facts.iter().filter(|f| f.list == List::Invoices).map(|f| f.number).collect();
+        let only_by_sale = !options.returns_without_sale.0;
         let entry = |facts: Facts<'_>| {
             let kind = match facts.list {
                 List::Invoices | List::Orders if facts.is_void => Kind::Void,
@@ -224,7 +226,10 @@ impl Simulator for Asalta {
                 List::Orders | List::ReturnOrders => Kind::Order,
             };
             let total = rows::dollars(facts.sale.total);
-            (format!("{}/{}", facts.list.resource(), facts.number), Entry::plain(kind, total, facts.sale.at))
+            // Nobody can ask for the returns of a sale that was removed before it was seen.
+            let hidden = only_by_sale && kind == Kind::Refund && !facts.of.is_some_and(|of| invoices.contains(&of));
+            let entry = Entry { optional: hidden, ..Entry::plain(kind, total, facts.sale.at) };
+            (format!("{}/{}", facts.list.resource(), facts.number), entry)
         };
         facts.into_iter().map(entry).collect()
     }
@@ -430,14 +435,11 @@ impl Book {
         found.sort_by(|a, b| (a.known_at, &a.sale.id).cmp(&(b.known_at, &b.sale.id)));
         for fact in &mut found {
             let numbers = self.numbers.entry(fact.list).or_default();
-            fact.number = match numbers.get(&fact.sale.id) {
-                Some(number) => *number,
-                None => {
-                    let next = fact.list.first_number() + u64::try_from(numbers.len()).unwrap_or(u64::MAX);
-                    numbers.insert(fact.sale.id.clone(), next);
-                    next
-                }
-            };
+            let next = fact.list.first_number() + u64::try_from(numbers.len()).unwrap_or(u64::MAX);
+            fact.number = numbers.get(&fact.sale.id).copied().unwrap_or(next);
+            if fact.number == next {
+                numbers.insert(fact.sale.id.clone(), next);
+            }
             fact.is_void |= fact.list == List::Orders && self.voided.contains(&fact.number);
             let invoices = self.numbers.get(&List::Invoices);
             fact.of = fact.sale.refund_of.as_ref().and_then(|sold| invoices?.get(sold).copied());

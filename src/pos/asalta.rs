@@ -9,5 +9,6 @@ pub mod parse;
 mod report;
 mod requests;
 #[cfg(all(test, feature = "demo"))]
+#[expect(clippy::unwrap_used, reason = "a test stops where its stage cannot be set")]
 mod tests;
 mod walk;

@@ -1,4 +1,4 @@
-//! The OAuth2 code flow: a page that sends its user back with a code, and the exchange of that code.
+//! The code flow of `OAuth2`: a page that sends its user back with a code, and the exchange of that code.
 
 use std::collections::BTreeMap;
 

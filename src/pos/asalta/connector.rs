@@ -82,7 +82,8 @@ pub struct Asalta {
     suspects: BTreeMap<u64, DateTime<Utc>>,
     troubles: BTreeMap<Target, Trouble>,
     answered: DateTime<Utc>,
-    told_unreliable: Option<Option<String>>,
+    /// What was told of the lists, empty if nothing is wrong; `None` before anything was.
+    told_unreliable: Option<String>,
     unknown_fields: BTreeSet<String>,
 }
 

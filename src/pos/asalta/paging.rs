@@ -27,17 +27,13 @@ pub fn onward(meta: &Meta, asked: u64, rows: usize) -> Onward {
     }
     let by_size = meta.size.zip(meta.total).map(|(size, total)| asked.saturating_mul(size) < total);
     let counted = by_size.or(meta.pages.map(|pages| asked < pages));
-    match (meta.next, meta.pages) {
-        (Some(Some(next)), _) if next <= asked => Onward::Stuck,
-        (Some(Some(_)), _) => Onward::Next,
-        (Some(None), _) if counted == Some(true) => Onward::Counted,
-        (Some(None), _) => Onward::Last,
-        (None, Some(pages)) if asked < pages => Onward::Next,
-        (None, Some(_)) if counted == Some(true) => Onward::Counted,
-        (None, Some(_)) => Onward::Last,
-        (None, None) if counted == Some(false) => Onward::Last,
-        // Nothing is said: only an empty page, or the same one again, is an end.
-        (None, None) => Onward::Next,
+    match (meta.next, meta.pages, counted) {
+        (Some(Some(next)), ..) if next <= asked => Onward::Stuck,
+        (None, Some(pages), _) if asked < pages => Onward::Next,
+        (Some(None), _, Some(true)) | (None, Some(_), Some(true)) => Onward::Counted,
+        (Some(None), ..) | (None, Some(_), _) | (None, None, Some(false)) => Onward::Last,
+        // A next page is named; or nothing is said: then only an empty page, or the same one again, is an end.
+        (Some(Some(_)), ..) | (None, None, _) => Onward::Next,
     }
 }
 

@@ -42,10 +42,11 @@ impl Asalta {
     }
 
     pub(super) fn tell_unreliable(&mut self, found: &mut Yield) {
-        let now_told = self.unreliable();
-        if self.told_unreliable.as_ref() != Some(&now_told) {
-            found.conditions.push((Condition::ListUnreliable, now_told.clone()));
-            self.told_unreliable = Some(now_told);
+        let wrong = self.unreliable();
+        let told = wrong.clone().unwrap_or_default();
+        if self.told_unreliable.as_ref() != Some(&told) {
+            found.conditions.push((Condition::ListUnreliable, wrong));
+            self.told_unreliable = Some(told);
         }
     }
 

@@ -124,7 +124,7 @@ impl<'a> Envelope<'a> {
         let number = |names: [&str; 2]| names.iter().find_map(|name| whole(shape.get(*name)?));
         Meta {
             current: number(["currentPage", "currentPage"]),
-            next: shape.get("nextPage").map(|next| whole(next)),
+            next: shape.get("nextPage").map(whole),
             pages: number(["pageCount", "totalPage"]),
             size: number(["pageSize", "perPage"]).filter(|size| *size > 0),
             total: number(["totalRecord", "totalCount"]),

@@ -43,7 +43,10 @@ pub fn sale(id: &str, total: i64, at: DateTime<Utc>) -> Sale {
 }
 
 #[derive(Debug, Default)]
-pub struct Stored(Mutex<BTreeMap<(Resource, String), (Known, Transaction, u32)>>);
+pub struct Stored(Mutex<BTreeMap<(Resource, String), State>>);
+
+/// What a record is, and in which revision.
+type State = (Known, Transaction, u32);
 
 impl Memory for Stored {
     fn find(&self, resource: Resource, external_id: &str) -> Option<Known> {
@@ -161,10 +164,9 @@ impl TestBox {
         self.budget.spend(now);
         let query: Vec<_> = request.query().iter().map(|(name, value)| format!("{name}={value}")).collect();
         self.asked.push((now, format!("{}?{}", request.path(), query.join("&"))));
-        let answered = match self.faults.pop() {
-            Some(fault) => Err(fault),
-            None => self.client.ask(&request, &|status| self.connector.accepts(status)),
-        };
+        let ask = || self.client.ask(&request, &|status| self.connector.accepts(status));
+        let fault = self.faults.pop();
+        let answered = fault.map_or_else(ask, Err);
         let now = now + TimeDelta::milliseconds(120);
         self.clock.set(now);
         match answered {
@@ -172,15 +174,16 @@ impl TestBox {
                 Ok(found) => self.commit(found),
                 Err(fault) => panic!("{request}: {fault}"),
             },
-            Err(failure) => match self.connector.failed(&failure, now) {
-                Some(found) => self.commit(found),
-                None => {
-                    if let Failure::TooMany { retry_after } = failure {
-                        self.budget.complain(retry_after, now, 0);
-                    }
-                    self.clock.set(now + TimeDelta::seconds(2));
+            Err(failure) => {
+                if let Some(found) = self.connector.failed(&failure, now) {
+                    self.commit(found);
+                    return;
                 }
-            },
+                if let Failure::TooMany { retry_after } = failure {
+                    self.budget.complain(retry_after, now, 0);
+                }
+                self.clock.set(now + TimeDelta::seconds(2));
+            }
         }
     }
 
@@ -235,7 +238,9 @@ impl TestBox {
     /// What should be, of what lies within the backfill.
     pub fn due(&self) -> BTreeMap<String, (Kind, String)> {
         let since = self.progress().since.unwrap();
+        let held = self.held();
         let sheet = self.server.sheet(self.now()).into_iter().filter(|(_, entry)| entry.at >= since);
+        let sheet = sheet.filter(|(key, entry)| !entry.optional || held.contains_key(key));
         sheet
             .map(|(key, entry)| {
                 let kind = match entry.kinds[0] {
