@@ -13,6 +13,8 @@ fn history(seed: u64) {
     });
     let mut chance = Chance::new(seed);
     tillbox.chance = Chance::new(seed ^ 0xA5A5);
+    tillbox.poll_every = TimeDelta::minutes(1);
+    tillbox.restart();
     let number = |below: u32| i64::from(below);
     let span_minutes = 40 * 60;
     for n in 0..180_u32 {

@@ -98,6 +98,7 @@ pub struct TestBox {
     pub faults: Faults,
     pub chance: Chance,
     pub backfill: TimeDelta,
+    pub poll_every: TimeDelta,
     budget: Budget,
     failed: u32,
     refused_until: Option<DateTime<Utc>>,
@@ -130,9 +131,9 @@ impl TestBox {
         let store = Arc::new(Store::default());
         let password = SecretAt::Here(Secret::new(user.password.clone()));
         let credentials = Credentials::Login { email: user.email, password };
-        let backfill = TimeDelta::days(90);
+        let (backfill, poll_every) = (TimeDelta::days(90), TimeDelta::seconds(15));
         let begin = begin(&user.password, None, Vec::new(), &store, now);
-        let connector = PosKasir::new(terms(backfill), &credentials, begin);
+        let connector = PosKasir::new(terms(backfill, poll_every), &credentials, begin);
         Self {
             server,
             clock,
@@ -153,6 +154,7 @@ impl TestBox {
             faults: Faults::default(),
             chance: Chance::new(1),
             backfill,
+            poll_every,
             budget: Budget::new(30, now),
             failed: 0,
             refused_until: None,
@@ -161,7 +163,7 @@ impl TestBox {
 
     pub fn restart(&mut self) {
         let begin = begin(&self.password, self.cursor.clone(), self.gaps.clone(), &self.store, self.now);
-        self.connector = PosKasir::new(terms(self.backfill), &self.credentials, begin);
+        self.connector = PosKasir::new(terms(self.backfill, self.poll_every), &self.credentials, begin);
     }
 
     /// Another box in the place of this one: it remembers nothing, HQ everything.
@@ -339,6 +341,10 @@ impl TestBox {
             if !entry.kinds.iter().any(|allowed| kind == allowed.name()) {
                 differences.push(format!("{key} is {kind}, not {:?}", entry.kinds));
             }
+            // A refund that is not is of no day and no amount: a new box need not know what an earlier one said of it.
+            if entry.optional && record.kind == Kind::Void {
+                continue;
+            }
             if record.amount.to_string() != entry.total.normalize().to_string() {
                 differences.push(format!("{key} comes to {}, not {}", record.amount, entry.total));
             }
@@ -362,7 +368,7 @@ impl TestBox {
     }
 }
 
-fn terms(backfill: TimeDelta) -> Terms {
+fn terms(backfill: TimeDelta, poll_every: TimeDelta) -> Terms {
     let context = ParseContext {
         connection: "front".to_owned(),
         outlet_zone: zone("Asia/Jakarta"),
@@ -371,7 +377,7 @@ fn terms(backfill: TimeDelta) -> Terms {
         business_day_starts: NaiveTime::from_hms_opt(4, 0, 0).unwrap(),
         observed_at: DateTime::UNIX_EPOCH,
     };
-    Terms { context, poll_every: TimeDelta::seconds(15), backfill }
+    Terms { context, poll_every, backfill }
 }
 
 fn begin(password: &str, cursor: Option<Vec<u8>>, gaps: Vec<Gap>, store: &Arc<Store>, now: DateTime<Utc>) -> Begin {
