@@ -19,5 +19,6 @@ mod session;
 mod shop;
 mod states;
 #[cfg(all(test, feature = "demo"))]
+#[expect(clippy::unwrap_used, reason = "a test stops where its stage cannot be set")]
 mod tests;
 mod walk;

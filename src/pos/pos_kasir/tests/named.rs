@@ -141,7 +141,7 @@ fn the_log_leads_to_an_old_order_that_changed() {
     for (is_admin, finds) in [(true, true), (false, false)] {
         let mut tillbox = TestBox::new(|options| {
             if is_admin {
-                admin(options)
+                admin(options);
             }
         });
         let sold_at = tillbox.now - TimeDelta::days(5);

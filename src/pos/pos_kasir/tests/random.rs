@@ -7,8 +7,8 @@ use crate::demo::shop::{Chance, Kind, Sale};
 
 fn history(seed: u64) {
     let mut tillbox = TestBox::new(|options| {
-        if seed % 3 == 0 {
-            options.users[0].role = "admin".to_owned();
+        if seed.is_multiple_of(3) {
+            "admin".clone_into(&mut options.users[0].role);
         }
     });
     let mut chance = Chance::new(seed);
@@ -40,7 +40,7 @@ fn history(seed: u64) {
             tillbox.server.put_at(known, next);
         }
     }
-    tillbox.faults = Faults { requests_per_mille: 30, commits_per_mille: 10, restarts_per_mille: 2 };
+    tillbox.faults = Faults { requests: 30, commits: 10, restarts: 2 };
     tillbox.run(TimeDelta::hours(20));
     if seed % 4 == 1 {
         tillbox.wipe();

@@ -69,12 +69,12 @@ impl Memory for Store {
     }
 }
 
-/// What goes wrong, by chance.
+/// What goes wrong, by chance: of a thousand each.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Faults {
-    pub requests_per_mille: u32,
-    pub commits_per_mille: u32,
-    pub restarts_per_mille: u32,
+    pub requests: u32,
+    pub commits: u32,
+    pub restarts: u32,
 }
 
 pub struct TestBox {
@@ -208,7 +208,7 @@ impl TestBox {
     }
 
     pub fn step(&mut self) {
-        if self.chance.below(1_000) < self.faults.restarts_per_mille {
+        if self.chance.below(1_000) < self.faults.restarts {
             self.restart();
         }
         if let Some(until) = self.refused_until.take_if(|until| *until > self.now) {
@@ -232,7 +232,7 @@ impl TestBox {
             .find(|(name, _)| *name == "page")
             .map_or(String::new(), |(_, page)| format!("#{page}"));
         self.asked.push((self.now, format!("{}{page}", request.path())));
-        let answered = if self.chance.below(1_000) < self.faults.requests_per_mille {
+        let answered = if self.chance.below(1_000) < self.faults.requests {
             Err(if self.chance.below(2) == 0 { Failure::Trouble(500) } else { Failure::Unreachable("cut".to_owned()) })
         } else {
             InProcess::new(Arc::clone(&self.server)).ask(&request, &|status| self.connector.accepts(status))
@@ -241,25 +241,21 @@ impl TestBox {
         match answered.map(|answer| self.connector.take(&answer, self.now)) {
             Ok(Ok(found)) => {
                 self.failed = 0;
-                if self.chance.below(1_000) < self.faults.commits_per_mille {
-                    self.restart()
-                } else {
-                    self.commit(found)
-                }
+                if self.chance.below(1_000) < self.faults.commits { self.restart() } else { self.commit(found) }
             }
             Ok(Err(_)) => self.pass(TimeDelta::seconds(15)),
-            Err(failure) => self.fail(failure),
+            Err(failure) => self.fail(&failure),
         }
     }
 
-    fn fail(&mut self, failure: Failure) {
+    fn fail(&mut self, failure: &Failure) {
         self.failures.push(failure.clone());
-        if let Some(found) = self.connector.failed(&failure, self.now) {
+        if let Some(found) = self.connector.failed(failure, self.now) {
             return self.commit(found);
         }
         match failure {
             Failure::Refused(_) => self.refused_until = Some(self.now + TimeDelta::minutes(5)),
-            Failure::TooMany { retry_after } => self.budget.complain(retry_after, self.now, 0),
+            Failure::TooMany { retry_after } => self.budget.complain(*retry_after, self.now, 0),
             _ => {
                 self.failed += 1;
                 self.pass(TimeDelta::seconds((1 << self.failed.min(6)).min(60)));
