@@ -364,7 +364,7 @@ impl TestBox {
     }
 }
 
-fn terms(backfill: TimeDelta, poll_every: TimeDelta) -> Terms {
+pub fn terms(backfill: TimeDelta, poll_every: TimeDelta) -> Terms {
     let context = ParseContext {
         connection: "front".to_owned(),
         outlet_zone: zone("Asia/Jakarta"),
