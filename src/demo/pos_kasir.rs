@@ -13,6 +13,8 @@
 mod access;
 mod life;
 mod rows;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},

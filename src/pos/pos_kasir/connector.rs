@@ -285,11 +285,12 @@ impl Connector for PosKasir {
             }
             (Asked::Session(_), _) => {}
             (_, Failure::Refused(401)) => return self.session.refused().then(Yield::default),
-            (Asked::Detail { slot, .. }, Failure::Trouble(_) | Failure::Unexpected(_) | Failure::TooLarge) => {
-                // Only where the server has answered something else since: an outage is not the order's fault.
-                if std::mem::take(&mut self.answered) {
-                    return Some(self.detail_failed(*slot, now));
-                }
+            // Only where the server has answered something else since: an outage is not the order's fault.
+            (Asked::Detail { slot, .. }, Failure::Trouble(_) | Failure::Unexpected(_) | Failure::TooLarge)
+                if self.answered =>
+            {
+                self.answered = false;
+                return Some(self.detail_failed(*slot, now));
             }
             (Asked::Log { .. }, _) => self.log.due = now + LOG_EVERY,
             _ => {}

@@ -156,13 +156,12 @@ impl PosKasir {
     }
 
     pub(super) fn request(&self, asked: &Asked) -> Option<Request> {
-        let log_from = || self.log_from();
         let request = match asked {
             Asked::Session(ask) => return Some(self.session.request(*ask)),
             Asked::Shop(ask) => Shop::request(*ask),
             Asked::Page { page, .. } => requests::orders(*page),
             Asked::Detail { id, .. } | Asked::Probe(id) => requests::order(id).ok()?,
-            Asked::Log { page } => requests::activity(log_from(), self.log.begun, *page),
+            Asked::Log { page } => requests::activity(self.log_from(), self.log.begun, *page),
         };
         Some(self.session.authorized(request))
     }
@@ -171,8 +170,7 @@ impl PosKasir {
     pub(super) fn takes(&self, status: u16) -> bool {
         match &self.asked {
             Some(Asked::Session(SessionAsk::Login)) => matches!(status, 400 | 404),
-            Some(Asked::Shop(ShopAsk::Branding)) => status == 404,
-            Some(Asked::Detail { .. } | Asked::Probe(_)) => status == 404,
+            Some(Asked::Shop(ShopAsk::Branding) | Asked::Detail { .. } | Asked::Probe(_)) => status == 404,
             Some(Asked::Log { .. }) => matches!(status, 403 | 404),
             _ => false,
         }

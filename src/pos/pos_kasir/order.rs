@@ -3,7 +3,10 @@
 //! Money was received if, and only if, a payment method is set. What an order was before, and so whether it was
 //! refunded, is not here but in `states`.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use chrono::Utc;
 use serde_json::{Map, Value};
@@ -162,12 +165,14 @@ pub fn fingerprint(row: &Transaction) -> u64 {
     for item in row.items.iter().flatten() {
         let price = item.unit_price.unwrap_or(Amount::ZERO);
         let id = item.line_id.as_deref().unwrap_or_default();
-        text.push_str(&format!("\n{id} {} {} {price}", item.product_id.as_deref().unwrap_or_default(), item.quantity));
+        let product = item.product_id.as_deref().unwrap_or_default();
+        write!(text, "\n{id} {product} {} {price}", item.quantity).expect("a string takes everything");
     }
     hash(&ContentId::of_bytes(text.as_bytes()))
 }
 
 /// The first bytes of a content id.
+#[must_use]
 pub fn hash(content: &ContentId) -> u64 {
     content.0.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
 }

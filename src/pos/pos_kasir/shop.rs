@@ -27,7 +27,8 @@ pub enum ShopAsk {
 pub struct Shop {
     me: Option<Me>,
     me_due: DateTime<Utc>,
-    branding: Option<Option<String>>,
+    name: Option<String>,
+    name_is_read: bool,
     methods: Option<Methods>,
     methods_stale: bool,
     methods_read: Option<DateTime<Utc>>,
@@ -35,7 +36,15 @@ pub struct Shop {
 
 impl Shop {
     pub fn new(now: DateTime<Utc>) -> Self {
-        Self { me: None, me_due: now, branding: None, methods: None, methods_stale: false, methods_read: None }
+        Self {
+            me: None,
+            me_due: now,
+            name: None,
+            name_is_read: false,
+            methods: None,
+            methods_stale: false,
+            methods_read: None,
+        }
     }
 
     /// What is to be asked before any order.
@@ -49,7 +58,7 @@ impl Shop {
         if !self.fits() {
             return Err(self.me_due);
         }
-        if self.branding.is_none() {
+        if !self.name_is_read {
             return Ok(Some(ShopAsk::Branding));
         }
         Ok((self.methods.is_none() || self.methods_stale).then_some(ShopAsk::Methods))
@@ -78,7 +87,7 @@ impl Shop {
     }
 
     pub fn take_branding(&mut self, name: Option<String>) {
-        self.branding = Some(name);
+        (self.name, self.name_is_read) = (name, true);
     }
 
     pub fn take_methods(&mut self, methods: Methods, now: DateTime<Utc>) {
@@ -98,7 +107,7 @@ impl Shop {
 
     /// The shop's name.
     pub fn name(&self) -> Option<String> {
-        self.branding.clone().flatten()
+        self.name.clone()
     }
 
     pub fn is_admin(&self) -> bool {

@@ -3,4 +3,5 @@
 mod named;
 mod random;
 mod sessions;
+mod stored;
 mod world;

@@ -18,7 +18,7 @@ const STEPS_BACK_MAX: u8 = 5;
 pub const FAILS_MAX: u8 = 5;
 
 /// Wait before a failed detail is asked again, times the failures.
-const FAIL_WAIT: TimeDelta = TimeDelta::seconds(10);
+const FAIL_WAIT: TimeDelta = TimeDelta::seconds(5);
 
 /// Why the list is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +89,7 @@ pub enum Turn {
 
 /// A reading in progress.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each tells of another end")]
 pub struct Walk {
     pub purpose: Purpose,
     pub begun: DateTime<Utc>,

@@ -47,6 +47,11 @@ impl PosKasir {
         if answer.status == 404 {
             // A web page of some front says nothing about an order.
             Body::open(&answer.body).map_err(|fault| fault.to_string())?;
+            let is_listed = self.slot(slot).as_mut().and_then(Walk::task).is_some_and(|task| task.row.is_some());
+            if is_listed && self.memory.find(Resource::Order, id).is_none() {
+                // The list has just shown it: not to be passed over for a word of the server's against itself.
+                return Ok(self.detail_failed(slot, now));
+            }
             return Ok(self.gone(slot, id, now));
         }
         let read = parse_order(&answer.body, &self.context, &self.shop.methods()).and_then(|page| {

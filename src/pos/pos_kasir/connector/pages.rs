@@ -47,7 +47,8 @@ impl PosKasir {
         now: DateTime<Utc>,
     ) -> Result<Yield, String> {
         let body = (slot == Slot::Newest && page == 1).then(|| ContentId::of_bytes(&answer.body));
-        if body.is_some() && body == self.unchanged.map(|(body, _)| body) {
+        let meets = self.newest.as_ref().is_some_and(|walk| walk.stop.is_some());
+        if meets && body.is_some() && body == self.unchanged.map(|(body, _)| body) {
             return Ok(self.take_unchanged(asked_at, answer, now));
         }
         let orders = parse_orders(&answer.body, &self.context)?;

@@ -7,12 +7,14 @@ use crate::demo::shop::{Chance, Kind, Sale};
 
 fn history(seed: u64) {
     let mut tillbox = TestBox::new(|options| {
-        if seed % 3 == 0 {
-            options.users[0].role = "admin".to_owned();
+        if seed.is_multiple_of(3) {
+            "admin".clone_into(&mut options.users[0].role);
         }
     });
     let mut chance = Chance::new(seed);
     tillbox.chance = Chance::new(seed ^ 0xA5A5);
+    tillbox.poll_every = TimeDelta::minutes(1);
+    tillbox.restart();
     let number = |below: u32| i64::from(below);
     let span_minutes = 40 * 60;
     for n in 0..180_u32 {
@@ -38,7 +40,7 @@ fn history(seed: u64) {
             tillbox.server.put_at(known, next);
         }
     }
-    tillbox.faults = Faults { requests_per_mille: 30, commits_per_mille: 10, restarts_per_mille: 2 };
+    tillbox.faults = Faults { requests: 30, commits: 10, restarts: 2 };
     tillbox.run(TimeDelta::hours(20));
     if seed % 4 == 1 {
         tillbox.wipe();

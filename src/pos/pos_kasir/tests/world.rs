@@ -69,12 +69,12 @@ impl Memory for Store {
     }
 }
 
-/// What goes wrong, by chance.
+/// What goes wrong, by chance: of a thousand each.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Faults {
-    pub requests_per_mille: u32,
-    pub commits_per_mille: u32,
-    pub restarts_per_mille: u32,
+    pub requests: u32,
+    pub commits: u32,
+    pub restarts: u32,
 }
 
 pub struct TestBox {
@@ -98,6 +98,7 @@ pub struct TestBox {
     pub faults: Faults,
     pub chance: Chance,
     pub backfill: TimeDelta,
+    pub poll_every: TimeDelta,
     budget: Budget,
     failed: u32,
     refused_until: Option<DateTime<Utc>>,
@@ -130,9 +131,9 @@ impl TestBox {
         let store = Arc::new(Store::default());
         let password = SecretAt::Here(Secret::new(user.password.clone()));
         let credentials = Credentials::Login { email: user.email, password };
-        let backfill = TimeDelta::days(90);
+        let (backfill, poll_every) = (TimeDelta::days(90), TimeDelta::seconds(15));
         let begin = begin(&user.password, None, Vec::new(), &store, now);
-        let connector = PosKasir::new(terms(backfill), &credentials, begin);
+        let connector = PosKasir::new(terms(backfill, poll_every), &credentials, begin);
         Self {
             server,
             clock,
@@ -153,6 +154,7 @@ impl TestBox {
             faults: Faults::default(),
             chance: Chance::new(1),
             backfill,
+            poll_every,
             budget: Budget::new(30, now),
             failed: 0,
             refused_until: None,
@@ -161,7 +163,7 @@ impl TestBox {
 
     pub fn restart(&mut self) {
         let begin = begin(&self.password, self.cursor.clone(), self.gaps.clone(), &self.store, self.now);
-        self.connector = PosKasir::new(terms(self.backfill), &self.credentials, begin);
+        self.connector = PosKasir::new(terms(self.backfill, self.poll_every), &self.credentials, begin);
     }
 
     /// Another box in the place of this one: it remembers nothing, HQ everything.
@@ -206,7 +208,7 @@ impl TestBox {
     }
 
     pub fn step(&mut self) {
-        if self.chance.below(1_000) < self.faults.restarts_per_mille {
+        if self.chance.below(1_000) < self.faults.restarts {
             self.restart();
         }
         if let Some(until) = self.refused_until.take_if(|until| *until > self.now) {
@@ -230,7 +232,7 @@ impl TestBox {
             .find(|(name, _)| *name == "page")
             .map_or(String::new(), |(_, page)| format!("#{page}"));
         self.asked.push((self.now, format!("{}{page}", request.path())));
-        let answered = if self.chance.below(1_000) < self.faults.requests_per_mille {
+        let answered = if self.chance.below(1_000) < self.faults.requests {
             Err(if self.chance.below(2) == 0 { Failure::Trouble(500) } else { Failure::Unreachable("cut".to_owned()) })
         } else {
             InProcess::new(Arc::clone(&self.server)).ask(&request, &|status| self.connector.accepts(status))
@@ -239,25 +241,21 @@ impl TestBox {
         match answered.map(|answer| self.connector.take(&answer, self.now)) {
             Ok(Ok(found)) => {
                 self.failed = 0;
-                if self.chance.below(1_000) < self.faults.commits_per_mille {
-                    self.restart()
-                } else {
-                    self.commit(found)
-                }
+                if self.chance.below(1_000) < self.faults.commits { self.restart() } else { self.commit(found) }
             }
             Ok(Err(_)) => self.pass(TimeDelta::seconds(15)),
-            Err(failure) => self.fail(failure),
+            Err(failure) => self.fail(&failure),
         }
     }
 
-    fn fail(&mut self, failure: Failure) {
+    fn fail(&mut self, failure: &Failure) {
         self.failures.push(failure.clone());
-        if let Some(found) = self.connector.failed(&failure, self.now) {
+        if let Some(found) = self.connector.failed(failure, self.now) {
             return self.commit(found);
         }
         match failure {
             Failure::Refused(_) => self.refused_until = Some(self.now + TimeDelta::minutes(5)),
-            Failure::TooMany { retry_after } => self.budget.complain(retry_after, self.now, 0),
+            Failure::TooMany { retry_after } => self.budget.complain(*retry_after, self.now, 0),
             _ => {
                 self.failed += 1;
                 self.pass(TimeDelta::seconds((1 << self.failed.min(6)).min(60)));
@@ -339,6 +337,10 @@ impl TestBox {
             if !entry.kinds.iter().any(|allowed| kind == allowed.name()) {
                 differences.push(format!("{key} is {kind}, not {:?}", entry.kinds));
             }
+            // A refund that is not is of no day and no amount: a new box need not know what an earlier one said of it.
+            if entry.optional && record.kind == Kind::Void {
+                continue;
+            }
             if record.amount.to_string() != entry.total.normalize().to_string() {
                 differences.push(format!("{key} comes to {}, not {}", record.amount, entry.total));
             }
@@ -362,7 +364,7 @@ impl TestBox {
     }
 }
 
-fn terms(backfill: TimeDelta) -> Terms {
+pub fn terms(backfill: TimeDelta, poll_every: TimeDelta) -> Terms {
     let context = ParseContext {
         connection: "front".to_owned(),
         outlet_zone: zone("Asia/Jakarta"),
@@ -371,7 +373,7 @@ fn terms(backfill: TimeDelta) -> Terms {
         business_day_starts: NaiveTime::from_hms_opt(4, 0, 0).unwrap(),
         observed_at: DateTime::UNIX_EPOCH,
     };
-    Terms { context, poll_every: TimeDelta::seconds(15), backfill }
+    Terms { context, poll_every, backfill }
 }
 
 fn begin(password: &str, cursor: Option<Vec<u8>>, gaps: Vec<Gap>, store: &Arc<Store>, now: DateTime<Utc>) -> Begin {
