@@ -2,7 +2,8 @@
 //! boxes: once the faults end, HQ's states are what the source shows, each day's closing says what the books say, and
 //! the open gaps are those that the source makes unavoidable.
 //!
-//! A failing seed is printed. `TILLBOX_SEED=qasir:17` replays one; `TILLBOX_HISTORIES` says how many to play.
+//! A failing seed is printed. `TILLBOX_SEED=qasir:17` replays one, and with `TILLBOX_ASKED=1` tells each request;
+//! `TILLBOX_HISTORIES` says how many to play.
 
 #![cfg(feature = "demo")]
 #![allow(clippy::unwrap_used, reason = "a test stops where its stage cannot be set")]
@@ -12,7 +13,7 @@ mod hq;
 mod systems;
 mod world;
 
-use std::{collections::BTreeMap, env, panic, thread};
+use std::{env, panic, thread};
 
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use rust_decimal::Decimal;
@@ -87,14 +88,9 @@ fn play(system: System, seed: u64) {
     assert!(world.requests().len() <= most, "{} requests in {minutes} minutes", world.requests().len());
     let held = world.conditions();
     assert!(held.is_empty(), "{held:?}");
-    let mut asked = BTreeMap::<String, usize>::new();
-    for (_, request) in world.requests() {
-        *asked.entry(request).or_default() += 1;
-    }
     if env::var("TILLBOX_ASKED").is_ok() {
         world.requests().iter().for_each(|(at, request)| println!("{at} {request}"));
     }
-    println!("{}:{seed}: {} transactions, {asked:?}", system.name(), world.hq.transactions);
 }
 
 fn compare_states(world: &World, system: System, calendar: &Calendar) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use chrono::TimeDelta;
 use tillbox::{
     clock::Clock,
     demo::{
@@ -58,7 +59,11 @@ impl System {
                 Arc::new(qasir::Qasir::new(clock.clone(), options))
             }
             Self::PosKasir => {
-                let options = pos_kasir::Options::new(zone);
+                let mut options = pos_kasir::Options::new(zone);
+                let role = pick(chance, &["manager", "admin"]);
+                options.users = vec![pos_kasir::User::new("box@shop.example", "kotak-kasir", role)];
+                options.session = TimeDelta::hours(i64::from(pick(chance, &[1, 8, 24])));
+                options.taken_by_tills = u64::from(chance.below(70));
                 Arc::new(pos_kasir::PosKasir::new(clock.clone(), options))
             }
             Self::OlseraOpen => {
