@@ -1,6 +1,8 @@
 //! Reading the members that every system's records have: an id, a total, a time, a text. A system may send each as a
 //! string or a number; nothing else is made to fit.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use super::{
@@ -10,6 +12,7 @@ use super::{
 use crate::{
     amount::{Amount, AmountFault},
     instant::SourceTime,
+    transaction::Flag,
     zone::Zone,
 };
 
@@ -72,6 +75,13 @@ pub fn required_time(
     time.ok_or_else(|| refusal(field, Reason::TimestampInvalid, expected, value, Some(id)))
 }
 
+/// What a reader should know of how the source told a time.
+#[must_use]
+pub fn time_flags(time: &SourceTime) -> BTreeSet<Flag> {
+    let assumed = time.timezone_assumed.then_some(Flag::TimezoneAssumed);
+    assumed.into_iter().chain(time.time_of_day_unknown.then_some(Flag::TimeOfDayUnknown)).collect()
+}
+
 /// A text that may be absent (or `null`); a number is taken by its own text.
 ///
 /// # Errors
@@ -83,6 +93,31 @@ pub fn optional_text(value: Option<&Value>) -> Result<Option<String>, JsonType> 
         Some(Value::Number(number)) => Ok(Some(number.to_string())),
         other => Err(JsonType::of(other)),
     }
+}
+
+/// The usable lines of a record, each with whatever `read` makes of it. A bad one is left out and flagged: the header's
+/// money must not be lost for it. `None`: the source gives no list.
+pub fn lines<L>(
+    value: Option<&Value>,
+    flags: &mut BTreeSet<Flag>,
+    read: impl FnMut(&Value) -> Option<L>,
+) -> Option<Vec<L>> {
+    let list = match value {
+        None | Some(Value::Null) => {
+            flags.insert(Flag::LinesMissing);
+            return None;
+        }
+        Some(Value::Array(list)) => list,
+        Some(_) => {
+            flags.insert(Flag::LinesInvalid);
+            return None;
+        }
+    };
+    let lines: Vec<_> = list.iter().filter_map(read).collect();
+    if lines.len() < list.len() {
+        flags.insert(Flag::LinesInvalid);
+    }
+    Some(lines)
 }
 
 fn refusal(

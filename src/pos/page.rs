@@ -14,9 +14,13 @@ use serde_json::{Map, Value, value::RawValue};
 
 use super::body::JsonType;
 use crate::{
+    amount::Amount,
     config::Currency,
     content::ContentId,
-    transaction::{Resource, Transaction},
+    instant::SourceTime,
+    transaction::{
+        Amounts, CurrencySource, Kind, Outlet, PaymentStatus, Resource, Schema, SourceSystem, Status, Transaction,
+    },
     zone::Zone,
 };
 
@@ -39,6 +43,66 @@ pub struct ParseContext {
     pub business_day_starts: NaiveTime,
     /// When the body was read.
     pub observed_at: DateTime<Utc>,
+}
+
+/// What no record can be without.
+#[derive(Debug, Clone)]
+pub struct Head {
+    /// The kind of system that was asked.
+    pub source_system: SourceSystem,
+    /// What list of the source's the record is from.
+    pub resource: Resource,
+    /// The source's key.
+    pub external_id: String,
+    /// What it means for the day's money.
+    pub kind: Kind,
+    /// The total, a magnitude.
+    pub amount: Amount,
+    /// When it was made.
+    pub time: SourceTime,
+}
+
+impl ParseContext {
+    /// A record of which the source says no more than its head; a parser fills in what else it finds. No flag is set.
+    #[must_use]
+    pub fn record(&self, head: Head) -> Transaction {
+        let Head { source_system, resource, external_id, kind, amount, time } = head;
+        Transaction {
+            schema: Schema,
+            source_system,
+            connection: self.connection.clone(),
+            resource,
+            external_id,
+            external_ref: None,
+            kind,
+            revision: 1,
+            status: Status::Unknown,
+            status_raw: None,
+            payment_status: PaymentStatus::Unknown,
+            amount,
+            payment_method: None,
+            outlet_id: None,
+            timestamp: time.at,
+            timestamp_raw: time.raw,
+            timestamp_precision: time.precision,
+            business_date: self.outlet_zone.business_date(time.at.with_timezone(&Utc), self.business_day_starts),
+            source_updated_at: None,
+            observed_at: self.observed_at,
+            outlet: Outlet::default(),
+            currency: self.currency,
+            currency_source: CurrencySource::Configured,
+            amounts: Amounts::total_only(amount),
+            tax_included: None,
+            items: None,
+            taxes: Vec::new(),
+            discounts: Vec::new(),
+            payments: Vec::new(),
+            related: Vec::new(),
+            party: None,
+            flags: BTreeSet::new(),
+            extra: Map::new(),
+        }
+    }
 }
 
 /// What an answer holds.

@@ -8,7 +8,6 @@ use std::{
     fmt::Write as _,
 };
 
-use chrono::Utc;
 use serde_json::{Map, Value};
 
 use crate::{
@@ -19,11 +18,11 @@ use crate::{
     pos::{
         body::JsonType,
         fields,
-        page::{ParseContext, Reason, Refusal, UnknownFields},
+        page::{Head, ParseContext, Reason, Refusal, UnknownFields},
     },
     transaction::{
-        Amounts, CurrencySource, Direction, Discount, DiscountScope, Flag, Item, Kind, Modifier, Outlet, Party,
-        Payment, PaymentStatus, Resource, Schema, SourceSystem, Status, Tax, Transaction,
+        Direction, Discount, DiscountScope, Flag, Item, Kind, Modifier, Party, Payment, PaymentStatus, Resource,
+        SourceSystem, Status, Tax, Transaction,
     },
 };
 
@@ -86,12 +85,10 @@ pub fn order(
     let signed_total = fields::required_amount(members, "net_total", &external_id)?;
     let time = fields::required_time(members, "created_at", &context.source_zone, &external_id)?;
 
-    let mut flags = BTreeSet::new();
-    flags.extend(time.timezone_assumed.then_some(Flag::TimezoneAssumed));
-    flags.extend(time.time_of_day_unknown.then_some(Flag::TimeOfDayUnknown));
+    let mut flags = fields::time_flags(&time);
     flags.extend(signed_total.is_negative().then_some(Flag::SourceAmountNegative));
     let amount = signed_total.magnitude();
-    let items = lines(members.get("items"), &mut flags, place, unknown);
+    let items = fields::lines(members.get("items"), &mut flags, |value| line(value, place, unknown));
     let (is_paid, payments) = match form {
         Form::Row => (members.get("is_paid").and_then(Value::as_bool).unwrap_or(false), Vec::new()),
         Form::Detail(methods) => {
@@ -109,15 +106,9 @@ pub fn order(
     flags.extend((is_cancelled && is_paid).then_some(Flag::CancelledButPaid));
     flags.extend((!is_paid && matches!(status_raw, "served" | "paid")).then_some(Flag::ServedOrPaidWithoutPayment));
 
+    let head =
+        Head { source_system: SourceSystem::PosKasir, resource: Resource::Order, external_id, kind, amount, time };
     let mut record = Transaction {
-        schema: Schema,
-        source_system: SourceSystem::PosKasir,
-        connection: context.connection.clone(),
-        resource: Resource::Order,
-        external_id,
-        external_ref: None,
-        kind,
-        revision: 1,
         status: match status_raw {
             "paid" => Status::Completed,
             "cancelled" => Status::Cancelled,
@@ -125,29 +116,13 @@ pub fn order(
         },
         status_raw: Some(status_raw.to_owned()),
         payment_status: if is_paid { PaymentStatus::Paid } else { PaymentStatus::Unpaid },
-        amount,
         payment_method: payments.first().map(|p: &Payment| p.method.clone()),
-        outlet_id: None,
-        timestamp: time.at,
-        timestamp_raw: time.raw,
-        timestamp_precision: time.precision,
-        business_date: context.outlet_zone.business_date(time.at.with_timezone(&Utc), context.business_day_starts),
-        source_updated_at: None,
-        observed_at: context.observed_at,
-        outlet: Outlet::default(),
-        currency: context.currency,
-        currency_source: CurrencySource::Configured,
-        amounts: Amounts::total_only(amount),
         // Tax comes on top of the lines.
         tax_included: Some(false),
         items,
-        taxes: Vec::new(),
-        discounts: Vec::new(),
         payments,
-        related: Vec::new(),
-        party: None,
         flags,
-        extra: Map::new(),
+        ..context.record(head)
     };
     if matches!(form, Form::Detail(_)) {
         detail(&mut record, members, context);
@@ -274,31 +249,6 @@ fn payment(
         direction: Direction::In,
         reference: key(members.get("payment_gateway_reference")),
     })
-}
-
-/// The usable lines. A bad one is left out and flagged.
-fn lines(
-    value: Option<&Value>,
-    flags: &mut BTreeSet<Flag>,
-    place: &str,
-    unknown: &mut UnknownFields,
-) -> Option<Vec<Item>> {
-    let list = match value {
-        None | Some(Value::Null) => {
-            flags.insert(Flag::LinesMissing);
-            return None;
-        }
-        Some(Value::Array(list)) => list,
-        Some(_) => {
-            flags.insert(Flag::LinesInvalid);
-            return None;
-        }
-    };
-    let items: Vec<_> = list.iter().filter_map(|value| line(value, place, unknown)).collect();
-    if items.len() < list.len() {
-        flags.insert(Flag::LinesInvalid);
-    }
-    Some(items)
 }
 
 fn line(value: &Value, place: &str, unknown: &mut UnknownFields) -> Option<Item> {

@@ -7,22 +7,17 @@
 
 use std::collections::BTreeSet;
 
-use chrono::Utc;
 use serde_json::{Map, Value};
 
 use crate::{
     amount::Amount,
     arithmetic,
-    instant::SourceTime,
     pos::{
         body::{Body, BodyFault},
         fields,
-        page::{Page, ParseContext, Refusal, UnknownFields},
+        page::{Head, Page, ParseContext, Refusal, UnknownFields},
     },
-    transaction::{
-        Amounts, CurrencySource, Direction, Flag, Item, Kind, Outlet, Payment, PaymentStatus, Resource, Schema,
-        SourceSystem, Status, Transaction,
-    },
+    transaction::{Direction, Flag, Item, Kind, Outlet, Payment, Resource, SourceSystem, Transaction},
 };
 
 const TRANSACTION_FIELDS: &[&str] = &["id", "total_amount", "transaction_date", "payment_method", "items"];
@@ -69,12 +64,12 @@ fn record(
     let signed_total = fields::required_amount(members, "total_amount", &external_id)?;
     let time = fields::required_time(members, "transaction_date", &context.source_zone, &external_id)?;
 
-    let mut flags = time_flags(&time);
+    let mut flags = fields::time_flags(&time);
     let is_refund = signed_total.is_negative();
     if is_refund {
         flags.insert(Flag::KindInferredFromSign);
     }
-    let mut items = lines(members.get("items"), &mut flags, unknown);
+    let mut items = fields::lines(members.get("items"), &mut flags, |value| line(value, unknown));
     if is_refund {
         items = items.map(turned_to_magnitudes);
     }
@@ -82,68 +77,23 @@ fn record(
     let payments: Vec<_> = payment(members.get("payment_method"), direction, &mut flags).into_iter().collect();
 
     let amount = signed_total.magnitude();
-    let mut record = Transaction {
-        schema: Schema,
+    let head = Head {
         source_system: SourceSystem::Qasir,
-        connection: context.connection.clone(),
         resource: Resource::Transaction,
         external_id,
-        external_ref: None,
         kind: if is_refund { Kind::Refund } else { Kind::Sale },
-        revision: 1,
-        status: Status::Unknown,
-        status_raw: None,
-        payment_status: PaymentStatus::Unknown,
         amount,
+        time,
+    };
+    let mut record = Transaction {
         payment_method: payments.first().map(|p| p.method.clone()),
-        outlet_id: None,
-        timestamp: time.at,
-        timestamp_raw: time.raw,
-        timestamp_precision: time.precision,
-        business_date: context.outlet_zone.business_date(time.at.with_timezone(&Utc), context.business_day_starts),
-        source_updated_at: None,
-        observed_at: context.observed_at,
-        outlet: Outlet::default(),
-        currency: context.currency,
-        currency_source: CurrencySource::Configured,
-        amounts: Amounts::total_only(amount),
-        tax_included: None,
         items,
-        taxes: Vec::new(),
-        discounts: Vec::new(),
         payments,
-        related: Vec::new(),
-        party: None,
         flags,
-        extra: Map::new(),
+        ..context.record(head)
     };
     arithmetic::mark(&mut record, arithmetic::QASIR);
     Ok(record)
-}
-
-fn time_flags(time: &SourceTime) -> BTreeSet<Flag> {
-    let assumed = time.timezone_assumed.then_some(Flag::TimezoneAssumed);
-    assumed.into_iter().chain(time.time_of_day_unknown.then_some(Flag::TimeOfDayUnknown)).collect()
-}
-
-/// The usable lines. A bad one is left out and flagged: the header's money must not be lost for it.
-fn lines(value: Option<&Value>, flags: &mut BTreeSet<Flag>, unknown: &mut UnknownFields) -> Option<Vec<Item>> {
-    let list = match value {
-        None | Some(Value::Null) => {
-            flags.insert(Flag::LinesMissing);
-            return None;
-        }
-        Some(Value::Array(list)) => list,
-        Some(_) => {
-            flags.insert(Flag::LinesInvalid);
-            return None;
-        }
-    };
-    let items: Vec<_> = list.iter().filter_map(|value| line(value, unknown)).collect();
-    if items.len() < list.len() {
-        flags.insert(Flag::LinesInvalid);
-    }
-    Some(items)
 }
 
 fn line(value: &Value, unknown: &mut UnknownFields) -> Option<Item> {

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 use super::{present, short, text};
 use crate::{
     amount::Amount,
-    pos::page::UnknownFields,
+    pos::{fields, page::UnknownFields},
     transaction::{Flag, Item, Tax},
 };
 
@@ -55,21 +55,8 @@ pub fn lines(
     flags: &mut BTreeSet<Flag>,
     unknown: &mut UnknownFields,
 ) -> (Option<Vec<Item>>, Option<Value>) {
-    let list = match present(value) {
-        None => {
-            flags.insert(Flag::LinesMissing);
-            return (None, None);
-        }
-        Some(Value::Array(list)) => list,
-        Some(_) => {
-            flags.insert(Flag::LinesInvalid);
-            return (None, None);
-        }
-    };
-    let (items, extras): (Vec<_>, Vec<_>) = list.iter().filter_map(|value| line(value, unknown)).unzip();
-    if items.len() < list.len() {
-        flags.insert(Flag::LinesInvalid);
-    }
+    let Some(lines) = fields::lines(present(value), flags, |value| line(value, unknown)) else { return (None, None) };
+    let (items, extras): (Vec<_>, Vec<_>) = lines.into_iter().unzip();
     let extra = extras.iter().any(|extra| !extra.is_empty()).then(|| json!(extras));
     (Some(items), extra)
 }

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use chrono::Utc;
 use serde_json::{Map, Value};
 
 use super::{
@@ -15,11 +14,11 @@ use crate::{
     arithmetic,
     pos::{
         fields,
-        page::{ParseContext, Refusal, UnknownFields},
+        page::{Head, ParseContext, Refusal, UnknownFields},
     },
     transaction::{
-        Amounts, CurrencySource, Discount, DiscountScope, Flag, Item, Kind, Outlet, Party, Payment, PaymentStatus,
-        Related, Relation, Resource, Schema, SourceSystem, Status, Tax, Transaction,
+        Amounts, Discount, DiscountScope, Flag, Item, Kind, Outlet, Party, Payment, PaymentStatus, Related, Relation,
+        Resource, SourceSystem, Status, Tax, Transaction,
     },
 };
 
@@ -88,9 +87,7 @@ pub fn record(
     let external_id = fields::external_id(members, "id")?;
     let signed_total = fields::required_amount(members, "grand_total", &external_id)?;
     let time = fields::required_time(members, "date", &context.source_zone, &external_id)?;
-    let mut flags = BTreeSet::new();
-    flags.extend(time.timezone_assumed.then_some(Flag::TimezoneAssumed));
-    flags.extend(time.time_of_day_unknown.then_some(Flag::TimeOfDayUnknown));
+    let mut flags = fields::time_flags(&time);
 
     let status_raw = short(members.get("sale_status"));
     let (status, called_off) = read_status(status_raw.as_deref());
@@ -113,30 +110,15 @@ pub fn record(
     extra.extend(lines_extra.map(|lines| ("lines".to_owned(), lines)));
     extra.extend(paid.extra.map(|charges| ("payments_extra_charges".to_owned(), charges)));
 
+    let head = Head { source_system: SourceSystem::Asalta, resource, external_id, kind, amount: signed_total, time };
     let mut record = Transaction {
-        schema: Schema,
-        source_system: SourceSystem::Asalta,
-        connection: context.connection.clone(),
-        resource,
-        external_id,
         external_ref: short(members.get("reference_no")),
-        kind,
-        revision: 1,
         status,
         status_raw,
         payment_status: read_payment_status(short(members.get("payment_status")).as_deref()),
-        amount: signed_total,
         payment_method: method(&paid.payments),
         outlet_id: outlet.external_id.clone(),
-        timestamp: time.at,
-        timestamp_raw: time.raw,
-        timestamp_precision: time.precision,
-        business_date: context.outlet_zone.business_date(time.at.with_timezone(&Utc), context.business_day_starts),
-        source_updated_at: None,
-        observed_at: context.observed_at,
         outlet,
-        currency: context.currency,
-        currency_source: CurrencySource::Configured,
         taxes: order_tax(members).into_iter().collect(),
         discounts: discounts(&amounts),
         amounts,
@@ -148,6 +130,7 @@ pub fn record(
         party: staff(members),
         flags,
         extra,
+        ..context.record(head)
     };
     // With the signs as sent: lines that stand against their total do not come to it.
     arithmetic::mark(&mut record, arithmetic::ASALTA);

@@ -4,20 +4,16 @@
 //! the optional `outlet_id`. Lines, taxes, payments, status and currency are not told, a customer's name or phone never
 //! taken. Refunds are not documented: a negative total is taken for one and says so.
 
-use std::collections::BTreeSet;
-
-use chrono::{NaiveTime, Utc};
+use chrono::NaiveTime;
 use serde_json::{Map, Value};
 
 use crate::{
     pos::{
         body::{Body, BodyFault, JsonType},
         fields,
-        page::{Page, ParseContext, Refusal, UnknownFields},
+        page::{Head, Page, ParseContext, Refusal, UnknownFields},
     },
-    transaction::{
-        Amounts, CurrencySource, Flag, Kind, Outlet, PaymentStatus, Resource, Schema, SourceSystem, Status, Transaction,
-    },
+    transaction::{Flag, Kind, Outlet, Resource, SourceSystem, Transaction},
 };
 
 const TRANSACTION_FIELDS: &[&str] = &["transaction_id", "grand_total", "date", "outlet_id"];
@@ -81,13 +77,9 @@ fn record(
     let signed_total = fields::required_amount(members, "grand_total", &external_id)?;
     let time = fields::required_time(members, "date", &context.source_zone, &external_id)?;
 
-    let mut flags = BTreeSet::from([Flag::LinesMissing]);
-    if time.timezone_assumed {
-        flags.insert(Flag::TimezoneAssumed);
-    }
-    if time.time_of_day_unknown {
-        flags.insert(Flag::TimeOfDayUnknown);
-    } else if time.at.time() == NaiveTime::MIN {
+    let mut flags = fields::time_flags(&time);
+    flags.insert(Flag::LinesMissing);
+    if !time.time_of_day_unknown && time.at.time() == NaiveTime::MIN {
         flags.insert(Flag::TimeOfDaySuspect);
     }
     if signed_total.is_negative() {
@@ -98,40 +90,19 @@ fn record(
         flags.insert(Flag::OutletUnknown);
     }
     let amount = signed_total.magnitude();
-    Ok(Transaction {
-        schema: Schema,
+    let head = Head {
         source_system: SourceSystem::Olsera,
-        connection: context.connection.clone(),
         resource: Resource::Transaction,
         external_id,
-        external_ref: None,
         kind: if signed_total.is_negative() { Kind::Refund } else { Kind::Sale },
-        revision: 1,
-        status: Status::Unknown,
-        status_raw: None,
-        payment_status: PaymentStatus::Unknown,
         amount,
-        payment_method: None,
+        time,
+    };
+    Ok(Transaction {
         outlet_id: outlet_id.clone(),
-        timestamp: time.at,
-        timestamp_raw: time.raw,
-        timestamp_precision: time.precision,
-        business_date: context.outlet_zone.business_date(time.at.with_timezone(&Utc), context.business_day_starts),
-        source_updated_at: None,
-        observed_at: context.observed_at,
         outlet: Outlet { external_id: outlet_id, ..Outlet::default() },
-        currency: context.currency,
-        currency_source: CurrencySource::Configured,
-        amounts: Amounts::total_only(amount),
-        tax_included: None,
-        items: None,
-        taxes: Vec::new(),
-        discounts: Vec::new(),
-        payments: Vec::new(),
-        related: Vec::new(),
-        party: None,
         flags,
-        extra: Map::new(),
+        ..context.record(head)
     })
 }
 

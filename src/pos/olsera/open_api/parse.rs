@@ -21,13 +21,10 @@ use crate::{
     pos::{
         body::{Body, BodyFault, JsonType},
         fields,
-        page::{Page, ParseContext, Quarantined, Reason, Refusal, UnknownFields},
+        page::{Head, Page, ParseContext, Quarantined, Reason, Refusal, UnknownFields},
     },
     secret::Secret,
-    transaction::{
-        Amounts, CurrencySource, Flag, Item, Kind, Modifier, Outlet, PaymentStatus, Resource, Schema, SourceSystem,
-        Status, Transaction,
-    },
+    transaction::{Amounts, Flag, Item, Kind, Modifier, PaymentStatus, Resource, SourceSystem, Status, Transaction},
     zone::Zone,
 };
 
@@ -284,7 +281,7 @@ fn record(
     } else if signed_total.is_negative() {
         flags.insert(Flag::SourceAmountNegative);
     }
-    let items = lines(members.get("orderitems"), &mut flags, unknown);
+    let items = fields::lines(members.get("orderitems"), &mut flags, |value| line(value, unknown));
     let grand_total = signed_total.magnitude();
     // What the lines come to; tax and service come on top of it.
     let lines_total =
@@ -296,41 +293,25 @@ fn record(
     if let Some(source) = code(members.get("order_source")) {
         extra.insert("order_source".to_owned(), source.into());
     }
-    let mut record = Transaction {
-        schema: Schema,
+    let head = Head {
         source_system: SourceSystem::Olsera,
-        connection: context.connection.clone(),
         resource: Resource::Transaction,
         external_id,
-        external_ref: text(members.get("order_no")),
         kind,
-        revision: 1,
+        amount: grand_total,
+        time,
+    };
+    let mut record = Transaction {
+        external_ref: text(members.get("order_no")),
         status,
         status_raw: code(members.get("status")),
         payment_status,
-        amount: grand_total,
-        payment_method: None,
-        outlet_id: None,
-        timestamp: time.at,
-        timestamp_raw: time.raw,
-        timestamp_precision: time.precision,
-        business_date: context.outlet_zone.business_date(time.at.with_timezone(&Utc), context.business_day_starts),
         // `modified_time` is local in one list and not in another.
-        source_updated_at: None,
-        observed_at: context.observed_at,
-        outlet: Outlet::default(),
-        currency: context.currency,
-        currency_source: CurrencySource::Configured,
         amounts: Amounts { lines_total, ..Amounts::total_only(grand_total) },
-        tax_included: None,
         items,
-        taxes: Vec::new(),
-        discounts: Vec::new(),
-        payments: Vec::new(),
-        related: Vec::new(),
-        party: None,
         flags,
         extra,
+        ..context.record(head)
     };
     arithmetic::mark(&mut record, arithmetic::OLSERA);
     Ok(record)
@@ -355,13 +336,10 @@ fn time(
         "order_time"
     };
     let time = fields::required_time(members, name, &context.source_zone, id)?;
-    if time.timezone_assumed {
-        flags.insert(Flag::TimezoneAssumed);
-    }
     if time.time_of_day_unknown {
         flags.remove(&Flag::TimeOfDaySuspect);
-        flags.insert(Flag::TimeOfDayUnknown);
     }
+    flags.extend(fields::time_flags(&time));
     Ok(time)
 }
 
@@ -403,26 +381,6 @@ fn standing(
         Some(false) => Ok((Kind::Order, Status::Open, PaymentStatus::Unpaid)),
         None => Err(refused("is_paid", "0 or 1")),
     }
-}
-
-/// The usable lines. A bad one is left out and flagged: the header's money must not be lost for it.
-fn lines(value: Option<&Value>, flags: &mut BTreeSet<Flag>, unknown: &mut UnknownFields) -> Option<Vec<Item>> {
-    let list = match value {
-        None | Some(Value::Null) => {
-            flags.insert(Flag::LinesMissing);
-            return None;
-        }
-        Some(Value::Array(list)) => list,
-        Some(_) => {
-            flags.insert(Flag::LinesInvalid);
-            return None;
-        }
-    };
-    let items: Vec<_> = list.iter().filter_map(|value| line(value, unknown)).collect();
-    if items.len() < list.len() {
-        flags.insert(Flag::LinesInvalid);
-    }
-    Some(items)
 }
 
 fn line(value: &Value, unknown: &mut UnknownFields) -> Option<Item> {
