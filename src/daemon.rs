@@ -250,7 +250,7 @@ pub fn poll_of(
         system: system.name(),
         secret: credentials.secret().clone(),
         remedy: systems::remedy(&credentials, &pos.name),
-        make: Box::new(move |begin| systems::connector_at(&base_url, system, &credentials, terms.clone(), begin)),
+        make: Box::new(move |begin| systems::connector(&base_url, system, &credentials, terms.clone(), begin)),
         client,
         requests_per_minute: pos.requests_per_minute,
         calendar: Calendar { zone: outlet.timezone.clone(), day_starts: outlet.business_day_starts },

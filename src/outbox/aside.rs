@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Outbox, OutboxError, ReadAgain,
     layout::{self, connection_key},
-    meta::Meta,
+    meta::{Meta, VERSION},
 };
 use crate::{
     content::ContentId,
@@ -29,9 +29,6 @@ use crate::{
 
 /// Entries of one connection; beyond them the oldest leave the list.
 pub const ASIDE_MAX: usize = 500;
-
-/// The version that reads.
-pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// How far before what was read up to then a record may lie that was put aside: the windows of an answer.
 const BEFORE: TimeDelta = TimeDelta::days(2);

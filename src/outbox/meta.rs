@@ -3,11 +3,14 @@
 use ring::digest;
 use serde::{Deserialize, Serialize};
 
-use super::{ReadAgain, aside::VERSION};
+use super::ReadAgain;
 use crate::{
     content::ContentId,
     event::{Stream, StreamId},
 };
+
+/// The version that reads.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The version of the store's layout that this program writes.
 pub const LAYOUT_VERSION: u32 = 1;

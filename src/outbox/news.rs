@@ -6,9 +6,8 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Timelike as _, Utc};
 
 use super::{
-    Aside, Captured, Outbox, OutboxError, Writer,
-    aside::VERSION,
-    draft,
+    Aside, Captured, Outbox, OutboxError, Writer, draft,
+    meta::VERSION,
     seen::{Identity, Seen, SeenIndex, Standing, hour_of},
 };
 use crate::{

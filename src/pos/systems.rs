@@ -29,10 +29,9 @@ pub fn terms(outlet: &Outlet, pos: &Pos, now: DateTime<Utc>) -> Terms {
     }
 }
 
-/// A connection's connector, as its system and its credentials choose it; `base_url` is for what a technician should
-/// know of it.
+/// A connection's connector, as its system and its credentials choose it.
 #[must_use]
-pub fn connector_at(
+pub fn connector(
     base_url: &str,
     system: System,
     credentials: &Credentials,
@@ -40,24 +39,15 @@ pub fn connector_at(
     begin: Begin,
 ) -> Box<dyn Connector> {
     match system {
-        System::PosKasir => {
-            let plain_http = base_url.starts_with("http://");
-            Box::new(PosKasir::new(terms, credentials, begin).over_plain_http(plain_http))
-        }
-        _ => connector(system, credentials, terms, begin),
-    }
-}
-
-/// A connection's connector, as its system and its credentials choose it.
-#[must_use]
-pub fn connector(system: System, credentials: &Credentials, terms: Terms, begin: Begin) -> Box<dyn Connector> {
-    match system {
         System::Qasir => Box::new(Qasir::new(terms, begin)),
         System::Olsera => match credentials {
             Credentials::App { app_id, .. } => Box::new(OpenApi::new(terms, begin, app_id)),
             other => Box::new(Documented::new(terms, begin, other.account())),
         },
-        System::PosKasir => Box::new(PosKasir::new(terms, credentials, begin)),
+        System::PosKasir => {
+            let plain_http = base_url.starts_with("http://");
+            Box::new(PosKasir::new(terms, credentials, begin).over_plain_http(plain_http))
+        }
         System::Asalta => Box::new(Asalta::new(terms, begin)),
     }
 }

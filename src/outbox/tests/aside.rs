@@ -6,10 +6,10 @@ use crate::{
     event::EventType,
     outbox::{
         ASIDE_MAX, Aside, Capture, Outbox,
-        aside::VERSION,
         engine::{open_sled, wait_until_closed},
         fixture::{End, SHOP, Shop, now, page, read_all, sale, unreadable},
         layout::META,
+        meta::VERSION,
     },
     pos::{
         connector::RESCAN_HORIZON,

@@ -75,7 +75,7 @@ impl Stage {
         let poll = Poll {
             connection: "front".to_owned(),
             system: "olsera",
-            make: Box::new(move |begin| systems::connector(System::Olsera, &credentials, terms.clone(), begin)),
+            make: Box::new(move |begin| systems::connector("", System::Olsera, &credentials, terms.clone(), begin)),
             client: Box::new(InProcess::new(Arc::clone(&self.sim))),
             secret: self.secret.clone(),
             remedy: "correct the keys".to_owned(),

@@ -361,7 +361,7 @@ fn connector(
     };
     let terms = Terms { context: context(), poll_every, backfill };
     let begin = Begin { secret: Secret::new(secret), cursor, gaps, memory, now };
-    systems::connector(System::Olsera, &credentials, terms, begin)
+    systems::connector("", System::Olsera, &credentials, terms, begin)
 }
 
 /// A whole second of Jakarta's time as a gap's bound.
