@@ -4,7 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rust_decimal::Decimal;
 use serde_json::Value;
-use tillbox::event::{Event, EventType};
+use tillbox::{
+    content::ContentId,
+    event::{Event, EventType},
+};
 
 /// What HQ has of one record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +15,7 @@ pub struct State {
     pub kind: String,
     pub amount: Decimal,
     pub business_date: String,
+    pub content: ContentId,
 }
 
 /// What HQ has.
@@ -40,7 +44,8 @@ impl Hq {
             EventType::Transaction => {
                 self.transactions += 1;
                 let amount = Decimal::from_str_exact(&text("amount")).expect("an amount");
-                let state = State { kind: text("kind"), amount, business_date: text("business_date") };
+                let (business_date, content) = (text("business_date"), event.draft.content);
+                let state = State { kind: text("kind"), amount, business_date, content };
                 self.states.insert(event.draft.subject.clone(), state);
             }
             EventType::Closing => drop(self.closings.insert(text("business_date"), data)),
@@ -60,6 +65,14 @@ impl Hq {
             }
             EventType::Gap => {}
         }
+    }
+
+    /// The digest of one business day, as the contract tells it.
+    pub fn digest(&self, date: &str) -> String {
+        let states = self.states.iter().filter(|(_, state)| state.business_date == date);
+        let mut lines: Vec<_> = states.map(|(subject, state)| format!("{subject} {}\n", state.content)).collect();
+        lines.sort_unstable();
+        ContentId::of_bytes(lines.concat().as_bytes()).to_string()
     }
 
     /// Counts and sums by kind of one business day.

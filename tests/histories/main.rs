@@ -166,6 +166,7 @@ fn compare_closings(world: &World, calendar: &Calendar, begin: DateTime<Utc>, wi
         told.sort();
         has.sort();
         assert!(!comparable || told == has, "{name}: the closing says {told:?}, HQ has {has:?}");
+        assert!(!comparable || closing["digest"] == world.hq.digest(&name), "{name}: another digest than HQ's");
         let gaps = world.outbox().open_gaps();
         let (from, to) = calendar.bounds(date);
         let open = gaps.values().flatten().any(|gap| gap.from < to && from < gap.to);

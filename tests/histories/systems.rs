@@ -151,7 +151,9 @@ impl System {
         let unavoidable = |reason| {
             self == Self::OlseraDocumented && matches!(reason, GapReason::NoOverlap | GapReason::BehindHistory)
         };
-        let avoidable: Vec<_> = gaps.iter().filter(|gap| !unavoidable(gap.reason)).collect();
+        // A shop that never sold more than one answer holds has no gap at any system.
+        let few = world.simulator.sheet(world.clock.now()).len() < 100;
+        let avoidable: Vec<_> = gaps.iter().filter(|gap| few || !unavoidable(gap.reason)).collect();
         assert!(avoidable.is_empty(), "{avoidable:?}");
     }
 }
