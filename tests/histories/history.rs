@@ -36,7 +36,7 @@ impl History {
     pub fn random(chance: &mut Chance, first: DateTime<Utc>, days: u32, manners: Manners) -> Self {
         let mut history = Self { movements: Vec::new(), removals: Vec::new() };
         let end = first + TimeDelta::days(i64::from(days));
-        let per_day = if chance.happens(8) { 60 + chance.below(120) } else { 2 + chance.below(24) };
+        let per_day = if chance.happens(8) { 50 + chance.below(80) } else { 2 + chance.below(24) };
         for day in 0..days {
             let rush = 8 + chance.below(11);
             for n in 0..per_day {

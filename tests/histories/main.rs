@@ -72,7 +72,7 @@ fn play(system: System, seed: u64) {
         clock,
         zone,
         day_starts,
-        poll_every: pick(&mut chance, &["5m", "10m", "30m"]),
+        poll_every: system.poll_every(&mut chance),
         backfill: pick(&mut chance, &["1d", "5d", "90d"]),
         faults,
         seed,
@@ -183,12 +183,7 @@ fn whatever_happens_hq_ends_with_what_the_source_shows() {
     }
     let count = env::var("TILLBOX_HISTORIES").map_or(HISTORIES, |text| text.parse().expect("a number"));
     let workers = u64::try_from(thread::available_parallelism().map_or(1, Into::into)).unwrap();
-    let all: Vec<(System, u64)> = (0..count)
-        .map(|n| {
-            let systems = u64::try_from(System::ALL.len()).unwrap();
-            (System::ALL[usize::try_from(n % systems).unwrap()], n / systems)
-        })
-        .collect();
+    let all: Vec<(System, u64)> = System::TURNS.iter().copied().cycle().zip(0..count).collect();
     let failed: Vec<String> = thread::scope(|scope| {
         let workers: Vec<_> = (0..workers)
             .map(|worker| {

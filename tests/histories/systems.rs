@@ -28,6 +28,17 @@ pub enum System {
 impl System {
     pub const ALL: &[Self] = &[Self::Qasir, Self::PosKasir, Self::OlseraOpen, Self::OlseraDocumented, Self::Asalta];
 
+    /// The systems as they take turns: a history of Asalta's many large records takes five times as long as another.
+    pub const TURNS: &[Self] = &[
+        Self::Qasir,
+        Self::PosKasir,
+        Self::OlseraOpen,
+        Self::Qasir,
+        Self::PosKasir,
+        Self::OlseraDocumented,
+        Self::Asalta,
+    ];
+
     pub fn name(self) -> &'static str {
         match self {
             Self::Qasir => "qasir",
@@ -79,11 +90,20 @@ impl System {
             Self::Asalta => {
                 let mut options = asalta::Options::new(zone);
                 options.newest_first = chance.happens(50);
-                options.page_rows = pick(chance, &[5, 10, 20, 20]);
+                options.page_rows = pick(chance, &[7, 20, 20, 20]);
                 options.returns_without_sale = (chance.happens(70), chance.happens(70));
                 options.report_ignores_form = chance.happens(20);
                 Arc::new(asalta::Asalta::new(clock.clone(), options))
             }
+        }
+    }
+
+    /// How often it is polled.
+    pub fn poll_every(self, chance: &mut Chance) -> &'static str {
+        match self {
+            // Four lists at each poll: a week in a second wants fewer of them.
+            Self::Asalta => pick(chance, &["10m", "30m", "30m"]),
+            _ => pick(chance, &["5m", "10m", "30m"]),
         }
     }
 
