@@ -193,7 +193,11 @@ fn whatever_happens_hq_ends_with_what_the_source_shows() {
                         all.iter().skip(usize::try_from(worker).unwrap()).step_by(usize::try_from(workers).unwrap());
                     mine.filter(|(system, seed)| {
                         let (system, seed) = (*system, *seed);
-                        panic::catch_unwind(move || play(system, seed)).is_err()
+                        let failed = panic::catch_unwind(move || play(system, seed)).is_err();
+                        if failed {
+                            eprintln!("replay with TILLBOX_SEED={}:{seed}", system.name());
+                        }
+                        failed
                     })
                     .map(|(system, seed)| format!("TILLBOX_SEED={}:{seed}", system.name()))
                     .take(5)
