@@ -78,6 +78,10 @@ fn play(system: System, seed: u64) {
         seed,
     });
     world.run_until(until + SETTLES_WITHIN);
+    if env::var("TILLBOX_ASKED").is_ok() {
+        history.removals.iter().for_each(|(at, id)| println!("{at} {id} disappears"));
+        world.requests().iter().for_each(|(at, request)| println!("{at} {request}"));
+    }
     let calendar =
         Calendar { zone: world.config.outlet.timezone.clone(), day_starts: world.config.outlet.business_day_starts };
     compare_states(&world, system, &calendar);
@@ -88,9 +92,6 @@ fn play(system: System, seed: u64) {
     assert!(world.requests().len() <= most, "{} requests in {minutes} minutes", world.requests().len());
     let held = world.conditions();
     assert!(held.is_empty(), "{held:?}");
-    if env::var("TILLBOX_ASKED").is_ok() {
-        world.requests().iter().for_each(|(at, request)| println!("{at} {request}"));
-    }
 }
 
 fn compare_states(world: &World, system: System, calendar: &Calendar) {

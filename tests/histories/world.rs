@@ -62,7 +62,8 @@ impl Ask for Faulty {
     fn ask(&self, request: &Request, accepts: &dyn Fn(u16) -> bool) -> Result<Answer, Failure> {
         let now = self.clock.now();
         let mut shared = self.shared.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.asked.push((now, request.to_string()));
+        let query: Vec<_> = request.query().iter().map(|(name, value)| format!("{name}={value}")).collect();
+        shared.asked.push((now, format!("{request} {}", query.join("&"))));
         self.clock.set(now + TimeDelta::milliseconds(20 + i64::from(shared.chance.below(300))));
         if self.faults.outages.iter().any(|(from, to)| *from <= now && now < *to) {
             return Err(Failure::Unreachable("an outage".to_owned()));

@@ -35,6 +35,8 @@ pub struct List {
     pub whole_due: DateTime<Utc>,
     every: TimeDelta,
     whole_every: TimeDelta,
+    /// When what is stored is to be compared with the next reading of all pages.
+    pub look_due: DateTime<Utc>,
     /// The last reading of the newest came to its end.
     pub newest_read: bool,
     /// What makes the list one that proves nothing.
@@ -66,6 +68,7 @@ impl List {
             whole_due: now,
             every,
             whole_every,
+            look_due: now,
             newest_read: false,
             lies: None,
             lies_now: None,
@@ -95,6 +98,11 @@ impl List {
             Purpose::Newest | Purpose::Recent => {}
         }
         self.walk.page(own, purpose)
+    }
+
+    /// What is stored was compared with all that is listed.
+    pub fn looked(&mut self, now: DateTime<Utc>) {
+        self.look_due = now + self.whole_every;
     }
 
     /// The newest were read.

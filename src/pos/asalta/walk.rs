@@ -58,6 +58,8 @@ pub struct Step {
     pub moved: bool,
     /// What the source says of its pages cannot be true.
     pub lies: Option<&'static str>,
+    /// The newest reading was one of all pages: [`Walk::seen`] holds every id.
+    pub whole: bool,
 }
 
 /// The readings of one list that are under way.
@@ -168,7 +170,7 @@ impl Walk {
             Stage::Anchor(page) => self.anchor(own, &mut newest, page, sight),
             Stage::Forward(page) => self.forward(own, &mut newest, page, sight),
             Stage::Down(page) => self.down(own, &mut newest, page, sight),
-            Stage::All(page) => all(own, &mut newest, page, sight),
+            Stage::All(page) => self.all(own, &mut newest, page, sight),
         };
         newest.before.clone_from(&sight.ids);
         if !step.done {
@@ -184,12 +186,14 @@ impl Walk {
             // All of it is on one page; which way it is sorted may show when there is more.
             self.checked = found.is_some_and(|found| found != Order::None);
             own.order = found.or(own.order);
-            let moved = own.page > 1;
+            let gone = own.page == 1 && !own.on.iter().all(|id| sight.ids.contains(&Some(*id)));
+            let moved = own.page > 1 || gone;
             remember(own, 1, sight);
             own.top = highest(sight);
             own.back = None;
+            self.seen = Some(sight.ids.iter().flatten().copied().collect());
             finish(own, newest, true);
-            return Step { done: true, moved, lies: None };
+            return Step { done: true, moved, lies: None, whole: true };
         }
         let found = found.unwrap_or(Order::None);
         self.checked = true;
@@ -216,7 +220,7 @@ impl Walk {
                 }
             },
             Order::NewestFirst => self.down(own, newest, 1, sight),
-            Order::None => all(own, newest, 1, sight),
+            Order::None => self.all(own, newest, 1, sight),
         }
     }
 
@@ -244,6 +248,7 @@ impl Walk {
             return Step { moved: true, ..Step::default() };
         }
         let again = sight.rows > 0 && page > 1 && sight.ids == newest.before;
+        self.begin_seeing(own, page);
         if sight.rows > 0 && !again {
             remember(own, page, sight);
             if let Some(seen) = &mut self.seen {
@@ -252,10 +257,18 @@ impl Walk {
         }
         let onward = if again { Onward::Last } else { paging::onward(&sight.meta, page, sight.rows) };
         newest.stage = Stage::Forward(page + 1);
+        let whole = onward == Onward::Last && (newest.from_start || own.page <= 1);
         if onward == Onward::Last {
-            finish(own, newest, newest.from_start || own.page <= 1);
+            finish(own, newest, whole);
         }
-        told(onward)
+        Step { whole, ..told(onward) }
+    }
+
+    /// A reading that begins at the first page may turn out to be one of all pages.
+    fn begin_seeing(&mut self, own: &ListCursor, page: u64) {
+        if page == 1 && own.back.is_none() {
+            self.seen = Some(BTreeSet::new());
+        }
     }
 
     fn down(&mut self, own: &mut ListCursor, newest: &mut Newest, page: u64, sight: &Sight) -> Step {
@@ -266,6 +279,10 @@ impl Walk {
         }
         let shorter = page == 1 && sight.meta.total.zip(own.total).is_some_and(|(total, before)| total < before);
         newest.total = sight.meta.total;
+        self.begin_seeing(own, page);
+        if let Some(seen) = self.seen.as_mut().filter(|_| own.back.is_none()) {
+            seen.extend(sight.ids.iter().flatten());
+        }
         newest.top = newest.top.max(highest(sight));
         let onward = paging::onward(&sight.meta, page, sight.rows);
         let again = page > 1 && sight.ids == newest.before;
@@ -288,7 +305,7 @@ impl Walk {
             self.begin_whole(own, newest.begun);
         }
         finish(own, newest, last);
-        Step { done: true, moved: shorter, ..told(onward) }
+        Step { done: true, moved: shorter, whole: last, ..told(onward) }
     }
 
     fn take_recent(&mut self, own: &ListCursor, sight: &Sight, now: DateTime<Utc>) -> Step {
@@ -338,18 +355,23 @@ impl Walk {
         (own.back, own.whole) = (None, true);
         Step { done: true, ..Step::default() }
     }
-}
 
-/// A list without an order is read from its first page to its last.
-fn all(own: &mut ListCursor, newest: &mut Newest, page: u64, sight: &Sight) -> Step {
-    let again = page > 1 && sight.ids == newest.before;
-    let onward = if again { Onward::Last } else { paging::onward(&sight.meta, page, sight.rows) };
-    newest.stage = Stage::All(page + 1);
-    if onward == Onward::Last {
-        finish(own, newest, true);
+    /// A list without an order is read from its first page to its last.
+    fn all(&mut self, own: &mut ListCursor, newest: &mut Newest, page: u64, sight: &Sight) -> Step {
+        let again = page > 1 && sight.ids == newest.before;
+        self.begin_seeing(own, page);
+        if let Some(seen) = &mut self.seen {
+            seen.extend(sight.ids.iter().flatten());
+        }
+        let onward = if again { Onward::Last } else { paging::onward(&sight.meta, page, sight.rows) };
+        newest.stage = Stage::All(page + 1);
+        let whole = onward == Onward::Last;
+        if whole {
+            finish(own, newest, true);
+        }
+        let step = told(onward);
+        Step { lies: step.lies.or(Some(UNSORTED)), whole, ..step }
     }
-    let step = told(onward);
-    Step { lies: step.lies.or(Some(UNSORTED)), ..step }
 }
 
 fn told(onward: Onward) -> Step {

@@ -105,11 +105,18 @@ impl Asalta {
             found.notices.push(Notice::new("list_moved", text));
         }
         let own = &self.cursor.lists[list];
+        if step.moved {
+            self.lists[list].look_due = now;
+        }
         match purpose {
             Purpose::Newest if step.done => {
                 self.lists[list].newest_read = step.lies.is_none() || own.order == Some(Order::None);
                 self.lists[list].newest_done(own, now);
                 self.follow_invoices(list);
+                // A short list is whole at every poll; what is stored is compared with it as rarely as with a long one.
+                if step.whole && now >= self.lists[list].look_due {
+                    self.look_for_missing(list, now);
+                }
             }
             Purpose::Whole if step.done && step.lies.is_some() => {
                 self.lists[list].whole_due = now + TRY_AGAIN;
@@ -132,6 +139,7 @@ impl Asalta {
     pub(super) fn look_for_missing(&mut self, list: usize, now: DateTime<Utc>) {
         let resource = self.lists[list].resource;
         let Some(seen) = self.lists[list].walk.seen.take() else { return };
+        self.lists[list].looked(now);
         let begun = self.cursor.lists[list].whole_read.unwrap_or(now);
         for known in self.memory.between(self.cursor.since, begun) {
             let gone = known.external_id.parse().is_ok_and(|id: u64| !seen.contains(&id));
