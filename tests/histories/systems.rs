@@ -110,7 +110,7 @@ impl System {
     /// What can happen there.
     pub fn manners(self) -> Manners {
         match self {
-            Self::Qasir => Manners {
+            Self::Qasir | Self::OlseraOpen => Manners {
                 orders: true,
                 parts: false,
                 unpaid_again: false,
@@ -126,14 +126,6 @@ impl System {
                 late: false,
                 removals: false,
                 void_sales: false,
-            },
-            Self::OlseraOpen => Manners {
-                orders: true,
-                parts: false,
-                unpaid_again: false,
-                late: true,
-                removals: true,
-                void_sales: true,
             },
             Self::OlseraDocumented => Manners {
                 orders: true,

@@ -167,6 +167,19 @@ fn what_is_deleted_has_vanished_and_moves_nobody_out_of_sight() {
 }
 
 #[test]
+fn what_is_deleted_from_a_list_of_one_page_has_vanished_too() {
+    for newest_first in [false, true] {
+        let mut stage = shop(6, |options| (options.newest_first, options.page_rows) = (newest_first, 20));
+        stage.run(TimeDelta::minutes(5));
+        let now = stage.now();
+        stage.server.remove("J0003", now);
+        stage.run(TimeDelta::minutes(30));
+        assert_eq!(stage.vanished, ["invoice/2004"], "{newest_first}");
+        stage.assert_whole();
+    }
+}
+
+#[test]
 fn a_deletion_in_the_middle_of_a_whole_reading_hides_nothing() {
     for newest_first in [false, true] {
         for after in [3, 6, 9, 14] {
