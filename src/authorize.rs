@@ -73,6 +73,14 @@ pub enum AuthorizeError {
         /// Its system.
         system: &'static str,
     },
+    /// The token stands in the config, where only a person writes.
+    #[error(
+        "connection `{name}` has its token in the config; write a token-file there instead, for this to write into"
+    )]
+    NoFile {
+        /// The connection.
+        name: String,
+    },
     /// The application's secret is not there.
     #[error("no client secret: {0}; put it there and run this again")]
     NoSecret(String),
@@ -143,9 +151,7 @@ pub fn authorize(
     let Credentials::OAuth { token, client } = &pos.credentials else {
         return Err(AuthorizeError::OtherSystem { name: pos.name.clone(), system: pos.system.name() });
     };
-    let Some(file) = token.file() else {
-        return Err(AuthorizeError::OtherSystem { name: pos.name.clone(), system: pos.system.name() });
-    };
+    let file = token.file().ok_or_else(|| AuthorizeError::NoFile { name: pos.name.clone() })?;
     // Whatever can be wrong already is told before a person logs in.
     let secret = client.secret.read().map_err(AuthorizeError::NoSecret)?;
     let http = Client::within(EXCHANGE_TIMEOUT, &pos.base_url, pos.ca_certificate.as_deref())?;

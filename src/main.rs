@@ -212,6 +212,7 @@ fn authorize(path: &std::path::Path, connection: &str) -> ExitCode {
     ExitCode::from(match error {
         AuthorizeError::Unknown { .. }
         | AuthorizeError::OtherSystem { .. }
+        | AuthorizeError::NoFile { .. }
         | AuthorizeError::NoSecret(_)
         | AuthorizeError::Application(_)
         | AuthorizeError::NoToken(_)

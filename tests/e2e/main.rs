@@ -6,6 +6,7 @@
 mod parts;
 
 mod answers;
+mod authorize;
 mod broker_lost;
 mod checkpoint;
 mod demo;
