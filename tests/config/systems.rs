@@ -30,10 +30,10 @@ fn the_blocks_of_the_readme_are_valid() {
         told,
         [
             (System::Qasir, "https://api.qasir.id/v1", 8),
-            (System::PosKasir, "http://192.168.1.10:8080/api/v1", 30),
-            (System::Olsera, "https://api-open.olsera.co.id/api/open-api/v1/id", 80),
-            (System::Olsera, "https://api.olsera.com/v1", 80),
-            (System::Asalta, "https://api.asalta.com", 30),
+            (System::PosKasir, "http://192.168.1.10:8080/api/v1", 20),
+            (System::Olsera, "https://api-open.olsera.co.id/api/open-api/v1/id", 70),
+            (System::Olsera, "https://api.olsera.com/v1", 70),
+            (System::Asalta, "https://api.asalta.com", 20),
         ]
     );
     let Credentials::OAuth { token, client } = &config.pos[4].credentials else { panic!("{:?}", config.pos[4]) };
