@@ -50,7 +50,7 @@ Commands:
   authorize --connection NAME [--config FILE]
                             get Asalta's token: log in with a browser, once
   demo   [--seed N] [--sales N] [--sabotage drop-one] [--keep-running]
-                            the whole thing on this machine: a shop day in under a minute
+                            the whole thing on this machine: a day of four shops in under a minute
 
 Options:
   --config FILE   the config file (default /etc/tillbox/tillbox.toml)

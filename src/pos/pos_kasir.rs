@@ -11,7 +11,6 @@
 
 pub mod connector;
 mod cursor;
-mod due;
 pub mod order;
 pub mod parse;
 mod requests;

@@ -15,6 +15,7 @@
 //! the probe for a reset).
 
 mod details;
+mod due;
 mod hints;
 mod pages;
 
@@ -27,11 +28,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use self::{
     details::Bad,
+    due::LOG_EVERY,
     hints::{LogReading, Probe},
 };
 use super::{
     cursor::Cursor,
-    due::LOG_EVERY,
     parse::{parse_branding, parse_me, parse_methods},
     session::{Session, SessionAsk},
     shop::{Shop, ShopAsk},

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::PosKasir;
+use super::{PosKasir, due::LOG_EVERY};
 use crate::{
     health::Condition,
     pos::{
@@ -12,7 +12,6 @@ use crate::{
         connector::{RESCAN_HORIZON, Yield},
         http::Answer,
         pos_kasir::{
-            due::LOG_EVERY,
             parse::{LogEntry, Orders, parse_log, parse_order},
             walk::Task,
         },

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{PosKasir, Slot};
+use super::{PosKasir, Slot, due::OVERLAP};
 use crate::{
     content::ContentId,
     gap::{Gap, GapReason},
@@ -12,7 +12,6 @@ use crate::{
         connector::{RESCAN_HORIZON, Yield},
         http::Answer,
         pos_kasir::{
-            due::OVERLAP,
             order::{fingerprint, hash},
             parse::{Orders, parse_orders},
             states::{BITS, ROW_ONLY},

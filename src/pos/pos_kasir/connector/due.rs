@@ -2,14 +2,17 @@
 
 use chrono::{DateTime, TimeDelta, Timelike, Utc};
 
-use super::{
-    connector::{Asked, PosKasir, Slot},
-    requests,
-    session::SessionAsk,
-    shop::{Shop, ShopAsk},
-    walk::{FAILS_MAX, Need, Purpose, Task, Walk, whole_second},
+use super::{Asked, PosKasir, Slot};
+use crate::pos::{
+    connector::RESCAN_HORIZON,
+    pos_kasir::{
+        requests,
+        session::SessionAsk,
+        shop::{Shop, ShopAsk},
+        walk::{FAILS_MAX, Need, Purpose, Task, Walk, whole_second},
+    },
+    request::Request,
 };
-use crate::pos::{connector::RESCAN_HORIZON, request::Request};
 
 /// How far before what was read the newest walk reads again: a row is there a little later than its time says.
 pub const OVERLAP: TimeDelta = TimeDelta::minutes(10);
