@@ -54,6 +54,9 @@ const CLOCK_WRONG: TimeDelta = TimeDelta::hours(24);
 /// A credential that was refused, or is not there, is looked at this often: a new one is taken up at once.
 const SECRET_LOOK: Duration = Duration::from_secs(5);
 
+/// For so long after a refusal another credential is looked for: a connector that goes on asks again within the hour.
+const DOUBT: TimeDelta = TimeDelta::minutes(90);
+
 /// Notes on a source that are told in the journal, once each.
 const NOTES_TOLD_MAX: usize = 64;
 
@@ -97,6 +100,8 @@ pub struct Poller {
     epoch: u64,
     /// The credential that the connector has, or why there is none.
     secret: Result<Secret, String>,
+    /// Until then a refusal makes the credential doubtful, also where the connector goes on: another is looked for.
+    doubted_until: Option<DateTime<Utc>>,
     /// A refused credential is not tried again before this.
     refused_until: Option<DateTime<Utc>>,
     /// What the journal was told of the source.
@@ -143,6 +148,7 @@ impl Poll {
             connector,
             epoch,
             secret,
+            doubted_until: None,
             refused_until: None,
             told: BTreeSet::new(),
             budget,
@@ -207,7 +213,10 @@ impl Poller {
             return pause;
         }
         let request = match self.connector.next(now) {
-            Step::Wait(until) => return (until - now).to_std().unwrap_or_default().max(STEP_MIN),
+            Step::Wait(until) => {
+                let pause = (until - now).to_std().unwrap_or_default().max(STEP_MIN);
+                return if self.is_doubted(now) { pause.min(SECRET_LOOK) } else { pause };
+            }
             Step::Ask(request) => request,
         };
         let wait = self.budget.wait(now);
@@ -253,19 +262,28 @@ impl Poller {
         let refused = self.refused_until.is_some_and(|until| now < until);
         if !lacks && !refused {
             self.refused_until = None;
-            return None;
+            if !self.is_doubted(now) {
+                return None;
+            }
         }
         let secret = self.poll.secret.read();
         if secret.is_ok() && secret != self.secret {
-            self.refused_until = None;
+            (self.refused_until, self.doubted_until) = (None, None);
             tracing::info!(connection = %self.poll.connection, "poll: a new credential is taken up");
             return Some(self.start_over(now));
+        }
+        if !lacks && !refused {
+            return None;
         }
         if let Err(reason) = &secret {
             let text = format!("{}: no credential: {reason}; {}", self.poll.system, self.poll.remedy);
             self.trouble(Some((Condition::PosRefused, &text)), now);
         }
         Some(SECRET_LOOK)
+    }
+
+    fn is_doubted(&self, now: DateTime<Utc>) -> bool {
+        self.poll.secret.file().is_some() && self.doubted_until.is_some_and(|until| now < until)
     }
 
     /// Tells the journal, once each, who answers and what was found about the source.
@@ -363,6 +381,9 @@ impl Poller {
     }
 
     fn failed(&mut self, request: &Request, failure: &Failure, now: DateTime<Utc>) -> Duration {
+        if matches!(failure, Failure::Refused(_)) {
+            self.doubted_until = Some(now + DOUBT);
+        }
         if let Some(found) = self.connector.failed(failure, now) {
             return self.store(found, now);
         }

@@ -82,11 +82,16 @@ fn a_token_is_got_by_a_browser_and_taken_up_without_a_restart() {
         assert!(output.status.success() && opened, "{said}{complaint}");
         assert!(!said.contains(&secret) && !said.contains(&client_secret), "{said}");
     };
+    // The first key is of another product: that is told, and the next one is taken up though nobody asks for an hour.
+    server.simulator().adjust(|options| options.other_product = true);
+    authorize();
+    daemon.wait_for("another product", |report| holds(report, "pos_unfit"));
+    server.simulator().adjust(|options| (options.other_product, options.token) = (false, "second-token".to_owned()));
     authorize();
     assert_eq!(fs::metadata(&token).expect("a token").permissions().mode() & 0o777, 0o600);
     let has = |count: usize| move |hq: &Hq| (hq.record().events_of("transaction").count() >= count).then_some(());
     until(PATIENCE, || has(1)(&hq), || daemon.log());
-    daemon.wait_for("no fault", |report| !holds(report, "pos_refused"));
+    daemon.wait_for("no fault", |report| !holds(report, "pos_refused") && !holds(report, "pos_unfit"));
 
     // Asalta takes it back: a fault with the remedy, and the next one is taken up.
     server.simulator().adjust(|options| options.token = "another-token".to_owned());
