@@ -207,10 +207,11 @@ impl PosKasir {
         let (unsaid, most) = RATE_WAIT;
         // Seconds until then; a large number would be seconds since 1970.
         let reset = rate.reset.and_then(|reset| i64::try_from(reset).ok()).map(|reset| match reset {
-            since_1970 if since_1970 > 1_000_000_000 => TimeDelta::seconds(since_1970 - now.timestamp()),
-            seconds => TimeDelta::seconds(seconds),
+            since_1970 if since_1970 > 1_000_000_000 => TimeDelta::try_seconds(since_1970 - now.timestamp()),
+            seconds => TimeDelta::try_seconds(seconds),
         });
-        self.paused_until = Some(now + reset.unwrap_or(unsaid).clamp(TimeDelta::seconds(1), most));
+        let wait = reset.map_or(unsaid, |reset| reset.unwrap_or(most));
+        self.paused_until = Some(now + wait.clamp(TimeDelta::seconds(1), most));
     }
 
     fn slot(&mut self, slot: Slot) -> &mut Option<Walk> {
