@@ -294,6 +294,11 @@ impl Connector for PosKasir {
                 self.answered = false;
                 return Some(self.detail_failed(*slot, now));
             }
+            (Asked::Probe(_), Failure::Trouble(_) | Failure::Unexpected(_) | Failure::TooLarge) if self.answered => {
+                self.answered = false;
+                self.probe_undecided(now);
+                return Some(Yield::default());
+            }
             (Asked::Log { .. }, _) => self.log.due = now + LOG_EVERY,
             _ => {}
         }
@@ -316,6 +321,9 @@ impl Connector for PosKasir {
         if self.plain_http {
             let text = "the base-url is plain http: password and session are open to whoever listens on that line";
             notes.push(text.to_owned());
+        }
+        if self.log.is_unreadable {
+            notes.push("the activity log cannot be read: a refund that no poll could see is not told".to_owned());
         }
         notes.push("this source keeps no record of a refund: it is derived where the order was seen paid".to_owned());
         notes.extend(self.unknown_fields.iter().map(|field| format!("unknown field {field}")));

@@ -45,7 +45,8 @@ impl PosKasir {
             return Ok(Asked::Shop(ask));
         }
         if let Some(id) = self.probe.as_ref().and_then(|probe| probe.ids.front()) {
-            return Ok(Asked::Probe(id.clone()));
+            // As with details: an outage decides nothing, and is no reason to go on.
+            return Ok(if self.answered { Asked::Probe(id.clone()) } else { Asked::Shop(ShopAsk::Me) });
         }
         if let Some(ids) = &self.cursor.reset {
             if now < self.reset_due {
