@@ -4,11 +4,11 @@ use chrono::TimeDelta;
 
 use super::world::TestBox;
 use crate::{
-    demo::shop::Sale,
+    demo::{pos_kasir::User, shop::Sale},
     gap::GapReason,
     pos::{
         connector::{Connector, Step},
-        http::{Answer, Rate},
+        http::{Answer, Failure, Rate},
     },
     transaction::Kind,
 };
@@ -57,4 +57,87 @@ fn an_outage_longer_than_the_history_loses_nothing() {
     tillbox.minutes(10);
     assert_eq!(tillbox.kinds("MEANWHILE").0, Some(Kind::Sale));
     assert!(tillbox.progress().complete);
+}
+
+#[test]
+fn a_log_that_is_none_is_noted_and_holds_up_nothing() {
+    let mut tillbox =
+        TestBox::new(|options| options.users = vec![User::new("box@shop.example", "kotak-kasir", "admin")]);
+    let mut logs = 0;
+    for _ in 0..400 {
+        let before = tillbox.connector.next(tillbox.now);
+        match before {
+            Step::Ask(request) if request.path().starts_with("/activity-logs") => {
+                logs += 1;
+                let answer = Answer::of(br#"{"message":"ok","data":{"rows":[]}}"#.to_vec());
+                tillbox.connector.take(&answer, tillbox.now).unwrap();
+            }
+            _ => tillbox.step(),
+        }
+    }
+    assert!((1..=40).contains(&logs), "{logs}");
+    assert!(tillbox.progress().complete, "the history is read");
+    assert!(tillbox.progress().notes.iter().any(|note| note.contains("activity log cannot be read")));
+}
+
+#[test]
+fn a_probe_that_tells_nothing_is_followed_by_the_next() {
+    let mut tillbox = TestBox::new(|_| {});
+    for n in 0..30 {
+        tillbox.sell(&format!("S-{n}"), 1_000);
+    }
+    tillbox.minutes(10);
+    for readable in [false, true] {
+        tillbox.connector.begin_probe(["a", "b", "c"].map(str::to_owned).into());
+        for _ in 0..3 {
+            let asked = loop {
+                match tillbox.connector.next(tillbox.now) {
+                    Step::Ask(request) if request.path().starts_with("/orders/") => break request,
+                    _ => tillbox.step(),
+                }
+            };
+            assert!(asked.path().len() == "/orders/a".len(), "{}", asked.path());
+            if readable {
+                let answer = Answer::of(br#"{"message":"ok","data":{}}"#.to_vec());
+                tillbox.connector.take(&answer, tillbox.now).unwrap();
+            } else {
+                assert!(tillbox.connector.failed(&Failure::Trouble(500), tillbox.now).is_some());
+            }
+        }
+        tillbox.minutes(10);
+        assert!(tillbox.conditions.is_empty() && tillbox.progress().complete);
+    }
+}
+
+#[test]
+fn a_server_whose_clock_is_behind_is_not_read_again_and_again() {
+    let admin = vec![User::new("box@shop.example", "kotak-kasir", "admin")];
+    let mut tillbox = TestBox::new(|options| {
+        (options.users, options.date_skew) = (admin, Some(TimeDelta::minutes(-65)));
+    });
+    for n in 0..20 {
+        tillbox.sell(&format!("S-{n}"), 1_000);
+    }
+    tillbox.minutes(60);
+    let before = tillbox.asked.len();
+    tillbox.minutes(60);
+    assert!(tillbox.asked.len() - before < 60 * 6, "{}", tillbox.asked.len() - before);
+    let cursor: serde_json::Value = serde_json::from_slice(&tillbox.connector.cursor()).unwrap();
+    let read_to = super::world::at(cursor["log_read_to"].as_str().unwrap());
+    assert!(read_to <= tillbox.now - TimeDelta::minutes(65), "{read_to}");
+}
+
+#[test]
+fn an_order_whose_detail_cannot_be_had_is_told_anew_when_its_row_changes() {
+    let mut tillbox = TestBox::new(|options| options.broken.extend(["BAD".to_owned()]));
+    let sold_at = tillbox.now;
+    tillbox.sell("BAD", 7_000);
+    tillbox.minutes(5);
+    assert_eq!((tillbox.order("BAD").amount.to_string().as_str(), tillbox.gaps.len()), ("7000", 1));
+    tillbox.put(Sale::plain("BAD", 9_000, sold_at));
+    tillbox.minutes(2);
+    assert_eq!(tillbox.order("BAD").amount.to_string(), "9000");
+    let news = tillbox.news;
+    tillbox.minutes(10);
+    assert_eq!((tillbox.news, tillbox.gaps.len()), (news, 1));
 }
