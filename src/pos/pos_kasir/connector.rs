@@ -267,7 +267,10 @@ impl Connector for PosKasir {
             Asked::Shop(ask) => self.take_shop(*ask, answer, now)?,
             Asked::Page { slot, page, at } => self.take_page(*slot, *page, *at, answer, now)?,
             Asked::Detail { slot, id } => self.take_detail(*slot, id, answer, now)?,
-            Asked::Log { .. } => self.take_log(answer, now)?,
+            Asked::Log { .. } => {
+                self.take_log(answer, now);
+                Yield::default()
+            }
             Asked::Probe(id) => self.take_probe(id, answer, now)?,
         };
         self.asked = None;

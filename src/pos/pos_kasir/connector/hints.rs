@@ -90,15 +90,15 @@ impl PosKasir {
         self.cursor.log_read_to.map_or(self.log.begun - LOG_BACK, |read| read - overlap)
     }
 
-    pub(super) fn take_log(&mut self, answer: &Answer, now: DateTime<Utc>) -> Result<Yield, String> {
+    pub(super) fn take_log(&mut self, answer: &Answer, now: DateTime<Utc>) {
         if answer.status != 200 {
             self.log.refused = true;
-            return Ok(Yield::default());
+            return;
         }
         let Ok(log) = parse_log(&answer.body, &self.context) else {
             // It is only a hint: what it would have told is found at night, and nothing waits for it.
             (self.log.page, self.log.due, self.log.is_unreadable) = (1, now + LOG_EVERY, true);
-            return Ok(Yield::default());
+            return;
         };
         self.log.is_unreadable = false;
         if self.log.page == 1 {
@@ -116,7 +116,6 @@ impl PosKasir {
         } else {
             self.log.page += 1;
         }
-        Ok(Yield::default())
     }
 
     /// An order is worth another look where the walks would not see the change within the hour, or cannot tell it from
