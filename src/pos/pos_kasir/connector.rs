@@ -207,10 +207,11 @@ impl PosKasir {
         let (unsaid, most) = RATE_WAIT;
         // Seconds until then; a large number would be seconds since 1970.
         let reset = rate.reset.and_then(|reset| i64::try_from(reset).ok()).map(|reset| match reset {
-            since_1970 if since_1970 > 1_000_000_000 => TimeDelta::seconds(since_1970 - now.timestamp()),
-            seconds => TimeDelta::seconds(seconds),
+            since_1970 if since_1970 > 1_000_000_000 => TimeDelta::try_seconds(since_1970 - now.timestamp()),
+            seconds => TimeDelta::try_seconds(seconds),
         });
-        self.paused_until = Some(now + reset.unwrap_or(unsaid).clamp(TimeDelta::seconds(1), most));
+        let wait = reset.map_or(unsaid, |reset| reset.unwrap_or(most));
+        self.paused_until = Some(now + wait.clamp(TimeDelta::seconds(1), most));
     }
 
     fn slot(&mut self, slot: Slot) -> &mut Option<Walk> {
@@ -266,7 +267,10 @@ impl Connector for PosKasir {
             Asked::Shop(ask) => self.take_shop(*ask, answer, now)?,
             Asked::Page { slot, page, at } => self.take_page(*slot, *page, *at, answer, now)?,
             Asked::Detail { slot, id } => self.take_detail(*slot, id, answer, now)?,
-            Asked::Log { .. } => self.take_log(answer, now)?,
+            Asked::Log { .. } => {
+                self.take_log(answer, now);
+                Yield::default()
+            }
             Asked::Probe(id) => self.take_probe(id, answer, now)?,
         };
         self.asked = None;
@@ -293,6 +297,11 @@ impl Connector for PosKasir {
                 self.answered = false;
                 return Some(self.detail_failed(*slot, now));
             }
+            (Asked::Probe(_), Failure::Trouble(_) | Failure::Unexpected(_) | Failure::TooLarge) if self.answered => {
+                self.answered = false;
+                self.probe_undecided(now);
+                return Some(Yield::default());
+            }
             (Asked::Log { .. }, _) => self.log.due = now + LOG_EVERY,
             _ => {}
         }
@@ -315,6 +324,9 @@ impl Connector for PosKasir {
         if self.plain_http {
             let text = "the base-url is plain http: password and session are open to whoever listens on that line";
             notes.push(text.to_owned());
+        }
+        if self.log.is_unreadable {
+            notes.push("the activity log cannot be read: a refund that no poll could see is not told".to_owned());
         }
         notes.push("this source keeps no record of a refund: it is derived where the order was seen paid".to_owned());
         notes.extend(self.unknown_fields.iter().map(|field| format!("unknown field {field}")));

@@ -3,5 +3,6 @@
 mod named;
 mod random;
 mod sessions;
+mod setbacks;
 mod stored;
 mod world;

@@ -93,6 +93,8 @@ pub enum Turn {
 pub struct Walk {
     pub purpose: Purpose,
     pub begun: DateTime<Utc>,
+    /// When it began by this box's clock alone.
+    pub planned: DateTime<Utc>,
     /// A page whose oldest row is older than this is the last one; `None`: the first page is.
     pub stop: Option<DateTime<Utc>>,
     /// Everything from here to `begun` was listed.
@@ -125,6 +127,7 @@ impl Walk {
         Self {
             purpose,
             begun,
+            planned: begun,
             stop,
             lowest: None,
             reached: false,

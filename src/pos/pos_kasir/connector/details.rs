@@ -15,7 +15,7 @@ use crate::{
             walk::{FAILS_MAX, Task, Walk, whole_second},
         },
     },
-    transaction::{Flag, Kind, Resource},
+    transaction::{Flag, Kind, Resource, Transaction},
 };
 
 /// A detail that was given up is asked for again after this.
@@ -145,11 +145,8 @@ impl PosKasir {
     fn give_up(&mut self, task: Task, found: &mut Yield, now: DateTime<Utc>) {
         let known = self.memory.find(Resource::Order, &task.id);
         let at = task.at.or(known.as_ref().map(|known| known.at));
-        let by_row_only = known.as_ref().is_none_or(|known| known.mark & ROW_ONLY != 0);
-        if let Some(row) = task.row.filter(|row| by_row_only && row.kind != Kind::Void) {
-            let mark = task.print.unwrap_or(0) & !BITS | MARKED | ROW_ONLY;
-            found.marks.insert((Resource::Order, task.id.clone()), mark);
-            found.transactions.push(*row);
+        if let Some(row) = task.row {
+            self.tell_by_row(*row, task.print.unwrap_or(0), found);
         }
         let Some(at) = at else { return };
         let gap = unreadable(at);
@@ -159,6 +156,19 @@ impl PosKasir {
         if !self.open_gaps.contains(&gap) {
             self.open_gaps.push(gap.clone());
             found.gaps_opened.push(gap);
+        }
+    }
+
+    /// What the row says of an order whose detail cannot be had, if that is news and nothing better is known.
+    pub(super) fn tell_by_row(&self, row: Transaction, print: u64, found: &mut Yield) {
+        let mark = print & !BITS | MARKED | ROW_ONLY;
+        let is_news = self.memory.find(Resource::Order, &row.external_id).is_none_or(|known| {
+            let changed = known.vanished || (known.mark ^ mark) & !BITS != 0;
+            known.mark & ROW_ONLY != 0 && changed
+        });
+        if is_news && row.kind != Kind::Void {
+            found.marks.insert((Resource::Order, row.external_id.clone()), mark);
+            found.transactions.push(row);
         }
     }
 

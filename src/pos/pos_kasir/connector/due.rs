@@ -45,7 +45,8 @@ impl PosKasir {
             return Ok(Asked::Shop(ask));
         }
         if let Some(id) = self.probe.as_ref().and_then(|probe| probe.ids.front()) {
-            return Ok(Asked::Probe(id.clone()));
+            // As with details: an outage decides nothing, and is no reason to go on.
+            return Ok(if self.answered { Asked::Probe(id.clone()) } else { Asked::Shop(ShopAsk::Me) });
         }
         if let Some(ids) = &self.cursor.reset {
             if now < self.reset_due {
@@ -106,7 +107,7 @@ impl PosKasir {
         Some(match walk.need(now) {
             Need::Wait(until) => Err(until),
             Need::Page(page) => Ok(Asked::Page { slot, page, at: now }),
-            Need::Detail(_) if walk.tasks.is_empty() && !self.answered => Ok(Asked::Shop(ShopAsk::Me)),
+            Need::Detail(_) if !self.answered => Ok(Asked::Shop(ShopAsk::Me)),
             Need::Detail(id) => Ok(Asked::Detail { slot, id }),
         })
     }
@@ -154,8 +155,9 @@ impl PosKasir {
     pub(super) fn floor(&self, now: DateTime<Utc>) -> DateTime<Utc> {
         let floor = whole_second(now - self.backfill.max(RESCAN_HORIZON));
         let older = self.cursor.has_older().then_some(self.cursor.target);
-        let hole = self.cursor.watermark.filter(|_| self.cursor.ahead.is_some());
-        [older, hole.map(|watermark| watermark - OVERLAP)].into_iter().flatten().fold(floor, DateTime::min)
+        // Behind the watermark something always waits: after an outage, all that was sold meanwhile.
+        let behind = self.cursor.watermark.map(|watermark| watermark - OVERLAP);
+        [older, behind].into_iter().flatten().fold(floor, DateTime::min)
     }
 
     pub(super) fn request(&self, asked: &Asked) -> Option<Request> {

@@ -54,6 +54,8 @@ pub(in crate::pos::pos_kasir) struct LogReading {
     pub begun: DateTime<Utc>,
     /// The user may not read it.
     pub refused: bool,
+    /// What was answered last is no log.
+    pub is_unreadable: bool,
     /// Orders of whose refund it told, with its time.
     pub refunds: BTreeMap<String, DateTime<Utc>>,
     begins: bool,
@@ -61,7 +63,15 @@ pub(in crate::pos::pos_kasir) struct LogReading {
 
 impl LogReading {
     pub fn new(now: DateTime<Utc>) -> Self {
-        Self { due: now, page: 1, begun: now, refused: false, refunds: BTreeMap::new(), begins: true }
+        Self {
+            due: now,
+            page: 1,
+            begun: now,
+            refused: false,
+            is_unreadable: false,
+            refunds: BTreeMap::new(),
+            begins: true,
+        }
     }
 }
 
@@ -70,6 +80,8 @@ impl LogReading {
 pub(in crate::pos::pos_kasir) struct Probe {
     pub ids: VecDeque<String>,
     gone: Vec<String>,
+    /// One of them could not be had, which tells nothing.
+    is_undecided: bool,
 }
 
 impl PosKasir {
@@ -78,12 +90,21 @@ impl PosKasir {
         self.cursor.log_read_to.map_or(self.log.begun - LOG_BACK, |read| read - overlap)
     }
 
-    pub(super) fn take_log(&mut self, answer: &Answer, now: DateTime<Utc>) -> Result<Yield, String> {
+    pub(super) fn take_log(&mut self, answer: &Answer, now: DateTime<Utc>) {
         if answer.status != 200 {
             self.log.refused = true;
-            return Ok(Yield::default());
+            return;
         }
-        let log = parse_log(&answer.body, &self.context)?;
+        let Ok(log) = parse_log(&answer.body, &self.context) else {
+            // It is only a hint: what it would have told is found at night, and nothing waits for it.
+            (self.log.page, self.log.due, self.log.is_unreadable) = (1, now + LOG_EVERY, true);
+            return;
+        };
+        self.log.is_unreadable = false;
+        if self.log.page == 1 {
+            // Its entries have the server's time.
+            self.log.begun = answer.date.map_or(self.log.begun, |date| date.min(self.log.begun));
+        }
         let from = self.log_from();
         let passed = log.entries.iter().any(|entry| entry.at < from);
         for entry in log.entries.into_iter().filter(|entry| entry.at >= from) {
@@ -95,7 +116,6 @@ impl PosKasir {
         } else {
             self.log.page += 1;
         }
-        Ok(Yield::default())
     }
 
     /// An order is worth another look where the walks would not see the change within the hour, or cannot tell it from
@@ -144,16 +164,17 @@ impl PosKasir {
     /// Asks for these orders before anything else; gives the first.
     pub(in crate::pos::pos_kasir) fn begin_probe(&mut self, ids: VecDeque<String>) -> String {
         let first = ids.front().cloned().unwrap_or_default();
-        self.probe = Some(Probe { ids, gone: Vec::new() });
+        self.probe = Some(Probe { ids, gone: Vec::new(), is_undecided: false });
         first
     }
 
     pub(super) fn take_probe(&mut self, id: &str, answer: &Answer, now: DateTime<Utc>) -> Result<Yield, String> {
+        // A web page of some front says nothing about an order.
+        Body::open(&answer.body).map_err(|fault| fault.to_string())?;
         let is_there = answer.status == 200;
-        if is_there {
-            parse_order(&answer.body, &self.context, &self.shop.methods())?;
-        } else {
-            Body::open(&answer.body).map_err(|fault| fault.to_string())?;
+        if is_there && parse_order(&answer.body, &self.context, &self.shop.methods()).is_err() {
+            self.probe_undecided(now);
+            return Ok(Yield::default());
         }
         let Some(probe) = self.probe.as_mut() else { return Ok(Yield::default()) };
         probe.ids.pop_front();
@@ -161,6 +182,10 @@ impl PosKasir {
             probe.gone.push(id.to_owned());
         }
         let was_reset = self.cursor.reset.is_some();
+        if !is_there && probe.ids.is_empty() && probe.is_undecided {
+            self.end_undecided(now);
+            return Ok(Yield::default());
+        }
         if is_there || probe.ids.is_empty() && probe.gone.len() < PROBES && !was_reset {
             // It is the same source: those that it does not know have vanished one by one.
             let gone = std::mem::take(&mut probe.gone);
@@ -180,5 +205,21 @@ impl PosKasir {
             return Ok(Yield { conditions: vec![condition], ..Yield::default() });
         }
         Ok(Yield::default())
+    }
+
+    /// What was asked for could not be had although the server answers: the next one may tell.
+    pub(super) fn probe_undecided(&mut self, now: DateTime<Utc>) {
+        let Some(probe) = self.probe.as_mut() else { return };
+        probe.ids.pop_front();
+        probe.is_undecided = true;
+        if probe.ids.is_empty() {
+            self.end_undecided(now);
+        }
+    }
+
+    /// It is not known whether the source was reset: what was held so far is, for a while.
+    fn end_undecided(&mut self, now: DateTime<Utc>) {
+        self.probe = None;
+        (self.reset_due, self.trusted_until) = (now + PROBE_WAIT, now + PROBE_WAIT);
     }
 }

@@ -121,7 +121,9 @@ impl PosKasir {
             if compares && at >= walk.begun - RESCAN_HORIZON {
                 walk.listed.insert(id_hash(&row.external_id));
             }
-            if at >= floor
+            if at >= floor && self.bad.contains_key(&row.external_id) {
+                self.tell_by_row(row.clone(), fingerprint(row), found);
+            } else if at >= floor
                 && let Some(task) = self.task_of(walk, row)
             {
                 changed_below |= (n + 1) * 4 > rows * 3;
@@ -148,7 +150,7 @@ impl PosKasir {
         let print = fingerprint(row);
         let id = row.external_id.as_str();
         let given_up = self.put_aside.get(id) == Some(&print) && walk.purpose != Purpose::Nightly;
-        if given_up || self.bad.contains_key(id) {
+        if given_up {
             return None;
         }
         let is_news = match self.memory.find(Resource::Order, id) {
@@ -224,9 +226,9 @@ impl PosKasir {
                 self.newest_complete = true;
                 self.newest_due = now + self.poll_every;
             }
-            Purpose::Recent => self.recent_read = Some(walk.begun),
+            Purpose::Recent => self.recent_read = Some(walk.planned),
             Purpose::Nightly => {
-                self.cursor.nightly_read = Some(self.context.outlet_zone.local(walk.begun).date_naive());
+                self.cursor.nightly_read = Some(self.context.outlet_zone.local(walk.planned).date_naive());
             }
             Purpose::CatchUp | Purpose::Backfill => {}
             Purpose::Single => return,
