@@ -17,7 +17,7 @@ mod tests;
 use std::{
     fs,
     io::{self, BufRead, Read as _, Write},
-    os::unix::fs::{MetadataExt as _, chown},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::mpsc::{self, RecvTimeoutError, Sender},
     thread,
@@ -263,13 +263,7 @@ fn is_token(text: &str) -> bool {
 fn keep(file: &Path, token: &Secret) -> io::Result<()> {
     let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let owner = fs::metadata(file).or_else(|_| fs::metadata(folder))?;
-    write_durably(file, format!("{}\n", token.expose()).as_bytes())?;
-    let written = fs::metadata(file)?;
-    // Only root can give a file away, and only root needs to.
-    if written.uid() == 0 && (owner.uid(), owner.gid()) != (written.uid(), written.gid()) {
-        chown(file, Some(owner.uid()), Some(owner.gid()))?;
-    }
-    Ok(())
+    write_durably(file, format!("{}\n", token.expose()).as_bytes(), Some((owner.uid(), owner.gid())))
 }
 
 fn nonce() -> Option<String> {

@@ -9,7 +9,7 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
     io::{self, Read, Seek, Write},
-    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt as _},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, fchown},
     path::{Path, PathBuf},
 };
 
@@ -95,7 +95,7 @@ impl Place {
     }
 
     pub fn set_marker(&self, marker: &Marker) -> io::Result<()> {
-        write_durably(&self.folder.join("marker.json"), serde_json::to_string(marker)?.as_bytes())
+        write_durably(&self.folder.join("marker.json"), serde_json::to_string(marker)?.as_bytes(), None)
     }
 
     /// Inode of sled's file, 0 while there is none.
@@ -291,15 +291,24 @@ pub fn machine_id() -> Option<String> {
     Some(id.trim().to_owned()).filter(|id| !id.is_empty())
 }
 
-/// Replaces a file so that after a power cut either the old or the new one stands there, whole.
+/// Replaces a file so that after a power cut either the old or the new one stands there, whole. Root gives it to the
+/// owner and the group that are named.
 ///
 /// # Errors
 /// The file system refuses one of the steps; the old file then still stands there.
-pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub fn write_durably(path: &Path, bytes: &[u8], owner: Option<(u32, u32)>) -> io::Result<()> {
     let temporary = path.with_extension("new");
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    // One that was left there may be open to others: what is written may be a secret.
-    file.set_permissions(fs::Permissions::from_mode(0o600))?;
+    // One that was left there may be open to others, or lead elsewhere: what is written may be a secret.
+    fs::remove_file(&temporary).or_else(|fault| match fault.kind() {
+        io::ErrorKind::NotFound => Ok(()),
+        _ => Err(fault),
+    })?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary)?;
+    let written = file.metadata()?;
+    // Only root can give a file away, and only root needs to.
+    if let Some((user, group)) = owner.filter(|owner| written.uid() == 0 && *owner != (0, written.gid())) {
+        fchown(&file, Some(user), Some(group))?;
+    }
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
@@ -309,6 +318,18 @@ pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_link_that_lies_in_wait_is_not_written_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, other) = (folder.path().join("token"), folder.path().join("other"));
+        fs::write(&other, "kept").unwrap();
+        std::os::unix::fs::symlink(&other, file.with_extension("new")).unwrap();
+        write_durably(&file, b"secret", None).unwrap();
+        assert_eq!((fs::read(&file).unwrap(), fs::read(&other).unwrap()), (b"secret".to_vec(), b"kept".to_vec()));
+        assert!(fs::symlink_metadata(&file).unwrap().is_file());
+        assert_eq!(fs::metadata(&file).unwrap().mode() & 0o777, 0o600);
+    }
 
     #[test]
     fn a_copy_needs_its_size_and_a_margin() {
