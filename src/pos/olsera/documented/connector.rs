@@ -324,7 +324,14 @@ impl Documented {
     }
 
     fn take_probe(&mut self, answer: &Answer, now: DateTime<Utc>) -> Result<Yield, String> {
-        let page = self.parse(answer, now)?;
+        let page = match self.parse(answer, now) {
+            Ok(page) => page,
+            // An error that comes as a success is one all the same.
+            Err(_) if self.probing.as_mut().is_some_and(|probing| probing.failed(false)) => {
+                return Ok(Yield { gaps_opened: self.probed(), ..Yield::default() });
+            }
+            Err(fault) => return Err(fault),
+        };
         let Some(probing) = &mut self.probing else { return Ok(yield_of(page)) };
         if let Some(way) = probing.take(&page) {
             self.cursor.history = Some(way);

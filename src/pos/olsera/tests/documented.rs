@@ -80,6 +80,27 @@ fn two_full_answers_without_a_common_sale_are_a_proven_gap() {
 }
 
 #[test]
+fn a_way_back_that_is_answered_with_an_error_as_a_success_is_given_up() {
+    let now = at("2026-05-01T20:00:10+07:00");
+    let mut connector = made(now);
+    take(&mut connector, "edge-merchant-info", now);
+    take(&mut connector, "edge-transactions-exactly-100", now);
+    let mut gaps = Vec::new();
+    for part in ["offset=90", "page=2", "start_date=2026-04-30&end_date=2026-04-30"] {
+        for n in 1..=3 {
+            let Step::Ask(request) = connector.next(now) else { panic!("nothing to ask") };
+            let query: Vec<_> = request.query().iter().map(|(name, value)| format!("{name}={value}")).collect();
+            assert!(query.join("&").ends_with(part), "{query:?}");
+            let found = connector.take(&answer("edge-transactions-wrong-key"), now);
+            assert_eq!(found.is_ok(), n == 3);
+            gaps.extend(found.into_iter().flat_map(|found| found.gaps_opened));
+        }
+    }
+    assert_eq!(gaps.iter().map(|gap| gap.reason).collect::<Vec<_>>(), [GapReason::BehindHistory]);
+    assert!(connector.progress().complete && matches!(connector.next(now), Step::Wait(_)));
+}
+
+#[test]
 fn another_merchant_is_told_and_nothing_is_read() {
     let now = at(NOON);
     let mut connector = made(now);
