@@ -305,6 +305,56 @@ fn history_is_read_by_whatever_way_the_source_has() {
 }
 
 #[test]
+fn a_list_that_is_cut_before_its_pages_are_counted_is_no_history() {
+    for name in ["offset", "page"] {
+        let (honours_offset, honours_page) = (name == "offset", name == "page");
+        let options = Options { honours_offset, honours_page, keeps_rows: Some(100), ..options() };
+        let mut test = TestBox::new(NOON, options);
+        test.sell("a", 150, TimeDelta::minutes(5));
+        test.run(TimeDelta::minutes(5));
+        let reasons: Vec<_> = test.gaps.iter().map(|gap| gap.reason).collect();
+        assert_eq!(reasons, [GapReason::BehindHistory], "{name}");
+        test.pass(TimeDelta::hours(1));
+        test.sell("b", 90, TimeDelta::seconds(20));
+        test.run(TimeDelta::hours(4));
+        assert_eq!((test.gaps.len(), test.vanished.len()), (1, 0), "{name}");
+    }
+}
+
+#[test]
+fn a_walk_to_the_end_of_a_cut_list_proves_nothing() {
+    for name in ["offset", "page"] {
+        let (honours_offset, honours_page) = (name == "offset", name == "page");
+        let options = Options { honours_offset, honours_page, keeps_rows: Some(250), ..options() };
+        let mut test = TestBox::new(NOON, options);
+        test.sell("a", 260, TimeDelta::minutes(10));
+        test.run(TimeDelta::minutes(10));
+        assert_eq!((test.count(), test.gaps.len()), (250, 0), "{name}: nobody can know");
+        test.pass(TimeDelta::hours(1));
+        test.sell("b", 50, TimeDelta::minutes(1));
+        test.run(TimeDelta::hours(4));
+        assert_eq!((test.count(), test.vanished.len()), (300, 0), "{name}");
+        let reasons: Vec<_> = test.gaps.iter().map(|gap| gap.reason).collect();
+        assert_eq!(reasons, [GapReason::BehindHistory], "{name}");
+    }
+}
+
+#[test]
+fn fewer_rows_of_a_list_that_was_full_reach_no_further_than_the_oldest() {
+    let mut test = TestBox::new(NOON, options());
+    test.sell("a", 150, TimeDelta::minutes(5));
+    test.run(TimeDelta::minutes(5));
+    let behind = test.gaps.clone();
+    assert_eq!(behind.iter().map(|gap| gap.reason).collect::<Vec<_>>(), [GapReason::BehindHistory]);
+    test.sim.adjust(|options| options.cap_rows = 60);
+    test.run(TimeDelta::hours(4));
+    assert_eq!((&test.gaps, test.vanished.len()), (&behind, 0));
+    test.connector.rewind(test.now() - TimeDelta::days(9));
+    test.run(TimeDelta::minutes(10));
+    assert!(test.gaps.len() == 2 && test.progress().complete, "{:?}", test.gaps);
+}
+
+#[test]
 fn a_list_that_is_cut_below_100_is_noticed_when_rows_fall_out() {
     let mut test = TestBox::new(NOON, Options { cap_rows: 40, ..options() });
     test.sell("a", 60, TimeDelta::minutes(5));
