@@ -119,6 +119,13 @@ pub struct Options {
     pub lists_times: bool,
     /// The details of these sales, by [`Sale::id`], are answered 500.
     pub failing: BTreeSet<String>,
+    /// Rows of the documented list, before it is cut to what was asked for; `None`: all.
+    pub keeps_rows: Option<usize>,
+    /// Days by which these orders, by [`Sale::id`], are off their time: in which day's list they stand, and which day
+    /// they tell there.
+    pub days_off: BTreeMap<String, (i64, i64)>,
+    /// These orders, by [`Sale::id`], have a status that nobody knows.
+    pub odd_status: BTreeSet<String>,
     /// How far the `Date` header is off the clock; `None`: no such header.
     pub date_skew: Option<TimeDelta>,
 }
@@ -150,6 +157,9 @@ impl Options {
             prepared_for: TimeDelta::zero(),
             lists_times: false,
             failing: BTreeSet::new(),
+            keeps_rows: None,
+            days_off: BTreeMap::new(),
+            odd_status: BTreeSet::new(),
             date_skew: Some(TimeDelta::zero()),
         }
     }

@@ -56,7 +56,9 @@ fn transactions(state: &mut State, request: &Request, now: DateTime<Utc>) -> Ans
         let date = options.zone.local(sale.at).date_naive();
         from.is_none_or(|from| from <= date) && to.is_none_or(|to| date <= to)
     };
-    let sales: Vec<Sale> = listed(state, now).into_iter().filter(inside).skip(skip).take(limit).cloned().collect();
+    let kept = options.keeps_rows.unwrap_or(usize::MAX);
+    let sales: Vec<Sale> =
+        listed(state, now).into_iter().take(kept).filter(inside).skip(skip).take(limit).cloned().collect();
     let rows: Vec<_> = sales.iter().map(|sale| row(state, sale)).collect();
     state.given.extend(sales.iter().map(|sale| (sale.id.clone(), sale.total)));
     Answer::json(200, &json!({ "data": rows }))

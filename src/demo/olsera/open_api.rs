@@ -1,6 +1,6 @@
 //! `POST /token`, `GET /order/{open,close}order` and their details.
 
-use chrono::{DateTime, NaiveDate, Utc};
+use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::{LIMIT_MAX_ROWS, Options, Order, State, Times, spelling};
@@ -84,7 +84,7 @@ fn orders(state: &State, list: List, request: &Request, now: DateTime<Utc>) -> A
     let (from, to) = (day("start_date"), day("end_date"));
     let only_paid = request.parameter("is_paid").as_deref() == Some("1");
     let inside = |shown: &Shown<'_>| {
-        let date = options.zone.local(shown.sale.at).date_naive();
+        let date = options.zone.local(shown.sale.at).date_naive() + days_off(shown.sale, options).0;
         from.is_none_or(|from| from <= date) && to.is_none_or(|to| date <= to)
     };
     let mut found: Vec<_> = state
@@ -110,14 +110,22 @@ fn orders(state: &State, list: List, request: &Request, now: DateTime<Utc>) -> A
     Answer::json(200, &json!({ "data": rows, "links": links, "meta": meta, "error": 0 }))
 }
 
+/// How far an order's list, and the day that it tells, are off its time.
+fn days_off(sale: &Sale, options: &Options) -> (TimeDelta, TimeDelta) {
+    let (list, told) = options.days_off.get(&sale.id).copied().unwrap_or_default();
+    (TimeDelta::days(list), TimeDelta::days(told))
+}
+
 /// What a list shows of an order.
 fn row(state: &State, shown: &Shown<'_>, now: DateTime<Utc>) -> Value {
     let (sale, options) = (shown.sale, &state.options);
-    let status = status(shown, options, now);
+    let is_odd = options.odd_status.contains(&sale.id);
+    let status = if is_odd { "Q" } else { status(shown, options, now) };
+    let date = options.zone.local(sale.at) + days_off(sale, options).1;
     let mut row = json!({
         "id": state.numbers.get(&sale.id),
         "order_no": format!("DF01{}", state.numbers.get(&sale.id).copied().unwrap_or_default()),
-        "order_date": options.zone.local(sale.at).format("%Y-%m-%d 00:00:00").to_string(),
+        "order_date": date.format("%Y-%m-%d 00:00:00").to_string(),
         "status": status,
         "status_desc": if status == "Z" { "Completed" } else { "" },
         "order_amount": spelling::amount(&sale.id, sale.lines_total(), options.spelling),

@@ -188,9 +188,11 @@ impl Documented {
         self.cursor.limit = limit;
         // Of a list that was full once, fewer rows are all only if something of before is among them.
         let whole = !listed.full && (is_known || !self.cursor.ever_full);
+        // Nor do they show that nothing lies before them.
+        let from = if listed.full || self.cursor.ever_full { listed.reach() } else { Some(DateTime::<Utc>::MIN_UTC) };
         self.cursor.ever_full |= listed.full;
         let mut found = Yield { conditions: vec![(Condition::ListUnreliable, None)], ..Yield::default() };
-        found.gaps_closed = self.close_gaps(if whole { Some(DateTime::<Utc>::MIN_UTC) } else { listed.reach() });
+        found.gaps_closed = self.close_gaps(from);
         // Neither our clock nor the server's may let the watermark pass what was not there to be seen.
         let seen_at = whole_second(answer.date.map_or(asked_at, |date| date.min(asked_at)));
         self.joined = whole || is_known || self.cursor.watermark.is_none();
@@ -203,14 +205,13 @@ impl Documented {
             let from = listed.oldest.map_or(newest, |oldest| oldest.min(newest));
             found.gaps_opened.extend(self.open_gap(Gap { from, to, reason: GapReason::NoOverlap }));
         }
-        found.gaps_opened.extend(self.look_back(whole, &listed, &page));
+        found.gaps_opened.extend(self.look_back(from, &listed, &page));
         self.cursor.watermark = self.cursor.watermark.max(Some(seen_at));
         self.cursor.newest = self.cursor.newest.max(listed.newest.map(|newest| newest.min(seen_at)));
         let ids = page.records.iter().map(|record| record.external_id.clone());
         let asides = page.quarantined.iter().filter_map(|aside| aside.external_id.clone());
         self.shown = (ids.chain(asides).collect(), asked_at);
         if now >= self.look_due {
-            let from = if whole { Some(DateTime::<Utc>::MIN_UTC) } else { listed.reach() };
             found.vanished = from.map(|from| self.vanished(from, &self.shown.0.clone(), seen_at)).unwrap_or_default();
             self.look_due = now + RECENT.1;
         }
@@ -252,8 +253,8 @@ impl Documented {
     }
 
     /// What there is before the newest rows: all of it was shown, or is walked to, or is lost.
-    fn look_back(&mut self, whole: bool, listed: &Listed, page: &Page) -> Option<Gap> {
-        if whole && self.cursor.back {
+    fn look_back(&mut self, from: Option<DateTime<Utc>>, listed: &Listed, page: &Page) -> Option<Gap> {
+        if self.cursor.back && from.is_some_and(|from| from <= self.cursor.target) {
             self.reached_target();
         }
         self.cursor.since = self.cursor.since.or(listed.oldest_ends).or(self.cursor.watermark);
@@ -267,6 +268,8 @@ impl Documented {
                 self.probing = Some(Probing::of(page, &self.context.source_zone));
                 None
             }
+            // With fewer rows than were once there, no way can be tried.
+            None if !listed.full && self.joined && self.cursor.back => self.give_up_before(listed.oldest_ends),
             Some(History::Closed) if self.cursor.back => self.give_up_before(listed.oldest_ends),
             _ => None,
         }
@@ -324,7 +327,14 @@ impl Documented {
     }
 
     fn take_probe(&mut self, answer: &Answer, now: DateTime<Utc>) -> Result<Yield, String> {
-        let page = self.parse(answer, now)?;
+        let page = match self.parse(answer, now) {
+            Ok(page) => page,
+            // An error that comes as a success is one all the same.
+            Err(_) if self.probing.as_mut().is_some_and(|probing| probing.failed(false)) => {
+                return Ok(Yield { gaps_opened: self.probed(), ..Yield::default() });
+            }
+            Err(fault) => return Err(fault),
+        };
         let Some(probing) = &mut self.probing else { return Ok(yield_of(page)) };
         if let Some(way) = probing.take(&page) {
             self.cursor.history = Some(way);
@@ -364,7 +374,11 @@ impl Documented {
             return None;
         };
         let (newest, begun) = self.shown.clone();
-        Some(Walk::new(way, until, newest, begun, &self.context.source_zone))
+        let at = |id: &String| self.memory.find(Resource::Transaction, id).map(|known| known.at);
+        let oldest = newest.iter().filter_map(at).min();
+        let mut walk = Walk::new(way, until, newest, begun, &self.context.source_zone);
+        walk.oldest = oldest;
+        Some(walk)
     }
 
     fn take_walk(&mut self, answer: &Answer, now: DateTime<Utc>) -> Result<Yield, String> {
@@ -385,6 +399,12 @@ impl Documented {
             return Ok(found);
         };
         self.lost = 0;
+        if walk.ended && self.has_older(&walk) {
+            // The list is cut somewhere: what lies before cannot be had this way either.
+            self.cursor.history = Some(History::Closed);
+            found.gaps_opened.extend(self.give_up_before(walk.oldest));
+            return Ok(found);
+        }
         if self.cursor.back && walk.until <= self.cursor.target {
             self.reached_target();
         }
@@ -399,6 +419,13 @@ impl Documented {
             found.vanished = self.vanished(walk.until, &walk.seen, whole_second(walk.begun));
         }
         Ok(found)
+    }
+
+    /// Whether something is stored from before the end of the list that a walk came to.
+    fn has_older(&self, walk: &Walk) -> bool {
+        let Some(oldest) = walk.oldest else { return false };
+        let stored = self.memory.between(oldest - RESCAN_HORIZON, oldest);
+        stored.iter().any(|known| !known.vanished && !walk.seen.contains(&known.external_id))
     }
 
     fn parse(&mut self, answer: &Answer, now: DateTime<Utc>) -> Result<Page, String> {

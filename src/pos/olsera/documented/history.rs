@@ -1,7 +1,8 @@
 //! Reading behind the newest rows, where the source lets itself be asked for them though no document says so.
 //!
 //! Each way is tried once, and taken only if the answer holds other rows than the plain one, or only rows of the asked
-//! day: a source that ignores a parameter gives the newest rows again. A walk then goes from the newest rows backwards.
+//! day: a source that ignores a parameter gives the newest rows again, and one that cuts the list before it counts its
+//! pages gives the last of them, or none. A walk then goes from the newest rows backwards.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -63,10 +64,12 @@ impl Probing {
         let (way, part) = self.ways.pop()?;
         self.failed = 0;
         let honoured = match part {
-            // The end of a list of exactly 100 rows is an answer too: who ignores the parameter is never empty.
-            Part::Page(_) | Part::Offset(_) if page.rows == 0 => true,
             Part::Page(_) => self.common(page) * 2 < page.records.len(),
-            Part::Offset(_) => (1..=2 * OVERLAP_ROWS).contains(&self.common(page)),
+            // Only a row from behind the newest ones shows that there is anything to be had.
+            Part::Offset(_) => {
+                let common = self.common(page);
+                (1..=2 * OVERLAP_ROWS).contains(&common) && common < page.records.len()
+            }
             Part::Day(day) => !page.records.is_empty() && all_of(page, day, &self.zone),
             Part::Newest => false,
         };
@@ -102,6 +105,10 @@ pub struct Walk {
     last: HashSet<String>,
     /// Every row that it saw.
     pub seen: HashSet<String>,
+    /// The time of the oldest of them.
+    pub oldest: Option<DateTime<Utc>>,
+    /// The list ended before the walk got to where it was to go.
+    pub ended: bool,
     /// Days that hold more rows than one answer: nothing proves that they were read whole.
     pub cut: BTreeSet<NaiveDate>,
 }
@@ -121,8 +128,18 @@ impl Walk {
     /// Starts from the newest rows, as they were just read.
     #[must_use]
     pub fn new(way: History, until: DateTime<Utc>, newest: HashSet<String>, begun: DateTime<Utc>, zone: &Zone) -> Self {
-        let day = zone.local(begun).date_naive();
-        Self { way, until, begun, answers: 0, day, seen: newest.clone(), last: newest, cut: BTreeSet::new() }
+        Self {
+            way,
+            until,
+            begun,
+            answers: 0,
+            day: zone.local(begun).date_naive(),
+            seen: newest.clone(),
+            last: newest,
+            oldest: None,
+            ended: false,
+            cut: BTreeSet::new(),
+        }
     }
 
     /// The next question.
@@ -142,6 +159,7 @@ impl Walk {
         let asides = page.quarantined.iter().filter_map(|aside| aside.external_id.clone());
         let joined = ids.iter().any(|id| self.last.contains(id));
         self.seen.extend(ids.iter().cloned().chain(asides));
+        self.oldest = self.oldest.into_iter().chain(listed.oldest).min();
         self.answers += 1;
         if self.answers > ANSWERS_MAX {
             return Stage::Lost;
@@ -163,7 +181,8 @@ impl Walk {
         }
         self.last = ids;
         let there = listed.reach().is_some_and(|reach| reach <= self.until);
-        if there || !listed.full { Stage::Done } else { Stage::On }
+        self.ended = !there && !listed.full;
+        if there || self.ended { Stage::Done } else { Stage::On }
     }
 }
 

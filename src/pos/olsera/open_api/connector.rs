@@ -274,9 +274,16 @@ impl OpenApi {
     fn finish(&mut self, slot: Slot, now: DateTime<Utc>, found: &mut Yield) {
         let is_done = |day: &Day| day.next_page().is_none() && day.wanted.is_empty();
         let Some(day) = self.slot(slot).take_if(|day| is_done(day)) else { return };
+        let (from, to) = self.bounds(day.date);
         if day.strayed {
             // Kept, and proves nothing.
-            if slot == Slot::Newest {
+            let gap = Gap { from, to, reason: GapReason::Unreadable };
+            if day.purpose == Purpose::History || self.open_gaps.contains(&gap) && slot == Slot::Background {
+                // Nor may it keep the days before it from being read.
+                self.cursor.was_read(day.date);
+                found.gaps_opened.extend(self.open_gap(gap));
+                self.background_due = now + STRAYED_WAIT;
+            } else if slot == Slot::Newest {
                 self.newest_complete = false;
                 self.newest_days.clear();
                 self.newest_due = now + self.poll_every.max(STRAYED_WAIT);
@@ -286,7 +293,6 @@ impl OpenApi {
             }
             return;
         }
-        let (from, to) = self.bounds(day.date);
         if day.short {
             found.gaps_opened.extend(self.open_gap(Gap { from, to, reason: GapReason::ShortPage }));
         }

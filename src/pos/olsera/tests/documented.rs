@@ -80,6 +80,27 @@ fn two_full_answers_without_a_common_sale_are_a_proven_gap() {
 }
 
 #[test]
+fn a_way_back_that_is_answered_with_an_error_as_a_success_is_given_up() {
+    let now = at("2026-05-01T20:00:10+07:00");
+    let mut connector = made(now);
+    take(&mut connector, "edge-merchant-info", now);
+    take(&mut connector, "edge-transactions-exactly-100", now);
+    let mut gaps = Vec::new();
+    for part in ["offset=90", "page=2", "start_date=2026-04-30&end_date=2026-04-30"] {
+        for n in 1..=3 {
+            let Step::Ask(request) = connector.next(now) else { panic!("nothing to ask") };
+            let query: Vec<_> = request.query().iter().map(|(name, value)| format!("{name}={value}")).collect();
+            assert!(query.join("&").ends_with(part), "{query:?}");
+            let found = connector.take(&answer("edge-transactions-wrong-key"), now);
+            assert_eq!(found.is_ok(), n == 3);
+            gaps.extend(found.into_iter().flat_map(|found| found.gaps_opened));
+        }
+    }
+    assert_eq!(gaps.iter().map(|gap| gap.reason).collect::<Vec<_>>(), [GapReason::BehindHistory]);
+    assert!(connector.progress().complete && matches!(connector.next(now), Step::Wait(_)));
+}
+
+#[test]
 fn another_merchant_is_told_and_nothing_is_read() {
     let now = at(NOON);
     let mut connector = made(now);
@@ -281,6 +302,56 @@ fn history_is_read_by_whatever_way_the_source_has() {
             assert!(all("new", 150), "{name}");
         }
     }
+}
+
+#[test]
+fn a_list_that_is_cut_before_its_pages_are_counted_is_no_history() {
+    for name in ["offset", "page"] {
+        let (honours_offset, honours_page) = (name == "offset", name == "page");
+        let options = Options { honours_offset, honours_page, keeps_rows: Some(100), ..options() };
+        let mut test = TestBox::new(NOON, options);
+        test.sell("a", 150, TimeDelta::minutes(5));
+        test.run(TimeDelta::minutes(5));
+        let reasons: Vec<_> = test.gaps.iter().map(|gap| gap.reason).collect();
+        assert_eq!(reasons, [GapReason::BehindHistory], "{name}");
+        test.pass(TimeDelta::hours(1));
+        test.sell("b", 90, TimeDelta::seconds(20));
+        test.run(TimeDelta::hours(4));
+        assert_eq!((test.gaps.len(), test.vanished.len()), (1, 0), "{name}");
+    }
+}
+
+#[test]
+fn a_walk_to_the_end_of_a_cut_list_proves_nothing() {
+    for name in ["offset", "page"] {
+        let (honours_offset, honours_page) = (name == "offset", name == "page");
+        let options = Options { honours_offset, honours_page, keeps_rows: Some(250), ..options() };
+        let mut test = TestBox::new(NOON, options);
+        test.sell("a", 260, TimeDelta::minutes(10));
+        test.run(TimeDelta::minutes(10));
+        assert_eq!((test.count(), test.gaps.len()), (250, 0), "{name}: nobody can know");
+        test.pass(TimeDelta::hours(1));
+        test.sell("b", 50, TimeDelta::minutes(1));
+        test.run(TimeDelta::hours(4));
+        assert_eq!((test.count(), test.vanished.len()), (300, 0), "{name}");
+        let reasons: Vec<_> = test.gaps.iter().map(|gap| gap.reason).collect();
+        assert_eq!(reasons, [GapReason::BehindHistory], "{name}");
+    }
+}
+
+#[test]
+fn fewer_rows_of_a_list_that_was_full_reach_no_further_than_the_oldest() {
+    let mut test = TestBox::new(NOON, options());
+    test.sell("a", 150, TimeDelta::minutes(5));
+    test.run(TimeDelta::minutes(5));
+    let behind = test.gaps.clone();
+    assert_eq!(behind.iter().map(|gap| gap.reason).collect::<Vec<_>>(), [GapReason::BehindHistory]);
+    test.sim.adjust(|options| options.cap_rows = 60);
+    test.run(TimeDelta::hours(4));
+    assert_eq!((&test.gaps, test.vanished.len()), (&behind, 0));
+    test.connector.rewind(test.now() - TimeDelta::days(9));
+    test.run(TimeDelta::minutes(10));
+    assert!(test.gaps.len() == 2 && test.progress().complete, "{:?}", test.gaps);
 }
 
 #[test]

@@ -125,6 +125,63 @@ fn an_order_that_is_called_off_or_not_paid_any_more_is_told() {
 }
 
 #[test]
+fn an_order_that_is_listed_under_another_day_than_its_time_is_no_news_each_hour() {
+    let mut test = TestBox::new(NOON, options());
+    let sold = at("2026-05-01T00:10:00+07:00");
+    test.sim.adjust(|options| {
+        options.days_off.insert("late".to_owned(), (-1, -1));
+    });
+    test.sim.put_at(sold, Sale::plain("late", 1_000, sold));
+    test.run(TimeDelta::minutes(10));
+    let mark = test.held("late").unwrap().mark;
+    assert_ne!(mark, 0);
+    for _ in 0..40 {
+        test.run(TimeDelta::minutes(5));
+        assert_eq!(test.held("late").unwrap().mark, mark);
+    }
+    assert_eq!((test.vanished.len(), test.differences()), (0, vec![]));
+}
+
+#[test]
+fn an_odd_row_on_a_past_day_is_a_gap_and_keeps_no_older_day_from_being_read() {
+    let mut test = TestBox::new(NOON, options());
+    test.sim.adjust(|options| {
+        options.days_off.insert("odd".to_owned(), (0, 1));
+    });
+    test.backfill = TimeDelta::days(6);
+    test.wipe();
+    for (id, day) in [("odd", 27), ("older", 26)] {
+        let sold = at(&format!("2026-04-{day}T10:00:00+07:00"));
+        test.sim.put_at(sold, Sale::plain(id, 1_000, sold));
+    }
+    test.run(TimeDelta::hours(3));
+    assert!(test.held("older").is_some() && test.progress().complete);
+    let [gap] = &test.gaps[..] else { panic!("{:?}", test.gaps) };
+    let (from, to) = ("2026-04-27T00:00:00+07:00", "2026-04-28T00:00:00+07:00");
+    assert_eq!((gap.reason, bounds(gap)), (GapReason::Unreadable, (from.to_owned(), to.to_owned())));
+    test.sim.adjust(|options| options.days_off.clear());
+    test.run(TimeDelta::hours(2));
+    assert_eq!((test.gaps.len(), test.gap_events, test.differences()), (0, 2, vec![]));
+}
+
+#[test]
+fn a_stored_order_whose_status_nobody_knows_is_read_once() {
+    let mut test = TestBox::new(NOON, options());
+    test.sell("a", 2, TimeDelta::minutes(1));
+    test.run(TimeDelta::minutes(5));
+    test.sim.adjust(|options| {
+        options.odd_status.insert("a-001".to_owned());
+    });
+    let turned = test.now();
+    test.run(TimeDelta::minutes(30));
+    assert_eq!((test.asked_since(turned, "detail"), test.quarantined), (1, 1));
+    test.sim.adjust(|options| options.odd_status.clear());
+    test.sim.put(Sale::plain("a-001", 99, at(NOON)));
+    test.run(TimeDelta::minutes(5));
+    assert_eq!((test.held("a-001").unwrap().revisions, test.differences()), (2, vec![]));
+}
+
+#[test]
 fn a_deleted_order_vanishes_after_two_looks_and_comes_back() {
     let mut test = TestBox::new(NOON, options());
     test.sell("a", 4, TimeDelta::minutes(1));

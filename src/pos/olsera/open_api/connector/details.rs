@@ -27,11 +27,11 @@ impl OpenApi {
     pub(super) fn choose(&self, day: &mut Day, now: DateTime<Utc>) {
         for (id, (list, row)) in &day.rows {
             let waits = self.stuck.get(id).is_some_and(|stuck| now < stuck.due);
-            let is_news = match self.memory.find(Resource::Transaction, id) {
-                None => self.aside.get(id) != Some(&row.mark),
-                Some(known) => known.mark != row.mark || known.vanished,
-            };
-            if is_news && !waits {
+            // One that is put aside may be stored from before.
+            let is_aside = self.aside.get(id) == Some(&row.mark);
+            let known = self.memory.find(Resource::Transaction, id);
+            let is_news = known.is_none_or(|known| known.mark != row.mark || known.vanished);
+            if is_news && !is_aside && !waits {
                 let (id, at) = (id.clone(), row.at);
                 day.wanted.push_back(Wanted { id, list: *list, mark: Some(row.mark), at, tried_other: false });
             }
@@ -87,9 +87,15 @@ impl OpenApi {
                 self.aside.remove(&wanted.id);
                 found.marks.insert((Resource::Transaction, wanted.id.clone()), mark);
             }
-            // Whatever a list shows of it later is news.
+            // Whatever a list shows of it later is news, unless it is only listed under another day than its time's.
             None => {
-                found.marks.insert((Resource::Transaction, wanted.id.clone()), 0);
+                let known = self.memory.find(Resource::Transaction, &wanted.id);
+                let is_same = page.records.iter().any(|record| {
+                    known.as_ref().is_some_and(|known| (known.kind, known.amount) == (record.kind, record.amount))
+                });
+                if !is_same {
+                    found.marks.insert((Resource::Transaction, wanted.id.clone()), 0);
+                }
             }
         }
         found.transactions = page.records;
