@@ -28,7 +28,7 @@ use self::trouble::Trouble;
 use super::{
     cursor::{Cursor, ListCursor, Order},
     lists::{INVOICES, List, ORDER_RETURNS, RETURNS},
-    parse::Listed,
+    parse::{Listed, says_error},
     report::Days,
     requests,
     walk::{Purpose, Walk},
@@ -72,7 +72,8 @@ pub struct Asalta {
     /// Newest and other work take turns.
     others_turn: bool,
     fetches: VecDeque<(Resource, String)>,
-    returns_page: u64,
+    /// The page that follows of the returns of a sale with more than one.
+    returns_at: Option<(usize, String, u64)>,
     report_due: DateTime<Utc>,
     report_days: VecDeque<Days>,
     /// The comparison that is due next looks again at what was read again.
@@ -113,7 +114,7 @@ impl Asalta {
             asked: None,
             others_turn: false,
             fetches: VecDeque::new(),
-            returns_page: 1,
+            returns_at: None,
             report_due: now,
             report_days: VecDeque::new(),
             confirming: false,
@@ -135,6 +136,26 @@ impl Asalta {
             Target::Report(days) => requests::report(days.first, days.last, self.cursor.report_in_query),
         };
         request.authorized(Authorization::Bearer(self.token.clone()))
+    }
+
+    /// Whether it is not known yet that returns are given without a sale.
+    fn is_unproven(&self, target: &Target) -> bool {
+        let Target::Page(list, ..) = target else { return false };
+        matches!(*list, RETURNS | ORDER_RETURNS) && self.cursor.lists[*list].read_to.is_none()
+    }
+
+    /// Goes on without what was put off.
+    fn give_up(&mut self, target: &Target, now: DateTime<Utc>) -> Yield {
+        match target {
+            // Returns without a sale are refused by a 500 too, says the reference.
+            Target::Page(list, ..) if self.is_unproven(target) => _ = self.go_per_sale(*list, now),
+            Target::One(resource, id) => self.fetches.retain(|one| one != &(*resource, id.clone())),
+            Target::Report(_) => _ = self.report_days.pop_front(),
+            _ => {}
+        }
+        let mut found = Yield::default();
+        self.tell_unreliable(&mut found);
+        found
     }
 
     fn counted(&self) -> [&ListCursor; 2] {
@@ -177,18 +198,33 @@ impl Connector for Asalta {
         let Some((target, asked_at)) = self.asked.clone() else { return Ok(Yield::default()) };
         let taken = match &target {
             Target::Warehouses => self.take_warehouses(answer),
-            Target::Page(list, purpose, _) => {
+            Target::Page(list, purpose, page) => {
                 let resource = self.lists[*list].resource;
-                self.parse(answer, resource, None, now).map(|listed| self.take_page((*list, *purpose), listed, now))
+                let place = (*list, *purpose, *page);
+                self.parse(answer, resource, None, now).map(|listed| self.take_page(place, listed, now))
             }
             Target::Returns(list, sale, page) => self.take_returns((*list, sale, *page), answer, now),
             Target::One(resource, id) => self.take_one(*resource, id, answer, now),
             Target::Report(days) => self.take_report(*days, asked_at, answer, now),
         };
-        let mut found = taken?;
+        let mut found = match taken {
+            Ok(found) => found,
+            Err(text) if target == Target::Warehouses => return Err(text),
+            Err(_) if self.is_unproven(&target) && says_error(&answer.body) => match target {
+                Target::Page(list, ..) => self.go_per_sale(list, now),
+                _ => Yield::default(),
+            },
+            Err(text) if !self.count(&target, &text, false, now) => return Err(text),
+            Err(_) => {
+                self.asked = None;
+                return Ok(self.give_up(&target, now));
+            }
+        };
         self.asked = None;
         self.answered = now;
-        self.troubles.remove(&target);
+        if !matches!(target, Target::Page(..)) {
+            self.troubles.remove(&target);
+        }
         self.tell_unreliable(&mut found);
         Ok(found)
     }
@@ -205,15 +241,14 @@ impl Connector for Asalta {
                 );
                 Some(Yield { conditions: vec![(Condition::PosUnfit, Some(text))], ..Yield::default() })
             }
-            (Target::Page(list, ..), Failure::Unexpected(400))
-                if matches!(*list, RETURNS | ORDER_RETURNS) && self.cursor.lists[*list].read_to.is_none() =>
-            {
+            (Target::Page(list, ..), Failure::Unexpected(400)) if self.is_unproven(&target) => {
                 Some(self.go_per_sale(*list, now))
             }
             (Target::Page(list, purpose, page), Failure::Unexpected(400)) if *page > 1 => {
                 // There is no such page (any more).
-                let listed = Listed::nothing();
-                Some(self.take_page((*list, *purpose), listed, now))
+                let mut found = self.take_page((*list, *purpose, *page), Listed::nothing(), now);
+                self.tell_unreliable(&mut found);
+                Some(found)
             }
             (Target::Report(days), Failure::TooLarge) if days.halves().is_some() => {
                 let halves = days.halves().into_iter().flatten();
@@ -223,23 +258,9 @@ impl Connector for Asalta {
             }
             (Target::Warehouses, _) => None,
             (_, Failure::Refused(403) | Failure::Trouble(_) | Failure::Unexpected(_) | Failure::TooLarge) => {
-                if !self.count(&target, failure, now) {
-                    return None;
-                }
-                match &target {
-                    // Returns without a sale are refused by a 500 too, says the reference.
-                    Target::Page(list, ..)
-                        if matches!(*list, RETURNS | ORDER_RETURNS) && self.cursor.lists[*list].read_to.is_none() =>
-                    {
-                        self.go_per_sale(*list, now);
-                    }
-                    Target::One(resource, id) => self.fetches.retain(|one| one != &(*resource, id.clone())),
-                    Target::Report(_) => _ = self.report_days.pop_front(),
-                    _ => {}
-                }
-                let mut found = Yield::default();
-                self.tell_unreliable(&mut found);
-                Some(found)
+                let forbidden = matches!(failure, Failure::Refused(403));
+                let put_off = self.count(&target, &failure.to_string(), forbidden, now);
+                put_off.then(|| self.give_up(&target, now))
             }
             _ => None,
         }

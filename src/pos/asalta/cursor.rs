@@ -17,6 +17,9 @@ pub struct Cursor {
     pub lists: [ListCursor; 4],
     /// Sales, and orders, whose returns are to be asked one by one.
     pub returns_due: [BTreeSet<String>; 2],
+    /// There was no room for some of these.
+    #[serde(default)]
+    pub returns_missed: [bool; 2],
     /// The local day of the last nightly cross-check.
     pub nightly: Option<NaiveDate>,
     /// The report ignores its form, and gets its days in the query too.
@@ -81,6 +84,7 @@ impl Cursor {
             since,
             lists: Default::default(),
             returns_due: Default::default(),
+            returns_missed: Default::default(),
             nightly: None,
             report_in_query: false,
             told: BTreeMap::new(),

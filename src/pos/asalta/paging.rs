@@ -17,6 +17,8 @@ pub enum Onward {
     Last,
     /// The next page that the source names does not lie ahead: nothing is known of what follows.
     Stuck,
+    /// Nothing is here, where the count says that something is: nothing is known of what follows.
+    Short,
 }
 
 /// Judges the answer to a page.
@@ -34,6 +36,16 @@ pub fn onward(meta: &Meta, asked: u64, rows: usize) -> Onward {
         (Some(None), ..) | (None, Some(_), _) | (None, None, Some(false)) => Onward::Last,
         // A next page is named; or nothing is said: then only an empty page, or the same one again, is an end.
         (Some(Some(_)), ..) | (None, None, _) => Onward::Next,
+    }
+}
+
+/// Whether records should stand on a page, by the count of its answer, or else by one before; `rows` are those of a full
+/// page.
+pub fn should_hold(meta: &Meta, asked: u64, rows: u64, before: Option<u64>) -> bool {
+    let size = meta.size.unwrap_or(rows);
+    match meta.total.or(before) {
+        Some(total) => asked.saturating_sub(1).saturating_mul(size) < total,
+        None => meta.pages.is_some_and(|pages| asked <= pages && pages > 1),
     }
 }
 
@@ -55,6 +67,23 @@ fn size(meta: &Meta, rows: usize) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_empty_page_is_no_end_where_the_count_says_that_more_follows() {
+        let counted = Meta { size: Some(5), total: Some(11), ..Meta::default() };
+        for (meta, asked, before, told) in [
+            (counted, 3, None, true),
+            (counted, 4, None, false),
+            (Meta::default(), 3, Some(11), true),
+            (Meta::default(), 3, Some(10), false),
+            (Meta::default(), 3, None, false),
+            (Meta { total: Some(0), ..counted }, 1, Some(11), false),
+            (Meta { pages: Some(3), ..Meta::default() }, 3, None, true),
+            (Meta { pages: Some(1), ..Meta::default() }, 1, None, false),
+        ] {
+            assert_eq!(should_hold(&meta, asked, 5, before), told, "{meta:?} page {asked}");
+        }
+    }
 
     #[test]
     fn each_shape_says_what_follows() {

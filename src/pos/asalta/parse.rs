@@ -72,6 +72,12 @@ pub fn parse_records(
     Ok(Listed { page, meta: envelope.meta() })
 }
 
+/// Whether an answer says by itself that it is an error, whatever its status.
+#[must_use]
+pub fn says_error(body: &[u8]) -> bool {
+    matches!(Envelope::open(body), Err(BodyFault::ErrorMember { .. }))
+}
+
 /// Reads the answer to `GET /pos/warehouses`.
 ///
 /// # Errors

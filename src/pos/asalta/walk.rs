@@ -60,6 +60,8 @@ pub struct Step {
     pub lies: Option<&'static str>,
     /// The newest reading was one of all pages: [`Walk::seen`] holds every id.
     pub whole: bool,
+    /// The page is no answer to what follows, and is to be asked again later.
+    pub again: bool,
 }
 
 /// The readings of one list that are under way.
@@ -71,6 +73,8 @@ pub struct Walk {
     pub checked: bool,
     /// Ids that a whole reading has seen, if it was not interrupted.
     pub seen: Option<BTreeSet<u64>>,
+    /// Rows of a full page.
+    rows: u64,
 }
 
 #[derive(Debug)]
@@ -104,6 +108,7 @@ struct Recent {
 
 const NEXT_STANDS: &str = "its next page does not lie ahead";
 const NEXT_MISSING: &str = "it names no next page but counts more records";
+const ENDS_EARLY: &str = "it ends before its own count does";
 const UNSORTED: &str = "it is sorted by neither end";
 
 impl Walk {
@@ -156,10 +161,21 @@ impl Walk {
 
     /// Takes a page.
     pub fn take(&mut self, own: &mut ListCursor, purpose: Purpose, sight: &Sight, now: DateTime<Utc>) -> Step {
+        self.rows = self.rows.max(u64::try_from(sight.rows).unwrap_or(0));
         match purpose {
             Purpose::Newest => self.take_newest(own, sight),
             Purpose::Recent => self.take_recent(own, sight, now),
             Purpose::Whole => self.take_whole(own, sight),
+        }
+    }
+
+    /// Judges a page; one that shows nothing new is an end only where no count says otherwise.
+    fn onward(&self, sight: &Sight, page: u64, again: bool, before: Option<u64>) -> Onward {
+        let nothing = again || sight.rows == 0 || sight.meta.current.is_some_and(|current| current < page);
+        match nothing {
+            true if paging::should_hold(&sight.meta, page, self.rows, before) => Onward::Short,
+            _ if again => Onward::Last,
+            _ => paging::onward(&sight.meta, page, sight.rows),
         }
     }
 
@@ -181,7 +197,10 @@ impl Walk {
 
     fn check(&mut self, own: &mut ListCursor, newest: &mut Newest, sight: &Sight) -> Step {
         let found = order_of(&sight.ids);
-        let onward = paging::onward(&sight.meta, 1, sight.rows);
+        let onward = self.onward(sight, 1, false, own.total);
+        if onward == Onward::Short {
+            return told(onward);
+        }
         if onward == Onward::Last {
             // All of it is on one page; which way it is sorted may show when there is more.
             self.checked = found.is_some_and(|found| found != Order::None);
@@ -193,7 +212,7 @@ impl Walk {
             own.back = None;
             self.seen = Some(sight.ids.iter().flatten().copied().collect());
             finish(own, newest, true);
-            return Step { done: true, moved, lies: None, whole: true };
+            return Step { done: true, moved, whole: true, ..Step::default() };
         }
         let found = found.unwrap_or(Order::None);
         self.checked = true;
@@ -255,7 +274,7 @@ impl Walk {
                 seen.extend(sight.ids.iter().flatten());
             }
         }
-        let onward = if again { Onward::Last } else { paging::onward(&sight.meta, page, sight.rows) };
+        let onward = self.onward(sight, page, again, own.total);
         newest.stage = Stage::Forward(page + 1);
         let whole = onward == Onward::Last && (newest.from_start || own.page <= 1);
         if onward == Onward::Last {
@@ -277,6 +296,11 @@ impl Walk {
             newest.stage = Stage::Down(page.saturating_sub(paging::moved_by(&sight.meta, sight.rows, fallen)).max(1));
             return Step { moved: true, ..Step::default() };
         }
+        let again = page > 1 && sight.ids == newest.before;
+        let onward = self.onward(sight, page, again, newest.total.or(own.total));
+        if onward == Onward::Short {
+            return told(onward);
+        }
         let shorter = page == 1 && sight.meta.total.zip(own.total).is_some_and(|(total, before)| total < before);
         newest.total = sight.meta.total;
         self.begin_seeing(own, page);
@@ -284,11 +308,9 @@ impl Walk {
             seen.extend(sight.ids.iter().flatten());
         }
         newest.top = newest.top.max(highest(sight));
-        let onward = paging::onward(&sight.meta, page, sight.rows);
-        let again = page > 1 && sight.ids == newest.before;
         let is_new = own.top == 0 && page == 1;
         let known = highest(sight) > 0 && highest(sight) <= own.top;
-        let last = onward == Onward::Last || again;
+        let last = onward == Onward::Last;
         if !(last || known || is_new) {
             newest.stage = Stage::Down(page + 1);
             return told(onward);
@@ -327,11 +349,17 @@ impl Walk {
     }
 
     fn take_whole(&mut self, own: &mut ListCursor, sight: &Sight) -> Step {
+        let judge = |back: &Back| self.onward(sight, back.next, false, back.total.or(own.total));
+        let Some(onward) = own.back.as_ref().map(judge) else { return Step::default() };
         let Some(back) = &mut own.back else { return Step::default() };
         if let Some(seen) = &mut self.seen {
             seen.extend(sight.ids.iter().flatten());
         }
         if own.order != Some(Order::NewestFirst) {
+            // No page before the last is empty.
+            if sight.rows == 0 {
+                return Step { again: true, lies: Some(ENDS_EARLY), ..Step::default() };
+            }
             if back.next > 1 {
                 back.next -= 1;
                 return Step::default();
@@ -341,7 +369,11 @@ impl Walk {
             back.next = back.next.saturating_sub(paging::moved_by(&sight.meta, sight.rows, fallen)).max(1);
             return Step { moved: true, ..Step::default() };
         } else {
-            let onward = paging::onward(&sight.meta, back.next, sight.rows);
+            if onward == Onward::Short {
+                // The page before tells whether the list has become shorter.
+                back.next = back.next.saturating_sub(1).max(1);
+                return Step { done: false, ..told(onward) };
+            }
             back.total = sight.meta.total;
             if onward != Onward::Last {
                 if onward != Onward::Stuck {
@@ -363,7 +395,8 @@ impl Walk {
         if let Some(seen) = &mut self.seen {
             seen.extend(sight.ids.iter().flatten());
         }
-        let onward = if again { Onward::Last } else { paging::onward(&sight.meta, page, sight.rows) };
+        let onward = self.onward(sight, page, again, newest.total);
+        newest.total = sight.meta.total.or(newest.total);
         newest.stage = Stage::All(page + 1);
         let whole = onward == Onward::Last;
         if whole {
@@ -379,7 +412,8 @@ fn told(onward: Onward) -> Step {
         Onward::Next => Step::default(),
         Onward::Last => Step { done: true, ..Step::default() },
         Onward::Counted => Step { lies: Some(NEXT_MISSING), ..Step::default() },
-        Onward::Stuck => Step { done: true, lies: Some(NEXT_STANDS), ..Step::default() },
+        Onward::Stuck => Step { done: true, again: true, lies: Some(NEXT_STANDS), ..Step::default() },
+        Onward::Short => Step { done: true, again: true, lies: Some(ENDS_EARLY), ..Step::default() },
     }
 }
 

@@ -87,11 +87,21 @@ impl Asalta {
         found
     }
 
-    pub(super) fn take_page(&mut self, (list, purpose): (usize, Purpose), listed: Listed, now: DateTime<Utc>) -> Yield {
+    pub(super) fn take_page(
+        &mut self,
+        (list, purpose, page): (usize, Purpose, u64),
+        listed: Listed,
+        now: DateTime<Utc>,
+    ) -> Yield {
         let sight = sight(&listed);
         let own = &mut self.cursor.lists[list];
         let step = self.lists[list].walk.take(own, purpose, &sight, now);
         let resource = self.lists[list].resource;
+        let target = Target::Page(list, purpose, page);
+        match step.lies.filter(|_| step.again && purpose == Purpose::Whole) {
+            Some(lie) => _ = self.count(&target, lie, false, now),
+            None => _ = self.troubles.remove(&target),
+        }
         if purpose != Purpose::Recent {
             // A lie stands until the reading that met it goes through.
             let own = &mut self.lists[list];
@@ -130,7 +140,8 @@ impl Asalta {
     /// Where returns are asked of their sales, they are read as far as the sales are.
     pub(super) fn follow_invoices(&mut self, list: usize) {
         let read_to = self.cursor.lists[INVOICES].read_to;
-        if list == INVOICES && self.cursor.lists[RETURNS].per_sale && self.cursor.returns_due[0].is_empty() {
+        let asked = self.cursor.returns_due[0].is_empty() && !self.cursor.returns_missed[0];
+        if list == INVOICES && self.cursor.lists[RETURNS].per_sale && asked {
             self.cursor.lists[RETURNS].read_to = read_to;
         }
     }
@@ -199,16 +210,16 @@ impl Asalta {
         let onward = paging::onward(&listed.meta, page, listed.page.rows);
         // Without any word on pages a sale's returns are on one.
         let says_nothing = listed.meta == Meta::default();
-        if matches!(onward, Onward::Last | Onward::Stuck) || says_nothing {
+        if matches!(onward, Onward::Last | Onward::Stuck | Onward::Short) || says_nothing {
             self.returns_asked(list, sale);
         } else {
-            self.returns_page = page + 1;
+            self.returns_at = Some((list, sale.to_owned(), page + 1));
         }
         Ok(self.yield_of(listed.page, false))
     }
 
     pub(super) fn returns_asked(&mut self, list: usize, sale: &str) {
-        self.returns_page = 1;
+        self.returns_at.take_if(|(of, at, _)| *of == list && at == sale);
         self.cursor.returns_due[usize::from(list == ORDER_RETURNS)].remove(sale);
         self.follow_invoices(INVOICES);
     }

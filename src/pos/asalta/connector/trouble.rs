@@ -3,10 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{super::requests, Asalta, TRY_AGAIN, Target};
-use crate::{
-    health::Condition,
-    pos::{connector::Yield, http::Failure},
-};
+use crate::{health::Condition, pos::connector::Yield};
 
 /// A request that failed so often while others were answered is put off.
 const FAILURES_MAX: u32 = 5;
@@ -51,7 +48,7 @@ impl Asalta {
     }
 
     /// Counts a failure that may be of this request alone; whether it is put off for it.
-    pub(super) fn count(&mut self, target: &Target, failure: &Failure, now: DateTime<Utc>) -> bool {
+    pub(super) fn count(&mut self, target: &Target, failure: &str, forbidden: bool, now: DateTime<Utc>) -> bool {
         if self.troubles.len() >= TROUBLES_MAX && !self.troubles.contains_key(target) {
             self.troubles.pop_first();
         }
@@ -62,7 +59,6 @@ impl Asalta {
         trouble.count = trouble.count.saturating_add(1);
         // While nothing else is answered either, it is the server that is in trouble.
         let alone = answered >= trouble.first;
-        let forbidden = matches!(failure, Failure::Refused(403));
         if forbidden || trouble.count >= FAILURES_MAX && alone {
             trouble.put_off = Some(format!("asalta {request}: {failure}; it is asked again in an hour"));
             trouble.until = now + TRY_AGAIN;

@@ -32,7 +32,14 @@ impl Asalta {
     pub(super) fn newest_target(&mut self, now: DateTime<Utc>) -> Option<Target> {
         let unproven = |own: &ListCursor| !own.per_sale && own.read_to.is_none();
         let mut order = [INVOICES, RETURNS, ORDERS, ORDER_RETURNS];
-        order.sort_by_key(|list| !(unproven(&self.cursor.lists[*list]) && matches!(*list, RETURNS | ORDER_RETURNS)));
+        let fails = |list: usize| {
+            self.troubles.keys().any(|target| matches!(target, Target::Page(of, Purpose::Newest, _) if *of == list))
+        };
+        // What failed lately comes last: only where the others are answered is it known to fail alone.
+        order.sort_by_key(|list| {
+            let first = unproven(&self.cursor.lists[*list]) && matches!(*list, RETURNS | ORDER_RETURNS);
+            (fails(*list), !first)
+        });
         order.into_iter().find_map(|list| self.page_target(list, Purpose::Newest, now))
     }
 
@@ -45,9 +52,11 @@ impl Asalta {
     /// What is not the newest.
     pub(super) fn other_target(&mut self, now: DateTime<Utc>) -> Option<Target> {
         for (due, list) in [RETURNS, ORDER_RETURNS].into_iter().enumerate() {
-            if let Some(sale) = self.cursor.returns_due[due].first().filter(|_| self.cursor.lists[list].per_sale) {
-                let target = Target::Returns(list, sale.clone(), self.returns_page);
-                if !self.is_put_off(&target, now) {
+            if self.cursor.lists[list].per_sale {
+                self.read_sales_of_missed_returns(list, now);
+                // One that fails holds up none of the others.
+                let mut targets = self.cursor.returns_due[due].iter().map(|sale| self.returns_target(list, sale));
+                if let Some(target) = targets.find(|target| !self.is_put_off(target, now)) {
                     return Some(target);
                 }
             }
@@ -70,6 +79,11 @@ impl Asalta {
         let lists = [INVOICES, RETURNS, ORDERS, ORDER_RETURNS];
         let pages = [Purpose::Recent, Purpose::Whole].into_iter().flat_map(|purpose| lists.map(|list| (list, purpose)));
         pages.into_iter().find_map(|(list, purpose)| self.page_target(list, purpose, now))
+    }
+
+    fn returns_target(&self, list: usize, sale: &str) -> Target {
+        let at = self.returns_at.as_ref().filter(|(of, at, _)| *of == list && at == sale);
+        Target::Returns(list, sale.to_owned(), at.map_or(1, |(.., page)| *page))
     }
 
     pub(super) fn plan_report(&mut self, now: DateTime<Utc>) {
@@ -120,9 +134,28 @@ impl Asalta {
     }
 
     pub(super) fn returns_of(&mut self, list: usize, sale: String) {
-        let due = &mut self.cursor.returns_due[usize::from(list == ORDER_RETURNS)];
-        if self.cursor.lists[list].per_sale && due.len() < RETURNS_DUE_MAX {
+        let which = usize::from(list == ORDER_RETURNS);
+        let due = &mut self.cursor.returns_due[which];
+        if !self.cursor.lists[list].per_sale || due.contains(&sale) {
+            return;
+        }
+        if due.len() < RETURNS_DUE_MAX {
             due.insert(sale);
+        } else {
+            self.cursor.returns_missed[which] = true;
+        }
+    }
+
+    /// Sales whose returns found no room among those that wait are found again by reading all of them.
+    fn read_sales_of_missed_returns(&mut self, list: usize, now: DateTime<Utc>) {
+        let which = usize::from(list == ORDER_RETURNS);
+        let sales = if list == RETURNS { INVOICES } else { ORDERS };
+        let own = &mut self.cursor.lists[sales];
+        if self.cursor.returns_missed[which] && self.cursor.returns_due[which].is_empty() && own.back.is_none() {
+            self.lists[sales].walk.begin_whole(own, now);
+            // Until that is read, returns are not claimed to be.
+            own.whole &= own.back.is_none();
+            self.cursor.returns_missed[which] = false;
         }
     }
 

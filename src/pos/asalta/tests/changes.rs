@@ -13,6 +13,7 @@ use crate::{
         shop::{Kind as ShopKind, Sale},
         simulator::Simulator as _,
     },
+    health::Condition,
     transaction::{Kind, Relation, Resource},
 };
 
@@ -191,6 +192,128 @@ fn a_deletion_in_the_middle_of_a_whole_reading_hides_nothing() {
             }
             stage.run(TimeDelta::minutes(130));
             assert_eq!(stage.held(), stage.due(), "{newest_first} after {after}");
+        }
+    }
+}
+
+#[test]
+fn a_sale_that_comes_between_two_pages_of_returns_takes_none_from_another() {
+    let mut stage = shop(50, |options| (options.returns_without_sale, options.page_rows) = ((false, true), 5));
+    (0..12).for_each(|n| stage.put(refund(&format!("R{n:02}"), "J0040", 50, stage.now())));
+    let asked = |stage: &TestBox| stage.requests("return_invoices?sale_id=2041&page=1") > 0;
+    (0..200).for_each(|_| {
+        if !asked(&stage) {
+            stage.step()
+        }
+    });
+    assert!(asked(&stage));
+    // It sorts before the one whose second page is due.
+    stage.put(refund("S", "J0003", 70, stage.now()));
+    stage.run(TimeDelta::minutes(3));
+    stage.assert_whole();
+}
+
+#[test]
+fn returns_that_cannot_be_asked_hold_up_no_other_sales() {
+    let mut stage = shop(50, |options| {
+        (options.returns_without_sale, options.broken) = ((false, true), Some("sale_id=2004".to_owned()));
+    });
+    stage.put(refund("R1", "J0003", 500, stage.now()));
+    stage.put(refund("R2", "J0040", 300, stage.now()));
+    stage.run(TimeDelta::minutes(8));
+    assert!(stage.held().contains_key("return_invoice/2004"), "{:?}", stage.held().keys());
+    assert!(!stage.progress().complete);
+    stage.server.adjust(|options| options.broken = None);
+    stage.run(TimeDelta::minutes(90));
+    stage.assert_whole();
+}
+
+#[test]
+fn returns_for_which_there_was_no_room_are_found_by_reading_all_sales_again() {
+    let mut stage = shop(50, |options| (options.returns_without_sale, options.page_rows) = ((false, true), 5));
+    stage.run(TimeDelta::minutes(5));
+    let told = |stage: &mut TestBox, change: &dyn Fn(&mut serde_json::Value)| {
+        let mut cursor = serde_json::from_slice(stage.cursor.as_ref().unwrap()).unwrap();
+        change(&mut cursor);
+        stage.cursor = Some(serde_json::to_vec(&cursor).unwrap());
+        stage.restart();
+    };
+    stage.server.adjust(|options| options.broken = Some("sale_id=7".to_owned()));
+    told(&mut stage, &|cursor| {
+        cursor["returns_due"][0] = (0..20_000).map(|n| format!("7{n}")).collect();
+    });
+    stage.put(refund("R1", "J0049", 500, stage.now()));
+    let missed = |stage: &TestBox| {
+        String::from_utf8(stage.cursor.clone().unwrap()).unwrap().contains("\"returns_missed\":[true")
+    };
+    (0..200).for_each(|_| {
+        if !missed(&stage) {
+            stage.step()
+        }
+    });
+    assert!(missed(&stage));
+    let claimed = stage.progress().watermark;
+    told(&mut stage, &|cursor| cursor["returns_due"][0] = serde_json::json!([]));
+    stage.run(TimeDelta::minutes(3));
+    stage.assert_whole();
+    assert!(stage.progress().watermark > claimed);
+    assert!(!missed(&stage));
+}
+
+#[test]
+fn an_answer_that_cannot_be_read_holds_up_nothing_else() {
+    for (of, body) in [
+        ("/pos/return_invoices?page", r#"{"error":true,"message":"Field sale_id is Mandatory."}"#),
+        ("/pos/return_invoices?page", r#"{"message":"Field sale_id is Mandatory."}"#),
+        ("/report/sales", r#"{"rows":3}"#),
+        ("/pos/invoices?id=", r#"{"data":[]}"#),
+        ("/pos/orders", "{}"),
+    ] {
+        let mut stage = shop(30, |options| options.page_rows = 5);
+        stage.instead = vec![(of, body)];
+        stage.put(Sale { paid: Some(Decimal::ONE), ..sale("DUE", 9_000, stage.now()) });
+        stage.put(sale("OLD", 4_242, at("2026-03-09T10:00:00+08:00")));
+        stage.run(TimeDelta::minutes(10));
+        stage.assert_whole();
+        // The report finds it.
+        stage.put(sale("OLD", 4_343, at("2026-03-09T10:00:00+08:00")));
+        stage.run(TimeDelta::hours(3));
+        stage.put(sale("N1", 4_444, stage.now()));
+        stage.run(TimeDelta::minutes(2));
+        assert!(stage.held().values().any(|(_, total)| total == "44.44"), "{of}");
+        let error = body.contains("error");
+        assert!(error && stage.unreadable == 0 || !error && stage.unreadable < 60, "{of}: {}", stage.unreadable);
+        stage.instead.clear();
+        stage.run(TimeDelta::hours(26));
+        stage.assert_whole();
+    }
+}
+
+#[test]
+fn an_empty_page_before_the_counted_end_ends_no_reading() {
+    for newest_first in [false, true] {
+        for body in [Some(r#"{"data":[]}"#), None] {
+            for asked in ["page=2", "page=3", "page=4", "page=5", "page=6"] {
+                let mut stage = shop(58, |options| (options.newest_first, options.page_rows) = (newest_first, 10));
+                let what = format!("{newest_first} {body:?} {asked}");
+                let asked = &*format!("/pos/invoices?{asked}").leak();
+                match body {
+                    Some(body) => stage.instead = vec![(asked, body)],
+                    None => stage.refused = Some(asked),
+                }
+                stage.run(TimeDelta::minutes(10));
+                assert!(!stage.progress().complete, "{what}");
+                assert_eq!(stage.progress().watermark, stage.progress().since, "{what}");
+                assert!(stage.holds(Condition::ListUnreliable).is_some(), "{what}");
+                let before = stage.asked.len();
+                stage.run(TimeDelta::minutes(10));
+                assert!(stage.asked.len() - before < 150, "{what}: {}", stage.asked.len() - before);
+                (stage.refused, stage.instead) = (None, Vec::new());
+                stage.run(TimeDelta::minutes(75));
+                stage.assert_whole();
+                assert!(stage.progress().complete, "{what}: {:?}", stage.progress());
+                assert_eq!(stage.holds(Condition::ListUnreliable), None, "{what}");
+            }
         }
     }
 }

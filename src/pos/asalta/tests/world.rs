@@ -96,6 +96,12 @@ pub struct TestBox {
     pub backfill: TimeDelta,
     /// The next requests meet these.
     pub faults: Vec<Failure>,
+    /// Requests that contain this get a 400.
+    pub refused: Option<&'static str>,
+    /// Requests that contain the first get the second with a 200.
+    pub instead: Vec<(&'static str, &'static str)>,
+    /// Answers that were not taken.
+    pub unreadable: usize,
     budget: Budget,
     client: InProcess<Server>,
 }
@@ -123,7 +129,10 @@ impl TestBox {
             asked: Vec::new(),
             order: Vec::new(),
             backfill,
+            unreadable: 0,
             faults: Vec::new(),
+            instead: Vec::new(),
+            refused: None,
         }
     }
 
@@ -166,13 +175,26 @@ impl TestBox {
         self.asked.push((now, format!("{}?{}", request.path(), query.join("&"))));
         let ask = || self.client.ask(&request, &|status| self.connector.accepts(status));
         let fault = self.faults.pop();
-        let answered = fault.map_or_else(ask, Err);
+        let mut answered = fault.map_or_else(ask, Err);
+        let asked = &self.asked.last().unwrap().1;
+        if self.refused.is_some_and(|of| asked.contains(of)) {
+            answered = Err(Failure::Unexpected(400));
+        }
+        if let Some((_, body)) = self.instead.iter().find(|(of, _)| asked.contains(of))
+            && let Ok(answer) = &mut answered
+        {
+            answer.body = body.as_bytes().to_vec();
+        }
         let now = now + TimeDelta::milliseconds(120);
         self.clock.set(now);
         match answered {
             Ok(answer) => match self.connector.take(&answer, now) {
                 Ok(found) => self.commit(found),
-                Err(fault) => panic!("{request}: {fault}"),
+                Err(fault) => {
+                    assert!(!self.instead.is_empty(), "{request}: {fault}");
+                    self.unreadable += 1;
+                    self.clock.set(now + TimeDelta::seconds(15));
+                }
             },
             Err(failure) => {
                 if let Some(found) = self.connector.failed(&failure, now) {
