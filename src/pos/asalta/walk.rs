@@ -51,6 +51,7 @@ pub struct Sight {
 
 /// What a page meant for its list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
 pub struct Step {
     /// The reading is done.
     pub done: bool,

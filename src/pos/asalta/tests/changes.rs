@@ -203,7 +203,7 @@ fn a_sale_that_comes_between_two_pages_of_returns_takes_none_from_another() {
     let asked = |stage: &TestBox| stage.requests("return_invoices?sale_id=2041&page=1") > 0;
     (0..200).for_each(|_| {
         if !asked(&stage) {
-            stage.step()
+            stage.step();
         }
     });
     assert!(asked(&stage));
@@ -248,7 +248,7 @@ fn returns_for_which_there_was_no_room_are_found_by_reading_all_sales_again() {
     };
     (0..200).for_each(|_| {
         if !missed(&stage) {
-            stage.step()
+            stage.step();
         }
     });
     assert!(missed(&stage));
