@@ -2,7 +2,7 @@
 //! mean alike is read.
 
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, value::RawValue};
 
 use super::{envelope::Envelope, present, record::read_payment_status, short};
 use crate::{amount::Amount, instant::SourceTime, pos::body::BodyFault, transaction::PaymentStatus, zone::Zone};
@@ -29,8 +29,16 @@ pub struct Row {
 /// # Errors
 /// The body is no such answer. That never means "nothing was sold".
 pub fn parse_report(body: &[u8], zone: &Zone) -> Result<(Vec<Row>, usize), BodyFault> {
-    let elements = Envelope::open(body)?.elements()?;
-    let rows: Vec<_> = elements.iter().filter_map(|raw| row(&serde_json::from_str(raw.get()).ok()?, zone)).collect();
+    let read = |raw: &&RawValue| row(&serde_json::from_str(raw.get()).ok()?, zone);
+    let elements = match Envelope::open(body) {
+        Ok(envelope) => envelope.elements()?,
+        // The only sale of its days stands in the list like an envelope, and is none: it has no id.
+        Err(fault) => match serde_json::from_slice::<[&RawValue; 1]>(body) {
+            Ok(only) if read(&only[0]).is_some() => only.to_vec(),
+            _ => return Err(fault),
+        },
+    };
+    let rows: Vec<_> = elements.iter().filter_map(read).collect();
     let unread = elements.len() - rows.len();
     Ok((rows, unread))
 }
