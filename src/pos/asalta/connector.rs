@@ -36,7 +36,7 @@ use super::{
 use crate::{
     health::Condition,
     pos::{
-        connector::{Begin, Connector, Memory, Progress, Step, Terms, Yield},
+        connector::{Begin, Connector, Memory, Progress, RESCAN_HORIZON, Step, Terms, Yield},
         http::{Answer, Failure},
         page::ParseContext,
         request::{Authorization, Request},
@@ -63,6 +63,8 @@ enum Target {
 pub struct Asalta {
     token: Secret,
     context: ParseContext,
+    /// What is older may have been forgotten by the store, and would be taken for new.
+    look_back: TimeDelta,
     memory: Arc<dyn Memory>,
     cursor: Cursor,
     identity: Option<String>,
@@ -78,6 +80,8 @@ pub struct Asalta {
     report_days: VecDeque<Days>,
     /// The comparison that is due next looks again at what was read again.
     confirming: bool,
+    /// How often days were put back to be compared again, in this hour or night.
+    looked_again: BTreeMap<Days, u32>,
     /// Invoices that were read again for the comparison that runs, and rows that were seen before.
     refetched: BTreeSet<String>,
     suspects: BTreeMap<u64, DateTime<Utc>>,
@@ -99,13 +103,18 @@ impl Asalta {
         let nightly = Some(context.outlet_zone.local(now).date_naive());
         let since = (now - backfill).with_nanosecond(0).unwrap_or(now - backfill);
         let mut cursor = stored.unwrap_or(Cursor { nightly, ..Cursor::beginning(since) });
+        let since = cursor.since;
         for list in &mut cursor.lists {
+            if list.whole_read.is_none() && !list.per_sale {
+                list.owed.get_or_insert(since);
+            }
             // A clock that was ahead claimed to have read what was not there.
             list.read_to = list.read_to.map(|read| read.min(now));
         }
         Self {
             token,
             context,
+            look_back: backfill.max(RESCAN_HORIZON),
             memory,
             cursor,
             identity: None,
@@ -118,6 +127,7 @@ impl Asalta {
             report_due: now,
             report_days: VecDeque::new(),
             confirming: false,
+            looked_again: BTreeMap::new(),
             refetched: BTreeSet::new(),
             suspects: BTreeMap::new(),
             troubles: BTreeMap::new(),
@@ -154,8 +164,17 @@ impl Asalta {
             _ => {}
         }
         let mut found = Yield::default();
+        self.forget_troubles(now);
         self.tell_unreliable(&mut found);
         found
+    }
+
+    /// What is dated before this is passed over. Once a list was read whole this moves along: the store forgets what is
+    /// older, and a reading of everything would find it new again.
+    fn bound(&self, list: usize, now: DateTime<Utc>) -> DateTime<Utc> {
+        let kept = now - self.look_back;
+        let owed = self.cursor.lists[list].owed;
+        owed.map_or(kept, |owed| owed.min(kept)).max(self.cursor.since)
     }
 
     fn counted(&self) -> [&ListCursor; 2] {
@@ -225,6 +244,7 @@ impl Connector for Asalta {
         if !matches!(target, Target::Page(..)) {
             self.troubles.remove(&target);
         }
+        self.forget_troubles(now);
         self.tell_unreliable(&mut found);
         Ok(found)
     }

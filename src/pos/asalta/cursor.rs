@@ -51,6 +51,10 @@ pub struct ListCursor {
     pub read_to: Option<DateTime<Utc>>,
     /// The source gives returns only of one sale at a time.
     pub per_sale: bool,
+    /// A first reading, or one that HQ asked for, is under way: what is dated since this is to be read, however old it
+    /// has become meanwhile.
+    #[serde(default)]
+    pub owed: Option<DateTime<Utc>>,
 }
 
 /// A whole reading: from the newest page to the oldest.
@@ -105,12 +109,24 @@ impl Cursor {
     pub fn rewind(&mut self, since: DateTime<Utc>) {
         self.since = self.since.min(since);
         for list in &mut self.lists {
-            *list = ListCursor { order: list.order, per_sale: list.per_sale, ..ListCursor::default() };
+            let owed = Some(list.owed.map_or(since, |owed| owed.min(since)));
+            *list = ListCursor { order: list.order, per_sale: list.per_sale, owed, ..ListCursor::default() };
         }
     }
 }
 
 impl ListCursor {
+    /// The highest id that was read, where the list was read whole and its end is known: what is beyond it is new.
+    #[must_use]
+    pub fn read_up_to(&self) -> Option<u64> {
+        let up_to = match self.order {
+            Some(Order::OldestFirst) => self.on.iter().copied().max(),
+            Some(Order::NewestFirst) => Some(self.top),
+            Some(Order::None) | None => None,
+        };
+        up_to.filter(|up_to| *up_to > 0 && self.whole)
+    }
+
     /// Records have moved to other pages, or the order is another: all is to be found anew.
     pub fn lose_place(&mut self) {
         (self.top, self.page, self.back, self.whole, self.total) = (0, 0, None, false, None);

@@ -25,6 +25,12 @@ use super::{
 /// How far back recent records are read again each hour, and how many pages at most.
 const RECENT: (TimeDelta, u64) = (TimeDelta::days(3), 30);
 
+/// After so many moves a reading that does not come to its end no longer goes by the source's count; nor after so many
+/// in the time after which it is trusted again, if it has not fallen since.
+const MOVES_MAX: u32 = 3;
+const FALLS_MAX: usize = 6;
+const TRUSTED_AFTER: TimeDelta = TimeDelta::hours(1);
+
 /// Why a page is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Purpose {
@@ -76,6 +82,20 @@ pub struct Walk {
     pub seen: Option<BTreeSet<u64>>,
     /// Rows of a full page.
     rows: u64,
+    count: Count,
+}
+
+/// What became of the source's own count of its records.
+#[derive(Debug, Default)]
+struct Count {
+    /// As it was told last.
+    last: Option<u64>,
+    /// Moves since a reading of everything came to its end.
+    moves: u32,
+    /// When records moved lately.
+    moved: Vec<DateTime<Utc>>,
+    /// It changes from page to page and is not gone by; when it fell last.
+    distrusted: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug)]
@@ -110,6 +130,7 @@ struct Recent {
 const NEXT_STANDS: &str = "its next page does not lie ahead";
 const NEXT_MISSING: &str = "it names no next page but counts more records";
 const ENDS_EARLY: &str = "it ends before its own count does";
+const COUNT_CHANGES: &str = "its count changes from page to page";
 const UNSORTED: &str = "it is sorted by neither end";
 
 impl Walk {
@@ -163,11 +184,50 @@ impl Walk {
     /// Takes a page.
     pub fn take(&mut self, own: &mut ListCursor, purpose: Purpose, sight: &Sight, now: DateTime<Utc>) -> Step {
         self.rows = self.rows.max(u64::try_from(sight.rows).unwrap_or(0));
-        match purpose {
-            Purpose::Newest => self.take_newest(own, sight),
-            Purpose::Recent => self.take_recent(own, sight, now),
-            Purpose::Whole => self.take_whole(own, sight),
+        let mut sight = sight.clone();
+        self.weigh_count(&mut sight, now);
+        let step = match purpose {
+            Purpose::Newest => self.take_newest(own, &sight),
+            Purpose::Recent => self.take_recent(own, &sight, now),
+            Purpose::Whole => self.take_whole(own, &sight),
+        };
+        self.judge_count(own, step, purpose, now)
+    }
+
+    /// Hides a count that is not to be relied on.
+    fn weigh_count(&mut self, sight: &mut Sight, now: DateTime<Utc>) {
+        let fell = fallen(self.count.last, sight).is_some();
+        self.count.last = sight.meta.total.or(self.count.last);
+        match self.count.distrusted {
+            None => return,
+            Some(_) if fell => self.count.distrusted = Some(now),
+            Some(last) if now - last >= TRUSTED_AFTER => {
+                self.count = Count { last: self.count.last, ..Count::default() };
+                return;
+            }
+            Some(_) => {}
         }
+        sight.meta.total = None;
+    }
+
+    /// A count by which records move again and again is one that lies: two servers that differ may answer in turn.
+    fn judge_count(&mut self, own: &mut ListCursor, step: Step, purpose: Purpose, now: DateTime<Utc>) -> Step {
+        let count = &mut self.count;
+        if step.moved {
+            count.moves = count.moves.saturating_add(1);
+            count.moved.retain(|moved| now - *moved < TRUSTED_AFTER);
+            count.moved.push(now);
+            if count.moves >= MOVES_MAX || count.moved.len() >= FALLS_MAX {
+                count.distrusted = Some(now);
+                own.total = None;
+                own.back.iter_mut().for_each(|back| back.total = None);
+                self.newest.iter_mut().for_each(|newest| newest.total = None);
+            }
+        } else if step.done && purpose != Purpose::Recent && own.whole && own.back.is_none() {
+            count.moves = 0;
+        }
+        let lies = self.count.distrusted.filter(|_| purpose != Purpose::Recent).map(|_| COUNT_CHANGES);
+        Step { lies: step.lies.or(lies), ..step }
     }
 
     /// Judges a page; one that shows nothing new is an end only where no count says otherwise.
@@ -227,7 +287,10 @@ impl Walk {
                 Step::default()
             }
             Order::OldestFirst if own.page == 1 => self.forward(own, newest, 1, sight),
-            Order::OldestFirst => match paging::pages(&sight.meta, sight.rows).filter(|pages| *pages > 1) {
+            // Where to look for the end, any count may say.
+            Order::OldestFirst => match paging::pages(&Meta { total: self.count.last, ..sight.meta }, sight.rows)
+                .filter(|pages| *pages > 1)
+            {
                 Some(last) if onward == Onward::Next => {
                     newest.top = highest(sight);
                     newest.stage = Stage::Anchor(last);
@@ -261,7 +324,10 @@ impl Walk {
 
     fn forward(&mut self, own: &mut ListCursor, newest: &mut Newest, page: u64, sight: &Sight) -> Step {
         let shorter = sight.meta.total.zip(own.total).is_some_and(|(total, before)| total < before);
-        let missing = page == own.page && !own.on.iter().all(|id| sight.ids.contains(&Some(*id)));
+        // A server that lags behind another shows fewer at the end; what was moved is missing before it.
+        let end = self.count.distrusted.map_or(u64::MAX, |_| highest(sight));
+        let stays = |id: &u64| *id >= end || sight.ids.contains(&Some(*id));
+        let missing = page == own.page && !own.on.iter().all(stays);
         if shorter || missing {
             own.lose_place();
             (newest.stage, newest.from_start) = (Stage::Check, false);

@@ -24,6 +24,9 @@ use crate::{
 /// What differed is compared again after this long, when it was read again.
 const CONFIRM_AFTER: TimeDelta = TimeDelta::minutes(2);
 
+/// So often the newest days are compared again within an hour; others once in a night.
+const CONFIRMS_MAX: u32 = 3;
+
 /// Records that are read one by one for one comparison.
 const FETCHES_MAX: usize = 200;
 
@@ -56,7 +59,8 @@ impl Asalta {
     }
 
     /// A page's records, with what is noted beside them; the returns of its sales are to be asked where that is new.
-    pub(super) fn yield_of(&mut self, page: Page, everything: bool) -> Yield {
+    /// Ids beyond `up_to` were never there before: a till that uploads late is heard, however old its sales are.
+    pub(super) fn yield_of(&mut self, page: Page, everything: bool, up_to: Option<u64>, now: DateTime<Utc>) -> Yield {
         let mut found = Yield { quarantined: page.quarantined, ..Yield::default() };
         for record in page.records {
             let at = record.timestamp.with_timezone(&Utc);
@@ -72,11 +76,12 @@ impl Asalta {
                     let known = self.memory.find(record.resource, &record.external_id);
                     known.is_none_or(|known| mark.is_none_or(|mark| mark != known.mark))
                 };
-                if at >= self.cursor.since - RETURNED_WITHIN && (everything || is_news()) {
+                if at >= self.bound(list, now) - RETURNED_WITHIN && (everything || is_news()) {
                     self.returns_of(list, record.external_id.clone());
                 }
             }
-            if at < self.cursor.since {
+            if at < self.cursor.since || at < self.bound(list_of(record.resource), now) && !self.is_kept(&record, up_to)
+            {
                 continue;
             }
             if let Some(mark) = mark {
@@ -87,6 +92,31 @@ impl Asalta {
         found
     }
 
+    /// Whether a record from before the bound is told for all that: it is not forgotten, or was never there before.
+    fn is_kept(&self, record: &Transaction, up_to: Option<u64>) -> bool {
+        let id = record.external_id.parse::<u64>();
+        up_to.is_some_and(|up_to| id.is_ok_and(|id| id > up_to))
+            || self.memory.find(record.resource, &record.external_id).is_some()
+    }
+
+    /// What was owed of the lists that are whole now is paid.
+    pub(super) fn settle(&mut self) {
+        for list in 0..self.cursor.lists.len() {
+            let own = &self.cursor.lists[list];
+            let paid = if own.per_sale {
+                let which = usize::from(list == ORDER_RETURNS);
+                let sales = &self.cursor.lists[if list == RETURNS { INVOICES } else { ORDERS }];
+                let asked = self.cursor.returns_due[which].is_empty() && !self.cursor.returns_missed[which];
+                asked && sales.whole && sales.back.is_none()
+            } else {
+                own.whole
+            };
+            if paid {
+                self.cursor.lists[list].owed = None;
+            }
+        }
+    }
+
     pub(super) fn take_page(
         &mut self,
         (list, purpose, page): (usize, Purpose, u64),
@@ -95,6 +125,7 @@ impl Asalta {
     ) -> Yield {
         let sight = sight(&listed);
         let own = &mut self.cursor.lists[list];
+        let up_to = own.read_up_to().filter(|_| purpose == Purpose::Newest);
         let step = self.lists[list].walk.take(own, purpose, &sight, now);
         let resource = self.lists[list].resource;
         let target = Target::Page(list, purpose, page);
@@ -108,8 +139,10 @@ impl Asalta {
             own.lies_now = step.lies.or(own.lies_now);
             own.lies = if step.done { own.lies_now.take() } else { own.lies_now.or(own.lies) };
         }
-        let mut found = self.yield_of(listed.page, purpose == Purpose::Whole);
-        if step.moved {
+        let mut found = self.yield_of(listed.page, purpose == Purpose::Whole, up_to, now);
+        self.settle();
+        let today = self.context.outlet_zone.local(now).date_naive();
+        if step.moved && self.cursor.tell_once(&format!("list {}", requests::name(resource)), today) {
             let text =
                 format!("records of the list {} have moved to other pages: it is read anew", requests::name(resource));
             found.notices.push(Notice::new("list_moved", text));
@@ -128,7 +161,7 @@ impl Asalta {
                     self.look_for_missing(list, now);
                 }
             }
-            Purpose::Whole if step.done && step.lies.is_some() => {
+            Purpose::Whole if step.done && step.again => {
                 self.lists[list].whole_due = now + TRY_AGAIN;
             }
             Purpose::Whole if step.done => self.look_for_missing(list, now),
@@ -152,7 +185,7 @@ impl Asalta {
         let Some(seen) = self.lists[list].walk.seen.take() else { return };
         self.lists[list].looked(now);
         let begun = self.cursor.lists[list].whole_read.unwrap_or(now);
-        for known in self.memory.between(self.cursor.since, begun) {
+        for known in self.memory.between(self.bound(list, now), begun) {
             let gone = known.external_id.parse().is_ok_and(|id: u64| !seen.contains(&id));
             if known.resource == resource && !known.vanished && gone {
                 self.fetch(resource, known.external_id);
@@ -193,7 +226,7 @@ impl Asalta {
         if resource == Resource::Invoice {
             self.refetched.insert(id.to_owned());
         }
-        Ok(self.yield_of(listed.page, false))
+        Ok(self.yield_of(listed.page, false, None, now))
     }
 
     pub(super) fn take_returns(
@@ -210,18 +243,20 @@ impl Asalta {
         let onward = paging::onward(&listed.meta, page, listed.page.rows);
         // Without any word on pages a sale's returns are on one.
         let says_nothing = listed.meta == Meta::default();
+        let found = self.yield_of(listed.page, false, None, now);
         if matches!(onward, Onward::Last | Onward::Stuck | Onward::Short) || says_nothing {
             self.returns_asked(list, sale);
         } else {
             self.returns_at = Some((list, sale.to_owned(), page + 1));
         }
-        Ok(self.yield_of(listed.page, false))
+        Ok(found)
     }
 
     pub(super) fn returns_asked(&mut self, list: usize, sale: &str) {
         self.returns_at.take_if(|(of, at, _)| *of == list && at == sale);
         self.cursor.returns_due[usize::from(list == ORDER_RETURNS)].remove(sale);
         self.follow_invoices(INVOICES);
+        self.settle();
     }
 
     pub(super) fn take_report(
@@ -247,7 +282,7 @@ impl Asalta {
         // Neither the box's clock nor the server's may make a sale of this minute one that is missing.
         let asked_at = answer.date.map_or(asked_at, |date| date.min(asked_at));
         let newest = self.cursor.lists[INVOICES].read_to.map_or(asked_at, |read| read.min(asked_at));
-        let differences = report::compare(&rows, &stored, bounds, self.cursor.since, newest);
+        let differences = report::compare(&rows, &stored, bounds, self.bound(INVOICES, now), newest);
         Ok(self.follow_up(days, differences, now))
     }
 
@@ -257,7 +292,10 @@ impl Asalta {
         let mut found = Yield::default();
         let only_reported = differences.rows.len() > differences.stored.len();
         let mut again = false;
-        for id in differences.stored.into_iter().take(FETCHES_MAX) {
+        // What cannot be fetched now is left to a later comparison.
+        let fails = |id: &String| self.troubles.contains_key(&Target::One(Resource::Invoice, id.clone()));
+        let stored: Vec<_> = differences.stored.into_iter().filter(|id| !fails(id)).take(FETCHES_MAX).collect();
+        for id in stored {
             let told = self.cursor.told.get(&id).is_some_and(|day| *day >= today);
             if !self.refetched.contains(&id) && !told {
                 self.fetch(Resource::Invoice, id);
@@ -278,7 +316,8 @@ impl Asalta {
                     again = true;
                 } else if !read_since && own.back.is_none() {
                     self.lists[INVOICES].walk.begin_whole(own, now);
-                    again = true;
+                    // A list whose order is not known cannot be begun.
+                    again |= own.back.is_some();
                 } else if read_since && self.cursor.tell_once(&format!("row {row:016x}"), today) {
                     let text =
                         "the report of sales has a sale that no list of invoices shows, also after all were read";
@@ -286,7 +325,11 @@ impl Asalta {
                 }
             }
         }
-        if again && self.context.source_zone.local(now).date_naive() <= days.last {
+        let is_newest = self.context.source_zone.local(now).date_naive() <= days.last;
+        let times = self.looked_again.entry(days).or_default();
+        again &= *times < if is_newest { CONFIRMS_MAX } else { 1 };
+        *times += u32::from(again);
+        if again && is_newest {
             (self.report_due, self.confirming) = (self.report_due.min(now + CONFIRM_AFTER), true);
         } else if again {
             // What is to be read again comes before the next report.
@@ -297,7 +340,8 @@ impl Asalta {
 
     /// A list of returns that wants a sale: they are asked of each from now on.
     pub(super) fn go_per_sale(&mut self, list: usize, now: DateTime<Utc>) -> Yield {
-        self.cursor.lists[list] = ListCursor { per_sale: true, ..ListCursor::default() };
+        let owed = self.cursor.lists[list].owed;
+        self.cursor.lists[list] = ListCursor { per_sale: true, owed, ..ListCursor::default() };
         self.troubles.retain(|target, _| !matches!(target, Target::Page(of, ..) if *of == list));
         let sales = if list == RETURNS { INVOICES } else { ORDERS };
         let own = &mut self.cursor.lists[sales];
@@ -309,6 +353,15 @@ impl Asalta {
             self.lists[sales].walk = Walk::default();
         }
         Yield::default()
+    }
+}
+
+fn list_of(resource: Resource) -> usize {
+    match resource {
+        Resource::ReturnInvoice => RETURNS,
+        Resource::Order => ORDERS,
+        Resource::ReturnOrder => ORDER_RETURNS,
+        Resource::Invoice | Resource::Transaction | Resource::OrderRefund => INVOICES,
     }
 }
 

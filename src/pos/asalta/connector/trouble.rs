@@ -47,6 +47,18 @@ impl Asalta {
         }
     }
 
+    /// What was put off and nobody asks for any more, is no trouble once its time has passed.
+    pub(super) fn forget_troubles(&mut self, now: DateTime<Utc>) {
+        let (fetches, days) = (&self.fetches, &self.report_days);
+        self.troubles.retain(|target, trouble| match target {
+            Target::One(resource, id) => {
+                now < trouble.until || fetches.iter().any(|(of, one)| of == resource && one == id)
+            }
+            Target::Report(of) => now < trouble.until || days.contains(of),
+            Target::Warehouses | Target::Page(..) | Target::Returns(..) => true,
+        });
+    }
+
     /// Counts a failure that may be of this request alone; whether it is put off for it.
     pub(super) fn count(&mut self, target: &Target, failure: &str, forbidden: bool, now: DateTime<Utc>) -> bool {
         if self.troubles.len() >= TROUBLES_MAX && !self.troubles.contains_key(target) {

@@ -95,6 +95,7 @@ impl Asalta {
         self.report_due = now + REPORT_EVERY;
         if !std::mem::take(&mut self.confirming) {
             self.refetched.clear();
+            self.looked_again.retain(|days, _| days.last < today);
         }
         let first = today - TimeDelta::days(REPORT_DAYS);
         self.report_days.push_back(Days { first, last: today + TimeDelta::days(1) });
@@ -107,7 +108,9 @@ impl Asalta {
             return;
         }
         self.cursor.nightly = Some(today);
-        let stored = self.memory.between(self.cursor.since, now + TimeDelta::days(1));
+        self.looked_again.clear();
+        let since = self.bound(INVOICES, now);
+        let stored = self.memory.between(since, now + TimeDelta::days(1));
         for known in stored.into_iter().filter(|known| known.resource == Resource::Invoice && !known.vanished) {
             if report::is_open(known.mark) {
                 self.fetch(Resource::Invoice, known.external_id);
@@ -116,7 +119,7 @@ impl Asalta {
                 self.returns_of(RETURNS, known.external_id);
             }
         }
-        let oldest = (now - TimeDelta::days(REPORT_DAYS_MAX)).max(self.cursor.since);
+        let oldest = (now - TimeDelta::days(REPORT_DAYS_MAX)).max(since);
         let oldest = self.context.source_zone.local(oldest).date_naive();
         let mut last = self.context.source_zone.local(now).date_naive() - TimeDelta::days(REPORT_DAYS + 1);
         while last >= oldest {

@@ -60,6 +60,11 @@ impl Memory for Stored {
 }
 
 impl Stored {
+    /// Forgets what is older, as the outbox does.
+    pub fn forget(&self, before: DateTime<Utc>) {
+        self.0.lock().unwrap().retain(|_, (known, ..)| known.at >= before);
+    }
+
     fn store(&self, record: Transaction, mark: Option<u64>) {
         let mut all = self.0.lock().unwrap();
         let key = (record.resource, record.external_id.clone());
@@ -76,6 +81,27 @@ impl Stored {
             vanished: false,
         };
         all.insert(key, (known, record, revisions + 1));
+    }
+}
+
+/// How the other server differs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Other {
+    /// It counts one less.
+    Counts,
+    /// It does not have the last record of the last page yet.
+    Lags,
+}
+
+impl Other {
+    fn answers(self, body: &mut Vec<u8>) {
+        let mut told: serde_json::Value = serde_json::from_slice(body).unwrap();
+        let total = told["_metadata"]["totalRecord"].as_u64().unwrap();
+        told["_metadata"]["totalRecord"] = (total - 1).into();
+        if self == Self::Lags && told["_metadata"]["nextPage"].is_null() {
+            told["data"].as_array_mut().unwrap().pop();
+        }
+        *body = serde_json::to_vec(&told).unwrap();
     }
 }
 
@@ -100,6 +126,9 @@ pub struct TestBox {
     pub refused: Option<&'static str>,
     /// Requests that contain the first get the second with a 200.
     pub instead: Vec<(&'static str, &'static str)>,
+    /// Every third page of invoices comes from another server.
+    pub other: Option<Other>,
+    others: u32,
     /// Answers that were not taken.
     pub unreadable: usize,
     budget: Budget,
@@ -133,6 +162,8 @@ impl TestBox {
             faults: Vec::new(),
             instead: Vec::new(),
             refused: None,
+            other: None,
+            others: 0,
         }
     }
 
@@ -184,6 +215,14 @@ impl TestBox {
             && let Ok(answer) = &mut answered
         {
             answer.body = body.as_bytes().to_vec();
+        }
+        if let (Some(other), Ok(answer)) = (self.other, &mut answered)
+            && asked.contains("/pos/invoices?page")
+        {
+            self.others += 1;
+            if self.others % 3 == 1 {
+                other.answers(&mut answer.body);
+            }
         }
         let now = now + TimeDelta::milliseconds(120);
         self.clock.set(now);
