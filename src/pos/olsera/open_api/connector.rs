@@ -58,6 +58,9 @@ const FAILURES_MAX: u32 = 5;
 /// A source that gives orders of other days than asked is asked no more often than this.
 const STRAYED_WAIT: TimeDelta = TimeDelta::minutes(1);
 
+/// So many days in a row that are read again and give orders of others are taken for such a source.
+const STRAYED_MAX: u32 = 3;
+
 /// Orders that were put aside or could not be read, and names of unknown fields, that are remembered.
 const REMEMBERED_MAX: usize = 1_000;
 const UNKNOWN_FIELDS_MAX: usize = 32;
@@ -101,6 +104,8 @@ pub struct OpenApi {
     background: Option<Day>,
     background_days: VecDeque<(Purpose, NaiveDate)>,
     background_due: DateTime<Utc>,
+    /// Days that were read again and gave orders of others, in a row.
+    strayed_in_row: u32,
     recent_read: Option<DateTime<Utc>>,
     details_due: DateTime<Utc>,
     /// Failures of the request that was asked last, in a row.
@@ -139,6 +144,7 @@ impl OpenApi {
             background: None,
             background_days: VecDeque::new(),
             background_due: now,
+            strayed_in_row: 0,
             recent_read: None,
             details_due: now,
             failures: (String::new(), 0),
@@ -288,10 +294,19 @@ impl OpenApi {
                 self.newest_days.clear();
                 self.newest_due = now + self.poll_every.max(STRAYED_WAIT);
             } else {
-                self.background_due = now + RECENT.1;
-                self.background_days.clear();
+                // One odd row holds up no other day. A source that ignores the days is not asked for all of them each
+                // hour, and history goes on all the same.
+                self.background_due = now + STRAYED_WAIT;
+                self.strayed_in_row += 1;
+                if self.strayed_in_row >= STRAYED_MAX {
+                    self.strayed_in_row = 0;
+                    self.background_days.clear();
+                }
             }
             return;
+        }
+        if slot == Slot::Background {
+            self.strayed_in_row = 0;
         }
         if day.short {
             found.gaps_opened.extend(self.open_gap(Gap { from, to, reason: GapReason::ShortPage }));

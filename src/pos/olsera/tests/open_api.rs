@@ -165,6 +165,31 @@ fn an_odd_row_on_a_past_day_is_a_gap_and_keeps_no_older_day_from_being_read() {
 }
 
 #[test]
+fn odd_rows_on_today_and_a_recent_day_keep_no_older_day_from_being_read() {
+    let mut test = TestBox::new(NOON, options());
+    test.sim.adjust(|options| {
+        options.days_off.insert("today".to_owned(), (0, 1));
+        options.days_off.insert("recent".to_owned(), (0, 1));
+    });
+    test.backfill = TimeDelta::days(6);
+    test.wipe();
+    for (id, day) in [("today", "05-01"), ("recent", "04-29"), ("older", "04-26")] {
+        let sold = at(&format!("2026-{day}T10:00:00+07:00"));
+        test.sim.put_at(sold, Sale::plain(id, 1_000, sold));
+    }
+    test.run(TimeDelta::minutes(45));
+    assert!(["today", "recent", "older"].iter().all(|id| test.held(id).is_some()));
+    let [gap] = &test.gaps[..] else { panic!("{:?}", test.gaps) };
+    let (from, to) = ("2026-04-29T00:00:00+07:00", "2026-04-30T00:00:00+07:00");
+    assert_eq!((gap.reason, bounds(gap)), (GapReason::Unreadable, (from.to_owned(), to.to_owned())));
+    assert!(!test.progress().complete && test.conditions.contains_key(&Condition::WindowNotHonoured));
+    test.sim.adjust(|options| options.days_off.clear());
+    test.run(TimeDelta::hours(2));
+    assert!(test.progress().complete && test.conditions.is_empty());
+    assert_eq!((test.gaps.len(), test.differences()), (0, vec![]));
+}
+
+#[test]
 fn a_stored_order_whose_status_nobody_knows_is_read_once() {
     let mut test = TestBox::new(NOON, options());
     test.sell("a", 2, TimeDelta::minutes(1));
