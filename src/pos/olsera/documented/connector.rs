@@ -58,6 +58,9 @@ const UNKNOWN_FIELDS_MAX: usize = 32;
 
 const OLDEST_FIRST: &str = "the list shows the oldest sales first and is full: new sales are not seen";
 
+/// A source that gave no way back may give one after its next release.
+const PROBE_AGAIN: TimeDelta = TimeDelta::days(1);
+
 /// What was asked last, and when.
 #[derive(Debug, Clone, Copy)]
 enum Asked {
@@ -91,6 +94,8 @@ pub struct Documented {
     /// Times that a walk was lost in a row.
     lost: u32,
     walk_due: DateTime<Utc>,
+    /// When a way back that was not found is looked for again, while something is missing.
+    probe_due: DateTime<Utc>,
     recent_read: Option<DateTime<Utc>>,
     nightly_read: NaiveDate,
     /// Stored rows that were missing from a list that should show them: since when, and their times.
@@ -129,6 +134,7 @@ impl Documented {
             walk: None,
             lost: 0,
             walk_due: now,
+            probe_due: now + PROBE_AGAIN,
             recent_read: None,
             nightly_read,
             missing: BTreeMap::new(),

@@ -8,7 +8,7 @@ use super::{
         history::{Probing, Stage, Walk, bounds},
         list::Listed,
     },
-    Documented, RECENT, is_ours, whole_second, yield_of,
+    Documented, PROBE_AGAIN, RECENT, is_ours, whole_second, yield_of,
 };
 use crate::{
     gap::{Gap, GapReason},
@@ -26,7 +26,13 @@ const NIGHT_HOUR: u32 = 3;
 
 impl Documented {
     /// What there is before the newest rows: all of it was shown, or is walked to, or is lost.
-    pub(super) fn look_back(&mut self, from: Option<DateTime<Utc>>, listed: &Listed, page: &Page) -> Option<Gap> {
+    pub(super) fn look_back(
+        &mut self,
+        from: Option<DateTime<Utc>>,
+        listed: &Listed,
+        page: &Page,
+        now: DateTime<Utc>,
+    ) -> Option<Gap> {
         if self.cursor.back && from.is_some_and(|from| from <= self.cursor.target) {
             self.reached_target();
         }
@@ -35,6 +41,8 @@ impl Documented {
         if listed.full && self.cursor.limit < LIMIT_ROWS {
             // How a server that gives fewer rows than it is asked for counts its pages, nobody can tell.
             self.cursor.history = Some(History::Closed);
+        } else if self.cursor.history == Some(History::Closed) && listed.full && wanted && now >= self.probe_due {
+            (self.cursor.history, self.probe_due) = (None, now + PROBE_AGAIN);
         }
         match self.cursor.history {
             None if listed.full && wanted && self.probing.is_none() => {

@@ -73,7 +73,7 @@ impl Documented {
             let from = listed.oldest.map_or(newest, |oldest| oldest.min(newest));
             found.gaps_opened.extend(self.open_gap(Gap { from, to, reason: GapReason::NoOverlap }));
         }
-        found.gaps_opened.extend(self.look_back(from, &listed, &page));
+        found.gaps_opened.extend(self.look_back(from, &listed, &page, now));
         self.cursor.watermark = self.cursor.watermark.max(Some(seen_at));
         self.cursor.newest = self.cursor.newest.max(listed.newest.map(|newest| newest.min(seen_at)));
         let ids = page.records.iter().map(|record| record.external_id.clone());
