@@ -58,6 +58,9 @@ const FAILURES_MAX: u32 = 5;
 /// A source that gives orders of other days than asked is asked no more often than this.
 const STRAYED_WAIT: TimeDelta = TimeDelta::minutes(1);
 
+/// So many days in a row that are read again and give orders of others are taken for such a source.
+const STRAYED_MAX: u32 = 3;
+
 /// Orders that were put aside or could not be read, and names of unknown fields, that are remembered.
 const REMEMBERED_MAX: usize = 1_000;
 const UNKNOWN_FIELDS_MAX: usize = 32;
@@ -101,6 +104,10 @@ pub struct OpenApi {
     background: Option<Day>,
     background_days: VecDeque<(Purpose, NaiveDate)>,
     background_due: DateTime<Utc>,
+    /// Days that were read again and gave orders of others, in a row.
+    strayed_in_row: u32,
+    /// Days whose last list held orders of others.
+    odd_days: BTreeSet<NaiveDate>,
     recent_read: Option<DateTime<Utc>>,
     details_due: DateTime<Utc>,
     /// Failures of the request that was asked last, in a row.
@@ -121,7 +128,8 @@ impl OpenApi {
         let Begin { secret, cursor: stored, gaps: open_gaps, memory, now } = begin;
         let stored: Option<Cursor> = stored.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let day_of = |at: DateTime<Utc>| context.source_zone.local(at).date_naive();
-        let mut cursor = stored.unwrap_or_else(|| Cursor::beginning(day_of(now - backfill), day_of(now)));
+        let begins = context.source_zone.day_begins(day_of(now), NaiveTime::MIN);
+        let mut cursor = stored.unwrap_or_else(|| Cursor::beginning(day_of(now - backfill), day_of(now), begins));
         cursor.distrust_the_future(now, day_of(now), CLOCK_SLACK);
         Self {
             session: Session::new(app_id, secret),
@@ -139,6 +147,8 @@ impl OpenApi {
             background: None,
             background_days: VecDeque::new(),
             background_due: now,
+            strayed_in_row: 0,
+            odd_days: BTreeSet::new(),
             recent_read: None,
             details_due: now,
             failures: (String::new(), 0),
@@ -167,6 +177,9 @@ impl OpenApi {
             // The rest of the last day that was read, and all days since.
             let last = self.day_of(read_to);
             self.cursor.wait_for(last, yesterday);
+            if last < today {
+                self.cursor.read_to = Some(self.bounds(today).0);
+            }
         }
         self.newest_days = VecDeque::new();
         if local.hour() < LATE_HOURS && yesterday >= self.cursor.first {
@@ -232,8 +245,13 @@ impl OpenApi {
         let mut found = Yield { quarantined: orders.quarantined.clone(), ..Yield::default() };
         let has_rows = !orders.rows.is_empty();
         let stage = day.take(orders);
+        if day.strayed && self.odd_days.len() < REMEMBERED_MAX {
+            self.odd_days.insert(day.date);
+        } else if has_rows {
+            self.odd_days.remove(&day.date);
+        }
         if has_rows || day.strayed {
-            let text = day.strayed.then(|| {
+            let text = (!self.odd_days.is_empty()).then(|| {
                 "olsera GET /order: expected orders of the day that was asked, found others: the source ignores the \
                  days, so no answer proves anything; check the base-url and the connection's timezone"
                     .to_owned()
@@ -288,10 +306,19 @@ impl OpenApi {
                 self.newest_days.clear();
                 self.newest_due = now + self.poll_every.max(STRAYED_WAIT);
             } else {
-                self.background_due = now + RECENT.1;
-                self.background_days.clear();
+                // One odd row holds up no other day. A source that ignores the days is not asked for all of them each
+                // hour, and history goes on all the same.
+                self.background_due = now + STRAYED_WAIT;
+                self.strayed_in_row += 1;
+                if self.strayed_in_row >= STRAYED_MAX {
+                    self.strayed_in_row = 0;
+                    self.background_days.clear();
+                }
             }
             return;
+        }
+        if slot == Slot::Background {
+            self.strayed_in_row = 0;
         }
         if day.short {
             found.gaps_opened.extend(self.open_gap(Gap { from, to, reason: GapReason::ShortPage }));

@@ -19,9 +19,9 @@ pub struct Cursor {
 impl Cursor {
     /// Nothing was read yet.
     #[must_use]
-    pub fn beginning(first: NaiveDate, today: NaiveDate) -> Self {
+    pub fn beginning(first: NaiveDate, today: NaiveDate, begins: DateTime<Utc>) -> Self {
         // What a new box reads at first, it need not read again the same night.
-        let mut cursor = Self { first, read_to: None, unread: Vec::new(), nightly_read: today };
+        let mut cursor = Self { first, read_to: Some(begins), unread: Vec::new(), nightly_read: today };
         cursor.wait_for(first, today.pred_opt().unwrap_or(today));
         cursor
     }
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn days_wait_as_few_ranges() {
-        let mut cursor = Cursor::beginning(day(1), day(11));
+        let mut cursor = Cursor::beginning(day(1), day(11), DateTime::UNIX_EPOCH);
         assert_eq!(cursor.unread, [(day(1), day(10))]);
         cursor.was_read(day(10));
         cursor.was_read(day(5));

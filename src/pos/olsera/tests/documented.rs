@@ -305,6 +305,27 @@ fn history_is_read_by_whatever_way_the_source_has() {
 }
 
 #[test]
+fn a_way_back_that_comes_later_is_found_within_a_day_and_closes_the_gap() {
+    for name in ["offset", "page", "start_date"] {
+        let mut test = TestBox::new(NOON, options());
+        test.sell("old", 300, TimeDelta::minutes(20));
+        test.run(TimeDelta::minutes(10));
+        let reasons: Vec<_> = test.gaps.iter().map(|gap| gap.reason).collect();
+        assert_eq!(reasons, [GapReason::BehindHistory], "{name}");
+        test.sim.adjust(|options| {
+            options.honours_offset = name == "offset";
+            options.honours_page = name == "page";
+            options.honours_dates = name == "start_date";
+        });
+        test.run(TimeDelta::hours(23));
+        assert_eq!(test.gaps.len(), 1, "{name}");
+        test.run(TimeDelta::hours(2));
+        assert_eq!(test.gaps, [], "{name}");
+        assert!(test.count() >= 216, "{name}: {}", test.count());
+    }
+}
+
+#[test]
 fn a_list_that_is_cut_before_its_pages_are_counted_is_no_history() {
     for name in ["offset", "page"] {
         let (honours_offset, honours_page) = (name == "offset", name == "page");

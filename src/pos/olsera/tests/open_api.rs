@@ -165,6 +165,71 @@ fn an_odd_row_on_a_past_day_is_a_gap_and_keeps_no_older_day_from_being_read() {
 }
 
 #[test]
+fn odd_rows_on_today_and_a_recent_day_keep_no_older_day_from_being_read() {
+    let mut test = TestBox::new(NOON, options());
+    test.sim.adjust(|options| {
+        options.days_off.insert("today".to_owned(), (0, 1));
+        options.days_off.insert("recent".to_owned(), (0, 1));
+    });
+    test.backfill = TimeDelta::days(6);
+    test.wipe();
+    for (id, day) in [("today", "05-01"), ("recent", "04-29"), ("older", "04-26")] {
+        let sold = at(&format!("2026-{day}T10:00:00+07:00"));
+        test.sim.put_at(sold, Sale::plain(id, 1_000, sold));
+    }
+    test.run(TimeDelta::minutes(45));
+    assert!(["today", "recent", "older"].iter().all(|id| test.held(id).is_some()));
+    let [gap] = &test.gaps[..] else { panic!("{:?}", test.gaps) };
+    let (from, to) = ("2026-04-29T00:00:00+07:00", "2026-04-30T00:00:00+07:00");
+    assert_eq!((gap.reason, bounds(gap)), (GapReason::Unreadable, (from.to_owned(), to.to_owned())));
+    assert!(!test.progress().complete && test.conditions.contains_key(&Condition::WindowNotHonoured));
+    test.sim.adjust(|options| options.days_off.clear());
+    test.run(TimeDelta::hours(2));
+    assert!(test.progress().complete && test.conditions.is_empty());
+    assert_eq!((test.gaps.len(), test.differences()), (0, vec![]));
+}
+
+#[test]
+fn a_day_on_which_no_poll_succeeded_is_not_covered_before_it_was_read() {
+    let mut test = TestBox::new("2026-05-01T22:00:00+07:00", options());
+    let day = (at("2026-05-01T00:00:00+07:00"), at("2026-05-02T00:00:00+07:00"));
+    let sold = at("2026-05-01T21:00:00+07:00");
+    test.sim.put_at(sold, Sale::plain("first", 1_000, sold));
+    // Nothing answers for two weeks: longer than any list is read again.
+    test.pass(TimeDelta::days(14));
+    let mut covered = false;
+    for _ in 0..600 {
+        test.step();
+        covered |= test.connector.covers(day.0, day.1);
+        assert!(!covered || test.held("first").is_some(), "the day is covered and its sale is not there");
+    }
+    test.run(TimeDelta::hours(1));
+    assert!(test.connector.covers(day.0, day.1) && test.progress().complete);
+    assert_eq!((test.gaps.len(), test.differences()), (0, vec![]));
+}
+
+#[test]
+fn a_day_that_stays_odd_is_not_read_at_every_turn_and_is_told_without_a_break() {
+    let mut test = TestBox::new(NOON, options());
+    test.run(TimeDelta::minutes(20));
+    test.sim.adjust(|options| {
+        options.days_off.insert("odd".to_owned(), (0, 1));
+    });
+    test.sim.put(Sale::plain("odd", 1_000, test.now()));
+    test.run(TimeDelta::minutes(10));
+    let begun = test.now();
+    for _ in 0..36 {
+        test.run(TimeDelta::hours(1));
+        assert!(test.conditions.contains_key(&Condition::WindowNotHonoured), "{}", test.now());
+    }
+    let asked = test.asked_since(begun, "/order?");
+    assert!(asked < 36 * 60 * 10, "{asked} requests in 36 hours");
+    test.sim.adjust(|options| options.days_off.clear());
+    test.run(TimeDelta::hours(3));
+    assert!(test.progress().complete && test.conditions.is_empty(), "{:?}", test.conditions);
+}
+
+#[test]
 fn a_stored_order_whose_status_nobody_knows_is_read_once() {
     let mut test = TestBox::new(NOON, options());
     test.sell("a", 2, TimeDelta::minutes(1));
