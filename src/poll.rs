@@ -4,14 +4,23 @@
 //! brought together with the cursor in one commit. Whatever fails, the watermark stays where it was: the connector is
 //! made anew from the cursor that is stored. Everything that waits here can be interrupted.
 
+mod backoff;
 pub mod budget;
 mod closings;
+mod credential;
+mod introduction;
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 
-use self::{budget::Budget, closings::Closings};
+use self::{
+    backoff::Backoff,
+    budget::Budget,
+    closings::Closings,
+    credential::{Credential, Verdict},
+    introduction::Introduction,
+};
 use crate::{
     clock::Clock,
     closing::Calendar,
@@ -26,12 +35,6 @@ use crate::{
     secret::{Secret, SecretAt},
     stop::Stop,
 };
-
-/// Wait before a failed request is sent again: the first, and the longest.
-const RETRY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
-
-/// Wait before credentials that were refused are tried again.
-const REFUSED_WAIT: TimeDelta = TimeDelta::minutes(5);
 
 /// Wait before a source that answers nonsense is asked again, at least.
 const UNREADABLE_WAIT: Duration = Duration::from_secs(15);
@@ -53,12 +56,6 @@ const CLOCK_WRONG: TimeDelta = TimeDelta::hours(24);
 
 /// A credential that was refused, or is not there, is looked at this often: a new one is taken up at once.
 const SECRET_LOOK: Duration = Duration::from_secs(5);
-
-/// For so long after a refusal another credential is looked for: a connector that goes on asks again within the hour.
-const DOUBT: TimeDelta = TimeDelta::minutes(90);
-
-/// Notes on a source that are told in the journal, once each.
-const NOTES_TOLD_MAX: usize = 64;
 
 /// Makes a connector from what is stored.
 pub type MakeConnector = Box<dyn Fn(Begin) -> Box<dyn Connector> + Send>;
@@ -98,18 +95,11 @@ pub struct Poller {
     poll: Poll,
     connector: Box<dyn Connector>,
     epoch: u64,
-    /// The credential that the connector has, or why there is none.
-    secret: Result<Secret, String>,
-    /// Until then a refusal makes the credential doubtful, also where the connector goes on: another is looked for.
-    doubted_until: Option<DateTime<Utc>>,
-    /// A refused credential is not tried again before this.
-    refused_until: Option<DateTime<Utc>>,
-    /// What the journal was told of the source.
-    told: BTreeSet<String>,
+    credential: Credential,
+    introduction: Introduction,
     budget: Budget,
-    failures: u32,
+    backoff: Backoff,
     closings: Closings,
-    chance: u64,
     last_now: DateTime<Utc>,
     /// The connector was made, or asked, by a clock that was wrong.
     clock_was_wrong: bool,
@@ -125,7 +115,7 @@ impl Poll {
     pub fn run(self) -> Result<(), OutboxError> {
         let mut poller = self.begin()?;
         // A thousand boxes that come back after a power cut must not ask at the same moment.
-        let jitter = poller.jitter(Duration::from_secs(2));
+        let jitter = poller.backoff.jitter(Duration::from_secs(2));
         let mut stopped = poller.wait(jitter);
         while !stopped {
             let pause = poller.step();
@@ -143,18 +133,16 @@ impl Poll {
         let (connector, epoch, secret) = self.resume(now)?;
         let budget = Budget::new(self.requests_per_minute, now);
         let closings = Closings::new(&self.calendar, self.retention);
+        let credential = Credential::new(self.secret.clone(), secret);
         Ok(Poller {
             poll: self,
             connector,
             epoch,
-            secret,
-            doubted_until: None,
-            refused_until: None,
-            told: BTreeSet::new(),
+            credential,
+            introduction: Introduction::default(),
             budget,
-            failures: 0,
+            backoff: Backoff::new(),
             closings,
-            chance: seed(),
             last_now: now,
             clock_was_wrong: false,
             read_again: None,
@@ -215,7 +203,7 @@ impl Poller {
         let request = match self.connector.next(now) {
             Step::Wait(until) => {
                 let pause = (until - now).to_std().unwrap_or_default().max(STEP_MIN);
-                return if self.is_doubted(now) { pause.min(SECRET_LOOK) } else { pause };
+                return if self.credential.is_doubted(now) { pause.min(SECRET_LOOK) } else { pause };
             }
             Step::Ask(request) => request,
         };
@@ -250,7 +238,7 @@ impl Poller {
             Err(fault) => {
                 let text = format!("{} {request}: {fault}; nothing was taken from it", self.poll.system);
                 self.trouble(Some((Condition::PosUnreadable, &text)), now);
-                self.backoff().max(UNREADABLE_WAIT)
+                self.backoff.failed().max(UNREADABLE_WAIT)
             }
         }
     }
@@ -258,51 +246,19 @@ impl Poller {
     /// Waits while there is no credential, or one that was refused, until another stands in its place or it is time to
     /// try the same again. `None`: there is nothing to wait for.
     fn wait_for_secret(&mut self, now: DateTime<Utc>) -> Option<Duration> {
-        let lacks = self.secret.is_err();
-        let refused = self.refused_until.is_some_and(|until| now < until);
-        if !lacks && !refused {
-            self.refused_until = None;
-            if !self.is_doubted(now) {
-                return None;
+        match self.credential.look(now) {
+            Verdict::Use => return None,
+            Verdict::Another => {
+                tracing::info!(connection = %self.poll.connection, "poll: a new credential is taken up");
+                return Some(self.start_over(now));
             }
-        }
-        let secret = self.poll.secret.read();
-        if secret.is_ok() && secret != self.secret {
-            (self.refused_until, self.doubted_until) = (None, None);
-            tracing::info!(connection = %self.poll.connection, "poll: a new credential is taken up");
-            return Some(self.start_over(now));
-        }
-        if !lacks && !refused {
-            return None;
-        }
-        if let Err(reason) = &secret {
-            let text = format!("{}: no credential: {reason}; {}", self.poll.system, self.poll.remedy);
-            self.trouble(Some((Condition::PosRefused, &text)), now);
+            Verdict::Refused => {}
+            Verdict::Missing(reason) => {
+                let text = format!("{}: no credential: {reason}; {}", self.poll.system, self.poll.remedy);
+                self.trouble(Some((Condition::PosRefused, &text)), now);
+            }
         }
         Some(SECRET_LOOK)
-    }
-
-    fn is_doubted(&self, now: DateTime<Utc>) -> bool {
-        self.poll.secret.file().is_some() && self.doubted_until.is_some_and(|until| now < until)
-    }
-
-    /// Tells the journal, once each, who answers and what was found about the source.
-    fn introduce(&mut self, progress: &Progress) {
-        let Some(identity) = &progress.identity else { return };
-        let (connection, system) = (&self.poll.connection, self.poll.system);
-        let clocks = match self.poll.health.facts().connections.get(connection).and_then(|of| of.clock_difference_s) {
-            Some(seconds) if self.told.is_empty() => format!(", whose clock is {seconds} s ahead of the box's"),
-            _ => String::new(),
-        };
-        if self.told.insert(format!("reads {identity}")) {
-            tracing::info!(%connection, system, "reads {identity}{clocks}");
-        }
-        let whole = progress.notes.iter().cloned();
-        for word in whole {
-            if self.told.len() < NOTES_TOLD_MAX && self.told.insert(word.clone()) {
-                tracing::info!(%connection, system, "{word}");
-            }
-        }
     }
 
     /// Stores a yield and the cursor in one commit.
@@ -336,7 +292,7 @@ impl Poller {
                     }
                     self.poll.health.set(condition, &self.poll.connection, text.as_deref(), now);
                 }
-                self.failures = 0;
+                self.backoff.succeeded();
                 // A source may refuse the credentials in an answer of another status than 401.
                 let Some(text) = refused else {
                     self.trouble(None, now);
@@ -344,7 +300,7 @@ impl Poller {
                 };
                 let text = format!("{text}; {}", self.poll.remedy);
                 self.trouble(Some((Condition::PosRefused, &text)), now);
-                self.refused_until = Some(now + REFUSED_WAIT);
+                self.credential.refuse(now);
                 SECRET_LOOK
             }
             Err(error) => self.not_stored(&error, now),
@@ -358,7 +314,9 @@ impl Poller {
         }
         let open_gaps = self.poll.outbox.open_gaps().values().map(Vec::len).sum();
         let progress = self.connector.progress();
-        self.introduce(&progress);
+        let connection = &self.poll.connection;
+        let difference = self.poll.health.facts().connections.get(connection).and_then(|of| of.clock_difference_s);
+        self.introduction.tell(connection, self.poll.system, &progress, difference);
         self.poll.health.update(|facts| {
             facts.open_gaps = open_gaps;
             let connection = facts.connections.entry(self.poll.connection.clone()).or_default();
@@ -382,7 +340,7 @@ impl Poller {
 
     fn failed(&mut self, request: &Request, failure: &Failure, now: DateTime<Utc>) -> Duration {
         if matches!(failure, Failure::Refused(_)) {
-            self.doubted_until = Some(now + DOUBT);
+            self.credential.doubt(now);
         }
         if let Some(found) = self.connector.failed(failure, now) {
             return self.store(found, now);
@@ -392,7 +350,7 @@ impl Poller {
         let text = format!("{} {request}: {failure}", self.poll.system);
         match failure {
             Failure::TooMany { retry_after } => {
-                let chance = self.next_chance();
+                let chance = self.backoff.chance();
                 self.budget.complain(*retry_after, now, chance);
                 self.trouble(Some((Condition::PosUnreachable, &text)), now);
                 self.budget.wait(now)
@@ -400,16 +358,16 @@ impl Poller {
             Failure::Refused(_) => {
                 let text = format!("{text}; {}", self.poll.remedy);
                 self.trouble(Some((Condition::PosRefused, &text)), now);
-                self.refused_until = Some(now + REFUSED_WAIT);
+                self.credential.refuse(now);
                 SECRET_LOOK
             }
             Failure::Unexpected(_) | Failure::TooLarge => {
                 self.trouble(Some((Condition::PosUnreadable, &format!("{text}; check the base-url"))), now);
-                self.backoff().max(UNREADABLE_WAIT)
+                self.backoff.failed().max(UNREADABLE_WAIT)
             }
             Failure::Unreachable(_) | Failure::Trouble(_) => {
                 self.trouble(Some((Condition::PosUnreachable, &text)), now);
-                self.backoff()
+                self.backoff.failed()
             }
         }
     }
@@ -450,7 +408,8 @@ impl Poller {
     fn start_over(&mut self, now: DateTime<Utc>) -> Duration {
         match self.poll.resume(now) {
             Ok((connector, epoch, secret)) => {
-                (self.connector, self.epoch, self.secret) = (connector, epoch, secret);
+                (self.connector, self.epoch) = (connector, epoch);
+                self.credential.hold(secret);
                 self.read_again = None;
                 self.closings = Closings::new(&self.poll.calendar, self.poll.retention);
                 Duration::ZERO
@@ -512,24 +471,6 @@ impl Poller {
         }
     }
 
-    fn backoff(&mut self) -> Duration {
-        let (first, longest) = RETRY;
-        let full = (first * (1 << self.failures.min(5))).min(longest);
-        self.failures = self.failures.saturating_add(1);
-        full / 2 + self.jitter(full / 2)
-    }
-
-    fn jitter(&mut self, span: Duration) -> Duration {
-        let span_ms = u64::try_from(span.as_millis()).unwrap_or(u64::MAX).max(1);
-        Duration::from_millis(self.next_chance() % span_ms)
-    }
-
-    fn next_chance(&mut self) -> u64 {
-        // A step of a linear congruence is chance enough to spread boxes.
-        self.chance = self.chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        self.chance >> 33
-    }
-
     fn wait(&self, span: Duration) -> bool {
         if span.is_zero() { self.poll.stop.is_given() } else { self.poll.stop.wait(self.poll.clock.real(span)) }
     }
@@ -538,13 +479,6 @@ impl Poller {
 /// How far a source is read; while nothing is read without holes, where the reading began.
 fn read_to(progress: &Progress) -> Option<DateTime<Utc>> {
     progress.watermark.or(progress.since)
-}
-
-fn seed() -> u64 {
-    let mut bytes = [0; 8];
-    let _without_chance_all_boxes_are_alike =
-        ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes);
-    u64::from_be_bytes(bytes)
 }
 
 /// No clock that shows an earlier instant is right: this program did not exist then.
