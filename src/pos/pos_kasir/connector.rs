@@ -11,13 +11,14 @@
 //! so whoever begins anew lists some pages again and asks for little. The server's limit is shared with the tills: when
 //! it runs low, everything waits.
 //!
-//! The parts: `due` (what is asked), `pages` and `details` (what is made of the answers), `hints` (the activity log and
-//! the probe for a reset).
+//! The parts: `due` (what is asked), `pages` and `details` (what is made of the answers), `unlisted` (pages that fail for
+//! good), `hints` (the activity log and the probe for a reset).
 
 mod details;
 mod due;
 mod hints;
 mod pages;
+mod unlisted;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -36,7 +37,7 @@ use super::{
     parse::{parse_branding, parse_me, parse_methods},
     session::{Session, SessionAsk},
     shop::{Shop, ShopAsk},
-    walk::{Task, Walk, whole_second},
+    walk::{Purpose, Task, Walk, whole_second},
 };
 use crate::{
     config::Credentials,
@@ -101,6 +102,10 @@ pub struct PosKasir {
     pub(super) turns: (u32, u32),
     pub(super) background: Option<Walk>,
     pub(super) recent_read: Option<DateTime<Utc>>,
+    /// Why the list is not read before when: a page of it failed for good.
+    held: Vec<(Purpose, DateTime<Utc>)>,
+    /// A page of the newest walk was answered since a background page failed.
+    newest_answered: bool,
     /// Orders to be read by themselves.
     pub(super) hints: VecDeque<Task>,
     pub(super) log: LogReading,
@@ -155,6 +160,8 @@ impl PosKasir {
             turns: (0, 0),
             background: None,
             recent_read: None,
+            held: Vec::new(),
+            newest_answered: false,
             hints: VecDeque::new(),
             log: LogReading::new(now),
             probe: None,
@@ -265,7 +272,13 @@ impl Connector for PosKasir {
         let found = match &asked {
             Asked::Session(_) => self.take_session(answer, now)?,
             Asked::Shop(ask) => self.take_shop(*ask, answer, now)?,
-            Asked::Page { slot, page, at } => self.take_page(*slot, *page, *at, answer, now)?,
+            Asked::Page { slot, page, at } => match self.take_page(*slot, *page, *at, answer, now) {
+                Ok(found) => {
+                    self.newest_answered |= *slot == Slot::Newest;
+                    found
+                }
+                Err(fault) => self.page_failed(*slot, &fault, now).ok_or(fault)?,
+            },
             Asked::Detail { slot, id } => self.take_detail(*slot, id, answer, now)?,
             Asked::Log { .. } => {
                 self.take_log(answer, now);
@@ -296,6 +309,11 @@ impl Connector for PosKasir {
             {
                 self.answered = false;
                 return Some(self.detail_failed(*slot, now));
+            }
+            (Asked::Page { slot, .. }, Failure::Trouble(_) | Failure::Unexpected(_) | Failure::TooLarge) => {
+                if let Some(found) = self.page_failed(*slot, &failure.to_string(), now) {
+                    return Some(found);
+                }
             }
             (Asked::Probe(_), Failure::Trouble(_) | Failure::Unexpected(_) | Failure::TooLarge) if self.answered => {
                 self.answered = false;

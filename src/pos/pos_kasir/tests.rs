@@ -5,4 +5,5 @@ mod random;
 mod sessions;
 mod setbacks;
 mod stored;
+mod unlisted;
 mod world;

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, VecDeque};
 use chrono::{DateTime, TimeDelta, Timelike, Utc};
 
 use super::parse::Orders;
-use crate::transaction::Transaction;
+use crate::{pos::page::Quarantined, transaction::Transaction};
 
 /// A short page is asked again so often.
 const SHORT_RETRIES: u8 = 2;
@@ -16,6 +16,10 @@ const STEPS_BACK_MAX: u8 = 5;
 
 /// A detail that fails so often is given up for now.
 pub const FAILS_MAX: u8 = 5;
+
+/// A page that fails so often, always in the same way, is given up for now. In the newest walk, whose first page was
+/// answered, fewer will do: what lies further down is then read as history.
+pub const PAGE_FAILS_MAX: (u8, u8) = (5, 3);
 
 /// Wait before a failed detail is asked again, times the failures.
 const FAIL_WAIT: TimeDelta = TimeDelta::seconds(5);
@@ -47,6 +51,8 @@ pub struct Task {
     pub print: Option<u64>,
     /// What the row alone says.
     pub row: Option<Box<Transaction>>,
+    /// The row, where it could not be read: to be told if the detail tells no better.
+    pub aside: Option<Box<Quarantined>>,
     pub fails: u8,
     pub due: Option<DateTime<Utc>>,
 }
@@ -58,7 +64,16 @@ impl Task {
     }
 
     pub fn of_id(id: String, print: Option<u64>) -> Self {
-        Self { id, at: None, print, row: None, fails: 0, due: None }
+        Self { id, at: None, print, row: None, aside: None, fails: 0, due: None }
+    }
+
+    pub fn of_aside(id: String, aside: &Quarantined, print: u64) -> Self {
+        Self { aside: Some(Box::new(aside.clone())), ..Self::of_id(id, Some(print)) }
+    }
+
+    /// The list has shown it.
+    pub fn is_listed(&self) -> bool {
+        self.row.is_some() || self.aside.is_some()
     }
 }
 
@@ -117,6 +132,8 @@ pub struct Walk {
     total: Option<u64>,
     retries: u8,
     steps_back: u8,
+    /// How the page failed last, and how often so.
+    page_failure: (String, u8),
     /// Between which times the rows lack that the last page lacked; its lower neighbour is on the next page.
     open_short: Option<(DateTime<Utc>, u64)>,
     aside: VecDeque<Task>,
@@ -142,6 +159,7 @@ impl Walk {
             total: None,
             retries: 0,
             steps_back: 0,
+            page_failure: (String::new(), 0),
             open_short: None,
             aside: VecDeque::new(),
         }
@@ -219,9 +237,18 @@ impl Walk {
         }
     }
 
+    /// The page failed, in this way: how often it has so far.
+    pub fn page_failed(&mut self, how: String) -> u8 {
+        let (last, fails) = &mut self.page_failure;
+        *fails = if *last == how { fails.saturating_add(1) } else { 1 };
+        *last = how;
+        *fails
+    }
+
     /// Takes a page. `lacking`: its missing rows that are no stored orders; `unexplained`: of them, those that no open gap
     /// explains.
     pub fn take(&mut self, orders: &Orders, lacking: u64, unexplained: u64) -> Turn {
+        self.page_failure = (String::new(), 0);
         let shrank = self.total.is_some_and(|before| orders.total < before);
         self.total = Some(orders.total);
         if shrank && self.page > 1 && self.steps_back < STEPS_BACK_MAX {

@@ -30,8 +30,8 @@ const GONE_MAX: usize = 20;
 /// An order whose detail cannot be had.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::pos::pos_kasir) struct Bad {
-    /// When it was created.
-    pub at: DateTime<Utc>,
+    /// When it was created, if that is known.
+    pub at: Option<DateTime<Utc>>,
     /// It is asked for again then.
     pub retry: DateTime<Utc>,
 }
@@ -47,7 +47,7 @@ impl PosKasir {
         if answer.status == 404 {
             // A web page of some front says nothing about an order.
             Body::open(&answer.body).map_err(|fault| fault.to_string())?;
-            let is_listed = self.slot(slot).as_mut().and_then(Walk::task).is_some_and(|task| task.row.is_some());
+            let is_listed = self.slot(slot).as_mut().and_then(Walk::task).is_some_and(|task| task.is_listed());
             if is_listed && self.memory.find(Resource::Order, id).is_none() {
                 // The list has just shown it: not to be passed over for a word of the server's against itself.
                 return Ok(self.detail_failed(slot, now));
@@ -83,8 +83,8 @@ impl PosKasir {
         let mut found = Yield::default();
         self.gone_in_a_row = 0;
         found.gaps_closed.extend(self.readable_again(&task));
-        if !page.quarantined.is_empty() && self.put_aside.len() < REMEMBERED_MAX {
-            self.put_aside.insert(id.to_owned(), task.print.unwrap_or(0));
+        if !page.quarantined.is_empty() {
+            self.put_aside(id, task.print);
         }
         found.quarantined = page.quarantined;
         for record in page.records {
@@ -111,6 +111,10 @@ impl PosKasir {
         let Some((walk, task)) = self.pop(slot) else { return found };
         found.vanished = self.vanished(id);
         found.gaps_closed.extend(self.readable_again(&task));
+        if let Some(aside) = task.aside {
+            self.put_aside(id, task.print);
+            found.quarantined.push(*aside);
+        }
         if !found.vanished.is_empty() {
             self.gone_in_a_row += 1;
         }
@@ -148,11 +152,13 @@ impl PosKasir {
         if let Some(row) = task.row {
             self.tell_by_row(*row, task.print.unwrap_or(0), found);
         }
-        let Some(at) = at else { return };
-        let gap = unreadable(at);
+        found.quarantined.extend(task.aside.map(|aside| *aside));
         if self.bad.len() < REMEMBERED_MAX {
             self.bad.insert(task.id, Bad { at, retry: now + AGAIN });
         }
+        // Where no time is known, there is none to call incomplete.
+        let Some(at) = at else { return };
+        let gap = unreadable(at);
         if !self.open_gaps.contains(&gap) {
             self.open_gaps.push(gap.clone());
             found.gaps_opened.push(gap);
@@ -176,12 +182,19 @@ impl PosKasir {
     fn readable_again(&mut self, task: &Task) -> Option<Gap> {
         let given_up = self.bad.remove(&task.id);
         // Without a memory of it, it may have been given up before the last start.
-        let gap = unreadable(given_up.map(|bad| bad.at).or(task.at)?);
-        if self.bad.values().any(|bad| unreadable(bad.at) == gap) {
+        let gap = unreadable(given_up.and_then(|bad| bad.at).or(task.at)?);
+        if self.bad.values().any(|bad| bad.at.is_some_and(|at| unreadable(at) == gap)) {
             return None;
         }
         let place = self.open_gaps.iter().position(|open| *open == gap)?;
         Some(self.open_gaps.remove(place))
+    }
+
+    /// Its detail need not be read again before its row is another.
+    fn put_aside(&mut self, id: &str, print: Option<u64>) {
+        if self.put_aside.len() < REMEMBERED_MAX {
+            self.put_aside.insert(id.to_owned(), print.unwrap_or(0));
+        }
     }
 
     fn pop(&mut self, slot: Slot) -> Option<(Walk, Task)> {

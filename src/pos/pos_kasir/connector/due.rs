@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, TimeDelta, Timelike, Utc};
 
-use super::{Asked, PosKasir, Slot};
+use super::{Asked, PosKasir, Slot, unlisted::is_of_pages};
+use crate::gap::Gap;
 use crate::pos::{
     connector::RESCAN_HORIZON,
     pos_kasir::{
@@ -129,23 +130,27 @@ impl PosKasir {
         let again = self.bad.iter_mut().filter(|(_, bad)| bad.retry <= now);
         for (id, bad) in again {
             bad.retry = now + RECENT.1;
-            self.hints.push_back(Task { at: Some(bad.at), fails: FAILS_MAX - 1, ..Task::of_id(id.clone(), None) });
+            self.hints.push_back(Task { at: bad.at, fails: FAILS_MAX - 1, ..Task::of_id(id.clone(), None) });
         }
         if !self.hints.is_empty() {
             return Some(Walk::single(now, std::mem::take(&mut self.hints)));
         }
         let walk = |purpose, stop| Some(Walk::new(purpose, now, Some(stop)));
-        if self.recent_read.is_none_or(|read| now - read >= RECENT.1) {
+        self.held.retain(|(_, until)| *until > now);
+        let is_held = |purpose| self.held.iter().any(|(held, _)| *held == purpose);
+        if !is_held(Purpose::Recent) && self.recent_read.is_none_or(|read| now - read >= RECENT.1) {
             return walk(Purpose::Recent, (now - RECENT.0).max(self.floor(now)));
         }
-        if let (Some(_), Some(watermark)) = (self.cursor.ahead, self.cursor.watermark) {
+        if let (Some(_), Some(watermark), false) = (self.cursor.ahead, self.cursor.watermark, is_held(Purpose::CatchUp))
+        {
             return walk(Purpose::CatchUp, watermark - OVERLAP);
         }
-        if self.cursor.watermark.is_some() && self.cursor.has_older() {
+        if self.cursor.watermark.is_some() && self.cursor.has_older() && !is_held(Purpose::Backfill) {
             return walk(Purpose::Backfill, self.cursor.target);
         }
         let local = self.context.outlet_zone.local(now);
-        if local.hour() >= NIGHT_HOUR && self.cursor.nightly_read != Some(local.date_naive()) {
+        let is_night = local.hour() >= NIGHT_HOUR && self.cursor.nightly_read != Some(local.date_naive());
+        if is_night && !is_held(Purpose::Nightly) {
             return walk(Purpose::Nightly, self.floor(now));
         }
         None
@@ -157,7 +162,10 @@ impl PosKasir {
         let older = self.cursor.has_older().then_some(self.cursor.target);
         // Behind the watermark something always waits: after an outage, all that was sold meanwhile.
         let behind = self.cursor.watermark.map(|watermark| watermark - OVERLAP);
-        [older, behind].into_iter().flatten().fold(floor, DateTime::min)
+        // Of what could not be listed, the end must not grow out of sight before the begin is read.
+        let in_sight = |gap: &&Gap| is_of_pages(gap) && gap.to > floor;
+        let unlisted = self.open_gaps.iter().filter(in_sight).map(|gap| gap.from);
+        [older, behind].into_iter().flatten().chain(unlisted).fold(floor, DateTime::min)
     }
 
     pub(super) fn request(&self, asked: &Asked) -> Option<Request> {

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{PosKasir, Slot, due::OVERLAP};
+use super::{PosKasir, Slot, due::OVERLAP, unlisted::is_of_pages};
 use crate::{
     content::ContentId,
     gap::{Gap, GapReason},
@@ -54,7 +54,8 @@ impl PosKasir {
         if orders.number != page {
             return Err(format!("expected page {page} of the orders, found another"));
         }
-        let no_objects = orders.page.quarantined.iter().all(|aside| aside.found != JsonType::Object);
+        let no_objects =
+            orders.page.quarantined.iter().all(|aside| aside.found != JsonType::Object && aside.external_id.is_none());
         if orders.page.rows > 0 && orders.page.records.is_empty() && no_objects {
             return Err("expected objects in the list `data/orders`, found none".to_owned());
         }
@@ -138,8 +139,9 @@ impl PosKasir {
             };
             let print = hash(&aside.hash);
             walk.listed.insert(id_hash(id));
-            if self.put_aside.get(id) != Some(&print) && !self.bad.contains_key(id) {
-                walk.tasks.push_back(Task::of_id(id.clone(), Some(print)));
+            let is_told = self.put_aside.get(id) == Some(&print) && walk.purpose != Purpose::Nightly;
+            if !is_told && !self.bad.contains_key(id) {
+                walk.tasks.push_back(Task::of_aside(id.clone(), aside, print));
             }
         }
         changed_below
@@ -220,7 +222,7 @@ impl PosKasir {
         known.into_iter().map(|known| Task { at: Some(known.at), ..Task::of_id(known.external_id, None) }).collect()
     }
 
-    fn finish(&mut self, mut walk: Walk, found: &mut Yield, now: DateTime<Utc>) {
+    pub(super) fn finish(&mut self, walk: Walk, found: &mut Yield, now: DateTime<Utc>) {
         match walk.purpose {
             Purpose::Newest => {
                 self.newest_complete = true;
@@ -233,6 +235,11 @@ impl PosKasir {
             Purpose::CatchUp | Purpose::Backfill => {}
             Purpose::Single => return,
         }
+        self.conclude(walk, found, now);
+    }
+
+    /// What a walk proves as far as it came.
+    pub(super) fn conclude(&mut self, mut walk: Walk, found: &mut Yield, now: DateTime<Utc>) {
         let floor = self.floor(now);
         walk.close_short(floor);
         let whole = match (walk.list_ended, walk.reached, walk.stop) {
@@ -247,8 +254,13 @@ impl PosKasir {
         }
         self.cursor.count_as_read(from, walk.begun);
         let mended = |gap: &Gap| {
-            let inside = gap.reason == GapReason::ShortPage && from <= gap.from && gap.to <= second_after(walk.begun);
-            inside && !walk.shorts.iter().any(|short| short.from <= gap.to && gap.from <= short.to)
+            let inside = from <= gap.from && gap.to <= second_after(walk.begun);
+            if is_of_pages(gap) {
+                return inside;
+            }
+            inside
+                && gap.reason == GapReason::ShortPage
+                && !walk.shorts.iter().any(|short| short.from <= gap.to && gap.from <= short.to)
         };
         let closed: Vec<_> = self.open_gaps.extract_if(.., |gap| mended(gap)).collect();
         self.short_counts.retain(|gap, _| !closed.contains(gap));
@@ -301,6 +313,6 @@ fn id_hash(id: &str) -> u64 {
     hash(&ContentId::of_bytes(id.as_bytes()))
 }
 
-fn second_after(at: DateTime<Utc>) -> DateTime<Utc> {
+pub(super) fn second_after(at: DateTime<Utc>) -> DateTime<Utc> {
     whole_second(at) + TimeDelta::seconds(1)
 }

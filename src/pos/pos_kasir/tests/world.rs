@@ -21,7 +21,7 @@ use crate::{
     poll::budget::Budget,
     pos::{
         connector::{Begin, Connector, Known, Memory, Progress, Step, Terms, Yield},
-        http::{Ask, Failure},
+        http::{Answer, Ask, Failure},
         page::ParseContext,
         pos_kasir::connector::PosKasir,
     },
@@ -77,6 +77,9 @@ pub struct Faults {
     pub restarts: u32,
 }
 
+/// What becomes of the answer to a request, shown as its path and page, on its way to the box.
+pub type Meddler = Box<dyn Fn(&str, Result<Answer, Failure>) -> Result<Answer, Failure>>;
+
 pub struct TestBox {
     pub server: Arc<Server>,
     pub clock: Clock,
@@ -99,6 +102,7 @@ pub struct TestBox {
     pub chance: Chance,
     pub backfill: TimeDelta,
     pub poll_every: TimeDelta,
+    pub meddler: Meddler,
     budget: Budget,
     failed: u32,
     refused_until: Option<DateTime<Utc>>,
@@ -155,6 +159,7 @@ impl TestBox {
             chance: Chance::new(1),
             backfill,
             poll_every,
+            meddler: Box::new(|_, answered| answered),
             budget: Budget::new(30, now),
             failed: 0,
             refused_until: None,
@@ -231,12 +236,14 @@ impl TestBox {
             .iter()
             .find(|(name, _)| *name == "page")
             .map_or(String::new(), |(_, page)| format!("#{page}"));
-        self.asked.push((self.now, format!("{}{page}", request.path())));
+        let asked = format!("{}{page}", request.path());
+        self.asked.push((self.now, asked.clone()));
         let answered = if self.chance.below(1_000) < self.faults.requests {
             Err(if self.chance.below(2) == 0 { Failure::Trouble(500) } else { Failure::Unreachable("cut".to_owned()) })
         } else {
             InProcess::new(Arc::clone(&self.server)).ask(&request, &|status| self.connector.accepts(status))
         };
+        let answered = (self.meddler)(&asked, answered);
         self.pass(TimeDelta::milliseconds(150));
         match answered.map(|answer| self.connector.take(&answer, self.now)) {
             Ok(Ok(found)) => {
