@@ -3,6 +3,8 @@
 //! Generic over embedded-hal's traits, so that a virtual board and real lines are driven by the same code. Lines go to
 //! their dark level when the board is dropped.
 
+pub mod profile;
+
 use std::{
     convert::Infallible,
     sync::{
