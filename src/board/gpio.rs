@@ -77,28 +77,28 @@ fn request(line: &Line, flags: LineRequestFlags, level: u8) -> Result<CdevPin, L
 }
 
 fn find(line: &Line) -> Result<(Chip, gpio_cdev::Line), LineFault> {
-    let chips = match &line.chip {
-        Some(chip) => chips_called(chip)?,
-        None => chips()?,
-    };
-    let listed = |chips: &[&Chip]| chips.iter().map(|chip| called(chip)).collect::<Vec<_>>().join(" and ");
-    let mut matching = Vec::new();
-    for chip in &chips {
-        matching.extend(lines_of(chip, &line.at).into_iter().map(|found| (chip, found)));
+    let (mut chips, denied) = chips();
+    if chips.is_empty() {
+        return Err(denied.unwrap_or(LineFault::NoChips));
     }
-    match matching.len() {
-        1 => {}
-        0 => {
-            let found = listed(&chips.iter().collect::<Vec<_>>());
-            return Err(LineFault::NoLine { line: line.to_string(), found });
-        }
-        _ => {
-            let found = listed(&matching.iter().map(|(chip, _)| *chip).collect::<Vec<_>>());
-            return Err(LineFault::Ambiguous { line: line.to_string(), found });
+    if let Some(wanted) = &line.chip {
+        let here = listed(&chips);
+        chips.retain(|chip| is_called(chip, wanted));
+        if chips.is_empty() {
+            return Err(denied.unwrap_or(LineFault::NoChip { chip: wanted.clone(), found: here }));
         }
     }
-    let (_, found) = matching.remove(0);
-    Ok((found.chip(), found))
+    let mut matching: Vec<_> = chips.iter().flat_map(|chip| lines_of(chip, &line.at)).collect();
+    let told = line.to_string();
+    match (matching.pop(), matching.is_empty()) {
+        (Some(found), true) => Ok((found.chip(), found)),
+        (Some(found), false) => {
+            matching.push(found);
+            let chips: Vec<_> = matching.iter().map(gpio_cdev::Line::chip).collect();
+            Err(LineFault::Ambiguous { line: told, found: listed(&chips) })
+        }
+        (None, _) => Err(denied.unwrap_or(LineFault::NoLine { line: told, found: listed(&chips) })),
+    }
 }
 
 /// The lines of a chip that are meant: a chip may use a name twice.
@@ -111,19 +111,12 @@ fn lines_of(chip: &Chip, at: &At) -> Vec<gpio_cdev::Line> {
         .collect()
 }
 
-fn chips_called(wanted: &str) -> Result<Vec<Chip>, LineFault> {
-    let mut chips = chips()?;
-    let is_wanted = |chip: &Chip| [chip.label(), chip.name()].contains(&wanted) || chip.path() == Path::new(wanted);
-    if !chips.iter().any(is_wanted) {
-        let found = chips.iter().map(called).collect::<Vec<_>>().join(" and ");
-        return Err(LineFault::NoChip { chip: wanted.to_owned(), found });
-    }
-    chips.retain(is_wanted);
-    Ok(chips)
+fn is_called(chip: &Chip, wanted: &str) -> bool {
+    [chip.label(), chip.name()].contains(&wanted) || chip.path() == Path::new(wanted)
 }
 
-/// Every chip, in the order of their names.
-fn chips() -> Result<Vec<Chip>, LineFault> {
+/// Every chip that can be opened, in the order of their names, and why another cannot.
+fn chips() -> (Vec<Chip>, Option<LineFault>) {
     let (mut chips, mut denied) = (Vec::new(), None);
     for path in devices(Path::new(DEVICES)) {
         match Chip::new(&path) {
@@ -137,7 +130,7 @@ fn chips() -> Result<Vec<Chip>, LineFault> {
             }
         }
     }
-    if chips.is_empty() { Err(denied.unwrap_or(LineFault::NoChips)) } else { Ok(chips) }
+    (chips, denied)
 }
 
 /// The devices in a folder. A link is another name for one: on a Raspberry Pi 5 gpiochip4 is a link to gpiochip0.
@@ -150,6 +143,10 @@ fn devices(folder: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<_> = chips.map(|entry| entry.path()).collect();
     paths.sort();
     paths
+}
+
+fn listed(chips: &[Chip]) -> String {
+    chips.iter().map(called).collect::<Vec<_>>().join(" and ")
 }
 
 fn called(chip: &Chip) -> String {

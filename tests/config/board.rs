@@ -174,13 +174,8 @@ fn faults_of_a_profile_have_their_place_in_it() {
                  each a line of its own",
             ],
         ),
-        ("name = \"Mine", vec!["1:8: not TOML: invalid basic string, expected `\"`"]),
     ] {
-        let found = faults_of_profile(text);
-        if text.ends_with("Mine") {
-            assert!(found[0].contains("not TOML"), "{found:?}");
-        } else {
-            assert_eq!(found, expected, "{text}");
-        }
+        assert_eq!(faults_of_profile(text), expected, "{text}");
     }
+    assert!(faults_of_profile("name = \"Mine")[0].starts_with("1:8: not TOML: "));
 }
