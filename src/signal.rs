@@ -113,7 +113,7 @@ impl Signals {
 
     /// How a line is lit; `None` for one that is no steady or blinking output.
     #[must_use]
-    pub fn pattern(&self, role: Role) -> Option<Pattern> {
+    pub fn pattern(self, role: Role) -> Option<Pattern> {
         match role {
             Role::Sync => Some(self.lights.sync),
             Role::Hold => Some(self.lights.hold),
@@ -125,7 +125,7 @@ impl Signals {
 
     /// Whether an output is on at a moment.
     #[must_use]
-    pub fn is_on(&self, role: Role, at_ms: u64) -> bool {
+    pub fn is_on(self, role: Role, at_ms: u64) -> bool {
         self.pattern(role).is_some_and(|pattern| pattern.lit(at_ms))
     }
 }

@@ -98,7 +98,7 @@ impl<L: Lines> Panel<L> {
     }
 
     /// Drives the outputs as they are at a moment, in milliseconds since any fixed one, and reads the inputs.
-    pub fn drive(&mut self, signals: &Signals, at_ms: u64) {
+    pub fn drive(&mut self, signals: Signals, at_ms: u64) {
         let Self { lines, outputs, inputs, pulses } = self;
         for output in outputs {
             output.drive(signals, at_ms, lines, pulses);
@@ -110,7 +110,7 @@ impl<L: Lines> Panel<L> {
 
     /// When something is to be driven or read next, unless the signals change before; `None` if never.
     #[must_use]
-    pub fn next_ms(&self, signals: &Signals, at_ms: u64) -> Option<u64> {
+    pub fn next_ms(&self, signals: Signals, at_ms: u64) -> Option<u64> {
         let outputs = self.outputs.iter().filter(|output| output.held.is_open());
         let outputs = outputs.filter_map(|output| match output.line.role {
             Role::ReceiptPulse => self.pulses.next_ms(),
@@ -160,7 +160,7 @@ impl<L: Lines> Drop for Panel<L> {
 }
 
 impl<P: OutputPin<Error: Display>> Output<P> {
-    fn drive(&mut self, signals: &Signals, at_ms: u64, lines: &mut impl Lines<Output = P>, pulses: &mut Pulses) {
+    fn drive(&mut self, signals: Signals, at_ms: u64, lines: &mut impl Lines<Output = P>, pulses: &mut Pulses) {
         let line = &self.line;
         let dark = state(line, false) == PinState::High;
         let Some(pin) = self.held.take(at_ms, || lines.output(line, dark)) else { return };

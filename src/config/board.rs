@@ -3,7 +3,7 @@
 //! A profile in a file of its own is read by the same walk as the config. Its faults have places in that file, so they
 //! are told with its name, at the key that names it.
 
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, path::Path};
 
 use super::{
     Board,
@@ -32,7 +32,9 @@ pub(super) fn board(table: &mut Table, origin: &Origin) -> Board {
     let profile = match profile(&given, origin) {
         Ok(profile) => Some(profile),
         Err(faults) => {
-            faults.into_iter().for_each(|fault| table.fault("profile", fault));
+            for fault in faults {
+                table.fault("profile", fault);
+            }
             None
         }
     };
@@ -53,7 +55,7 @@ fn profile(given: &str, origin: &Origin) -> Result<Profile, Vec<String>> {
     if let Some((name, text)) = KNOWN.iter().find(|(name, _)| *name == given) {
         return read(name, text, name);
     }
-    if !given.contains('/') && !given.ends_with(".toml") {
+    if !given.contains('/') && Path::new(given).extension() != Some("toml".as_ref()) {
         let names = || KNOWN.iter().map(|(name, _)| *name).chain([NONE]);
         let list = names().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
         let meant = suggestion(given, names());

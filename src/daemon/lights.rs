@@ -80,7 +80,7 @@ pub async fn drive_lights<L: Lines>(
             write_report(&status::body(&describe(), State::Running, facts, level, now));
             reported = Some(report);
         }
-        drive_until_look(&mut panel, &signals, started, looked, &mut changed).await;
+        drive_until_look(&mut panel, signals, started, looked, &mut changed).await;
         found.tell(&panel, &health, mode.clock.now());
     }
 }
@@ -88,7 +88,7 @@ pub async fn drive_lights<L: Lines>(
 /// Drives the lines until it is time to look at the facts again.
 async fn drive_until_look<L: Lines>(
     panel: &mut Panel<L>,
-    signals: &Signals,
+    signals: Signals,
     started: Instant,
     looked: Instant,
     changed: &mut watch::Receiver<u64>,

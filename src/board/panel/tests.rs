@@ -144,7 +144,7 @@ const LIT: Signals = Signals {
 };
 
 /// Drives as the daemon does: at each moment that the panel asks for.
-fn drive(panel: &mut Panel<Bench>, signals: &Signals, from_ms: u64, to_ms: u64, mut seen: impl FnMut(u64)) {
+fn drive(panel: &mut Panel<Bench>, signals: Signals, from_ms: u64, to_ms: u64, mut seen: impl FnMut(u64)) {
     let mut at = from_ms;
     while at < to_ms {
         panel.drive(signals, at);
@@ -161,7 +161,7 @@ fn every_pattern_on_every_light_is_as_the_table_says() {
                 let (bench, mut panel) = panel(if low { &Role::ALL } else { &[] });
                 let of = |role| if role == light { pattern } else { Pattern::Off };
                 let signals = signals(of(Role::Sync), of(Role::Hold), of(Role::Fault));
-                drive(&mut panel, &signals, 0, 11_000, |at| {
+                drive(&mut panel, signals, 0, 11_000, |at| {
                     for role in Role::LIGHTS {
                         let lit = role == light && pattern.lit(at);
                         assert_eq!(bench.high(role) != low, lit, "{pattern:?} on {role:?} at {at}, low: {low}");
@@ -178,10 +178,10 @@ fn every_pattern_on_every_light_is_as_the_table_says() {
 #[test]
 fn a_thousand_sales_are_a_thousand_pulses() {
     let (bench, mut panel) = panel(&[]);
-    panel.drive(&LIT, 0);
+    panel.drive(LIT, 0);
     panel.owe_pulses(1_000);
     let (mut edges, mut last) = (Vec::new(), false);
-    drive(&mut panel, &LIT, 1, 110_000, |at| {
+    drive(&mut panel, LIT, 1, 110_000, |at| {
         let high = bench.high(Role::ReceiptPulse);
         if high != last {
             edges.push(at);
@@ -198,16 +198,16 @@ fn without_a_pulse_line_nothing_is_owed() {
     let (bench, mut panel) = panel(&[]);
     panel.owe_pulses(5);
     bench.with(Role::ReceiptPulse, |pin| pin.cut = true);
-    panel.drive(&LIT, 0);
+    panel.drive(LIT, 0);
     panel.owe_pulses(5);
     bench.with(Role::ReceiptPulse, |pin| pin.cut = false);
-    drive(&mut panel, &LIT, 1, 20_000, |_| assert!(!bench.high(Role::ReceiptPulse)));
+    drive(&mut panel, LIT, 1, 20_000, |_| assert!(!bench.high(Role::ReceiptPulse)));
 
     panel.owe_pulses(5);
     bench.with(Role::ReceiptPulse, |pin| pin.cut = true);
-    panel.drive(&LIT, 20_001);
+    panel.drive(LIT, 20_001);
     bench.with(Role::ReceiptPulse, |pin| pin.cut = false);
-    drive(&mut panel, &LIT, 20_002, 40_000, |_| assert!(!bench.high(Role::ReceiptPulse), "they are no news"));
+    drive(&mut panel, LIT, 20_002, 40_000, |_| assert!(!bench.high(Role::ReceiptPulse), "they are no news"));
 }
 
 #[test]
@@ -215,20 +215,20 @@ fn a_contact_counts_once_it_is_steady() {
     let (bench, mut panel) = panel(&[Role::PaperEnd]);
     let level = |high| bench.with(Role::PaperEnd, |pin| pin.high = high);
     level(true);
-    drive(&mut panel, &LIT, 0, 1_000, |_| ());
+    drive(&mut panel, LIT, 0, 1_000, |_| ());
     assert!(!panel.is_closed(Role::PaperEnd), "active-low: high is open");
     // It bounces for 3 s, never steady for 200 ms.
     for n in 0..30 {
         level(n % 2 == 1);
-        panel.drive(&LIT, 1_000 + n * 100);
+        panel.drive(LIT, 1_000 + n * 100);
         assert!(!panel.is_closed(Role::PaperEnd), "{n}");
     }
     level(false);
-    drive(&mut panel, &LIT, 4_000, 4_600, |_| ());
+    drive(&mut panel, LIT, 4_000, 4_600, |_| ());
     assert!(panel.is_closed(Role::PaperEnd) && !panel.is_closed(Role::PaperLow));
     // Nobody can read it any more.
     bench.with(Role::PaperEnd, |pin| pin.cut = true);
-    panel.drive(&LIT, 5_000);
+    panel.drive(LIT, 5_000);
     assert!(!panel.is_closed(Role::PaperEnd));
 }
 
@@ -238,7 +238,7 @@ fn a_lost_line_is_named_and_taken_again_and_stops_no_other() {
     for role in [Role::Hold, Role::PaperLow] {
         bench.with(role, |pin| pin.cut = true);
     }
-    panel.drive(&LIT, 0);
+    panel.drive(LIT, 0);
     assert!(bench.high(Role::Sync) && !bench.high(Role::Hold) && bench.high(Role::Fault));
     assert_eq!(
         panel.lost().expect("two lines"),
@@ -248,20 +248,20 @@ fn a_lost_line_is_named_and_taken_again_and_stops_no_other() {
     for role in [Role::Hold, Role::PaperLow] {
         bench.with(role, |pin| pin.cut = false);
     }
-    drive(&mut panel, &LIT, 1, TRY_AGAIN_MS, |_| ());
+    drive(&mut panel, LIT, 1, TRY_AGAIN_MS, |_| ());
     assert!(panel.lost().is_some(), "it is not asked for all the time");
     assert_eq!(bench.with(Role::Hold, |pin| pin.taken), 1);
-    drive(&mut panel, &LIT, TRY_AGAIN_MS, TRY_AGAIN_MS + 501, |_| ());
+    drive(&mut panel, LIT, TRY_AGAIN_MS, TRY_AGAIN_MS + 501, |_| ());
     assert_eq!(panel.lost(), None);
     assert!(bench.high(Role::Hold));
 
     // A line that never changes is noticed, too, when it goes at run time, and is right when it returns.
     bench.with(Role::Sync, |pin| (pin.cut, pin.high) = (true, false));
-    drive(&mut panel, &LIT, 6_000, 11_000, |_| ());
+    drive(&mut panel, LIT, 6_000, 11_000, |_| ());
     let lost = panel.lost().expect("sync");
     assert_eq!(lost, "board: no line for `sync` on GPIO-sync: no such device; look whether `gpioinfo` still lists it");
     bench.with(Role::Sync, |pin| pin.cut = false);
-    drive(&mut panel, &LIT, 11_000, 17_000, |_| ());
+    drive(&mut panel, LIT, 11_000, 17_000, |_| ());
     assert!(panel.lost().is_none() && bench.high(Role::Sync));
 }
 
@@ -273,16 +273,16 @@ fn the_lines_are_dark_at_the_end_and_after_a_panic() {
     for low in [false, true] {
         let roles: &[Role] = if low { &Role::ALL } else { &[] };
         let (bench, mut ended) = panel(roles);
-        ended.drive(&LIT, 0);
+        ended.drive(LIT, 0);
         ended.owe_pulses(1);
-        ended.drive(&LIT, 1);
+        ended.drive(LIT, 1);
         assert!(Role::ALL.iter().filter(|role| role.is_output()).all(|role| bench.high(*role) != low));
         drop(ended);
         assert!(dark(&bench, low));
 
         let (bench, mut panicked) = panel(roles);
         let panic = catch_unwind(AssertUnwindSafe(move || {
-            panicked.drive(&LIT, 0);
+            panicked.drive(LIT, 0);
             panic!("something is not as it should be");
         }));
         assert!(panic.is_err() && dark(&bench, low));
@@ -292,7 +292,7 @@ fn the_lines_are_dark_at_the_end_and_after_a_panic() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("an event loop");
         runtime.block_on(async {
             tokio::spawn(async move {
-                left.drive(&LIT, 0);
+                left.drive(LIT, 0);
                 std::future::pending::<()>().await;
             });
             tokio::task::yield_now().await;
@@ -307,15 +307,15 @@ fn the_lines_are_dark_at_the_end_and_after_a_panic() {
 fn a_box_at_which_nothing_happens_has_nothing_to_do_but_wink() {
     let (_, mut panel) = panel(&[]);
     let idle = signals(Pattern::SteadyWink, Pattern::Off, Pattern::Off);
-    panel.drive(&idle, 0);
+    panel.drive(idle, 0);
     let mut wakes = Vec::new();
     let mut at = 0;
     while at < 20_000 {
-        at = panel.next_ms(&idle, at).expect("a wink");
+        at = panel.next_ms(idle, at).expect("a wink");
         wakes.push(at);
     }
     assert_eq!(wakes, [150, 5_000, 5_150, 10_000, 10_150, 15_000, 15_150, 20_000]);
-    assert_eq!(panel.next_ms(&LIT, 0), None);
+    assert_eq!(panel.next_ms(LIT, 0), None);
 }
 
 #[test]
@@ -324,8 +324,8 @@ fn receipt_ready_follows_the_store() {
     let health = Health::default();
     let mut level = Level::default();
     level.limit_bytes = 1;
-    panel.drive(&Signals::of(&health.facts(), &level, DateTime::UNIX_EPOCH), 0);
+    panel.drive(Signals::of(&health.facts(), &level, DateTime::UNIX_EPOCH), 0);
     assert!(bench.high(Role::ReceiptReady));
-    panel.drive(&Signals::of(&health.facts(), &Level::default(), DateTime::UNIX_EPOCH), 1);
+    panel.drive(Signals::of(&health.facts(), &Level::default(), DateTime::UNIX_EPOCH), 1);
     assert!(!bench.high(Role::ReceiptReady));
 }
