@@ -26,7 +26,7 @@ use std::{
     fmt,
     fs::File,
     io::{self, Read as _},
-    net::Ipv6Addr,
+    net::{Ipv6Addr, SocketAddr},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
@@ -41,6 +41,7 @@ pub use self::{
 };
 use crate::{
     secret::{Secret, SecretAt},
+    texts::Language,
     zone::Zone,
 };
 
@@ -60,6 +61,8 @@ pub struct Config {
     pub outbox: Outbox,
     /// LEDs and printer lines.
     pub board: Board,
+    /// The page on the local network, if it is wanted.
+    pub page: Option<Page>,
 }
 
 /// `[outlet]`: the shop in which the box stands.
@@ -265,6 +268,15 @@ pub struct Outbox {
 pub enum Board {
     /// No hardware.
     None,
+}
+
+/// `[page]`: what the box shows to a browser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Its language; `None` for each browser's own.
+    pub language: Option<Language>,
 }
 
 impl Config {

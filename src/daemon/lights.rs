@@ -4,10 +4,11 @@ use std::{io::Write as _, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, interval};
 
-use super::{Mode, SharedOutbox};
+use super::Mode;
 use crate::{
     board::{Lamps, VirtualPin},
     health::{Condition, Facts, Health, Phase},
+    overview::observer::SharedOutbox,
     signal::{Lights, Signs, lights},
     status::{self, Description, State},
 };
