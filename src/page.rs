@@ -36,7 +36,7 @@ use crate::{config, health::Condition, overview::Overview, signal::Pattern, text
 const CONNECTIONS_MAX: usize = 32;
 
 /// … and of one address no more than this: what goes beyond is closed at once, so that nobody keeps others out.
-const CONNECTIONS_OF_ONE_MAX: usize = 8;
+const CONNECTIONS_OF_ONE_MAX: usize = 16;
 
 /// A request that is not whole by then is left.
 const REQUEST_MAX: Duration = Duration::from_secs(5);

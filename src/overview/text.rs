@@ -59,7 +59,11 @@ pub fn status(overview: &Overview, zone: &Zone) -> String {
     lines.add("disk", &format!("{bytes} free"));
     let clock = overview.clock_difference_s().map_or_else(
         || "no point of sale has told its time yet".to_owned(),
-        |seconds| format!("the point of sale's is {seconds} s ahead of the box's"),
+        |seconds| match seconds {
+            0 => "as the point of sale's".to_owned(),
+            ..0 => format!("{} s ahead of the point of sale's", seconds.unsigned_abs()),
+            _ => format!("{seconds} s behind the point of sale's"),
+        },
     );
     lines.add("clock", &clock);
     if let Some(at) = overview.temperature_millicelsius {

@@ -27,7 +27,7 @@ pub const PAGE_MAX_BYTES: usize = 30 * 1024;
 
 /// What needs attention is listed up to here, connections up to there: what follows has its room.
 const ATTENTION_TO_BYTES: usize = 18 * 1024;
-const CONNECTIONS_TO_BYTES: usize = 26 * 1024;
+const CONNECTIONS_TO_BYTES: usize = 24 * 1024;
 
 /// The page renews itself this often.
 const RENEWED_EVERY_S: u32 = 15;
@@ -38,7 +38,7 @@ const NEARLY_FULL_PERCENT: u64 = 80;
 const STYLE: &str = include_str!("style.css");
 
 /// The SHA-256 of the style, as the page's policy names it: nothing else may set how the page looks.
-pub const STYLE_SHA256: &str = "nDThuuRkY5j8370PqjoCbhrpM9Ax/A34tMuXnPu0AAw=";
+pub const STYLE_SHA256: &str = "5ZNLe2CvFuZBJKpksuoQQJE97rWMs70GvIhnLyZYbzY=";
 
 /// Writes the page.
 #[must_use]
@@ -243,7 +243,8 @@ impl Document<'_> {
     /// Something that needs attention and is no condition.
     fn told(&mut self, title: &str, of: &str, to_do: Text) {
         let to_do = self.say(to_do);
-        let _ = write!(self.to, "<li class=warn><h3>{title}</h3><small>{}</small><p>{to_do}</p>", Escaped(of));
+        let of = if of.is_empty() { String::new() } else { format!("<small>{}</small>", Escaped(of)) };
+        let _ = write!(self.to, "<li class=warn><h3>{title}</h3>{of}<p>{to_do}</p>");
     }
 
     fn trouble(&mut self, trouble: &Trouble) {
@@ -338,7 +339,7 @@ impl Document<'_> {
             Standing::Fine => ("ok", "✓", page::FINE),
             Standing::Starting => ("busy", "…", page::STARTING),
             Standing::CatchingUp => ("busy", "↑", page::CATCHING_UP),
-            Standing::Waiting => ("warn", "⏸", page::NO_CONNECTION),
+            Standing::Waiting => ("warn", "×", page::NO_CONNECTION),
             Standing::NeedsTechnician => ("bad", "!", page::TECHNICIAN),
         };
         let kind = self.say(kind);

@@ -9,8 +9,8 @@ use crate::{
     zone::Zone,
 };
 
-/// Outside text is cut after so many characters: a source's name may be as long as it likes.
-pub const OUTSIDE_MAX_CHARS: usize = 240;
+/// Outside text is cut once it takes so many bytes on the page: a source's name may be as long as it likes.
+pub const OUTSIDE_MAX_BYTES: usize = 480;
 
 /// Text that shows as itself, in content and in quoted attributes. Control characters and those that turn the direction
 /// of writing show as U+FFFD; what is too long is cut.
@@ -18,20 +18,23 @@ pub struct Escaped<'a>(pub &'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, c) in self.0.chars().enumerate() {
-            if at == OUTSIDE_MAX_CHARS {
+        let (mut bytes, mut own) = (0, [0; 4]);
+        for c in self.0.chars() {
+            let shown = match c {
+                '&' => "&amp;",
+                '<' => "&lt;",
+                '>' => "&gt;",
+                '"' => "&quot;",
+                '\'' => "&#39;",
+                '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => "\u{fffd}",
+                c if c.is_control() => "\u{fffd}",
+                c => c.encode_utf8(&mut own),
+            };
+            bytes += shown.len();
+            if bytes > OUTSIDE_MAX_BYTES {
                 return to.write_char('…');
             }
-            match c {
-                '&' => to.write_str("&amp;")?,
-                '<' => to.write_str("&lt;")?,
-                '>' => to.write_str("&gt;")?,
-                '"' => to.write_str("&quot;")?,
-                '\'' => to.write_str("&#39;")?,
-                '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => to.write_char('\u{fffd}')?,
-                c if c.is_control() => to.write_char('\u{fffd}')?,
-                c => to.write_char(c)?,
-            }
+            to.write_str(shown)?;
         }
         Ok(())
     }
@@ -136,7 +139,8 @@ mod tests {
         assert_eq!(shown("<script>alert('x')</script>"), "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;");
         assert_eq!(shown("\" onload=\""), "&quot; onload=&quot;");
         assert_eq!(shown("a\u{0}b\nc\u{202e}d\u{7f}"), "a\u{fffd}b\u{fffd}c\u{fffd}d\u{fffd}");
-        assert_eq!(shown(&"ü".repeat(1_000)).chars().count(), OUTSIDE_MAX_CHARS + 1);
+        assert_eq!(shown(&"ü".repeat(1_000)).chars().count(), OUTSIDE_MAX_BYTES / 2 + 1);
+        assert!(shown(&"\"".repeat(1_000)).len() <= OUTSIDE_MAX_BYTES + '…'.len_utf8());
         assert_eq!(shown("日本 🍜"), "日本 🍜");
     }
 

@@ -74,10 +74,10 @@ texts! {
     ACCOUNT = "Account", "Akun";
     READ_TO = "Read up to", "Terbaca sampai";
     LAST_ANSWER = "Last answer", "Jawaban terakhir";
-    BROKER = "Server", "Peladen";
+    BROKER = "Server", "Server kantor pusat";
     FORGOTTEN = "Sales are kept until", "Penjualan disimpan sampai";
     FORGOTTEN_FEED = "headquarters has stored them", "kantor pusat menyimpannya";
-    FORGOTTEN_BROKER = "the server has them", "peladen menerimanya";
+    FORGOTTEN_BROKER = "the server has them", "server menerimanya";
     NOTES = "Good to know", "Catatan";
     CANNOT = "Limits of this point of sale", "Batasan aplikasi kasir ini";
 
