@@ -16,11 +16,7 @@ pub mod metrics;
 pub mod request;
 pub mod write;
 
-use std::{
-    net::IpAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _},
@@ -148,7 +144,9 @@ async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<Result<Re
             _ => return None,
         }
         // A request is read when its end may have come, not after each of its bytes.
-        if head.len() == HEAD_MAX_BYTES || head.windows(2).any(|end| end == b"\n\n" || end == b"\n\r") || !looks_like_http(&head)
+        if head.len() == HEAD_MAX_BYTES
+            || head.windows(2).any(|end| end == b"\n\n" || end == b"\n\r")
+            || !looks_like_http(&head)
         {
             if let Some(request) = request::read(&head) {
                 return Some(request);
@@ -265,6 +263,3 @@ impl Answer {
         bytes
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -94,7 +94,8 @@ pub(super) fn redirect_uri(value: &Value) -> Read<String> {
 
 /// An address and a port of this machine. A name would have to be looked up before there is a network.
 pub(super) fn listen(value: &Value) -> Read<SocketAddr> {
-    let expected = "an address and a port in quotes, such as \"127.0.0.1:8080\", or \"0.0.0.0:8080\" for the whole network";
+    let expected =
+        "an address and a port in quotes, such as \"127.0.0.1:8080\", or \"0.0.0.0:8080\" for the whole network";
     let text = value.text(expected)?;
     match text.parse::<SocketAddr>() {
         Ok(address) if address.port() > 0 => Ok(address),

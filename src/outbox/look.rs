@@ -81,7 +81,9 @@ impl Outbox {
                 let stood = page?.1.into_iter().filter_map(|seen| Some((seen.standing?, seen.sequence)));
                 let sales_of_page = stood.filter(|(standing, _)| standing.kind == Kind::Sale);
                 sales.extend(
-                    sales_of_page.map(|(standing, number)| (standing.at, number)).filter(|(at, _)| (from..to).contains(at)),
+                    sales_of_page
+                        .map(|(standing, number)| (standing.at, number))
+                        .filter(|(at, _)| (from..to).contains(at)),
                 );
             }
             Ok(sales)

@@ -89,7 +89,7 @@ impl Observer {
 
     fn note(&self, facts: &Facts, level: &Level, now: DateTime<Utc>) {
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        noted.drain.note(level, now);
+        noted.drain.note(level.epoch, level.acknowledged, now);
         noted.stand("", standing_of_hq(facts), now);
         for (name, health) in &facts.connections {
             noted.stand(name, standing_of(facts, name, health), now);
@@ -142,7 +142,10 @@ impl Observer {
             }
         });
         let connections = connections.collect();
-        let drained_in_s = noted.drain.drained_in_s(&level).filter(|seconds| *seconds == 0 || facts.hq_ready);
+        let drained_in_s = noted
+            .drain
+            .drained_in_s(level.epoch, level.unacknowledged())
+            .filter(|seconds| *seconds == 0 || facts.hq_ready);
         drop(noted);
         let gaps = level.open_gaps.iter().flat_map(|(name, gaps)| gaps.iter().map(move |gap| (name, gap)));
         let open_gaps = gaps.clone().count();
@@ -161,12 +164,7 @@ impl Observer {
             sales,
             gaps: gaps
                 .take(GAPS_LISTED_MAX)
-                .map(|(name, gap)| OpenGap {
-                    connection: name.clone(),
-                    from: gap.from,
-                    to: gap.to,
-                    reason: gap.reason,
-                })
+                .map(|(name, gap)| OpenGap { connection: name.clone(), from: gap.from, to: gap.to, reason: gap.reason })
                 .collect(),
             open_gaps,
             // No board has lines to a printer yet.

@@ -42,7 +42,8 @@ pub fn chart(to: &mut String, sales: &Sales, writer: &Writer<'_>) {
         // One sale is seen, too, however many there were in another hour.
         let height = |of: u64| if of == 0 { 0 } else { (of * HEIGHT / most.max(1)).max(2) };
         let (seen, at_hq) = (height(hour.seen), height(hour.at_hq));
-        let (x, open) = (at * BAR + (BAR - BAR_FILLED) / 2, seen.saturating_sub(at_hq).max(u64::from(hour.at_hq < hour.seen) * 2));
+        let (x, open) =
+            (at * BAR + (BAR - BAR_FILLED) / 2, seen.saturating_sub(at_hq).max(u64::from(hour.at_hq < hour.seen) * 2));
         let at_hq = at_hq.min(HEIGHT - open);
         if at_hq > 0 {
             let _ = write!(to, "<path class=full d=\"M{x} {HEIGHT}v-{at_hq}h{BAR_FILLED}v{at_hq}z\"/>");

@@ -282,9 +282,9 @@ impl Document<'_> {
         let hq = &overview.hq;
         self.article("", page::HQ, hq.standing);
         let _ = write!(self.to, "<p class=soft>{}</p>", self.since(hq.since));
-        let advice = overview.troubles_of("").find_map(|trouble| {
-            trouble.is_of_hq().then(|| conditions::advice(&trouble.code)).flatten()
-        });
+        let advice = overview
+            .troubles_of("")
+            .find_map(|trouble| trouble.is_of_hq().then(|| conditions::advice(&trouble.code)).flatten());
         self.advice(advice.map(|advice| advice.to_do));
         self.to.push_str("<dl>");
         if let Some(broker) = &hq.broker {
@@ -318,7 +318,8 @@ impl Document<'_> {
         };
         self.pair(page::ACCOUNT, &account);
         for (label, at) in [(page::READ_TO, connection.watermark), (page::LAST_ANSWER, connection.last_answer)] {
-            let text = at.map_or_else(|| "–".to_owned(), |at| format!("{} ({})", self.writer.time(at), self.writer.ago(at)));
+            let text =
+                at.map_or_else(|| "–".to_owned(), |at| format!("{} ({})", self.writer.time(at), self.writer.ago(at)));
             self.pair(label, &text);
         }
         self.to.push_str("</dl>");

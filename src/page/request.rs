@@ -111,7 +111,9 @@ mod tests {
         for path in ["/favicon.ico", "/..", "//", "/metrics/", "/healthz/x", "http://x/", "*", "/%2e%2e/etc/passwd"] {
             assert_eq!(what(&format!("GET {path} HTTP/1.1\r\n\r\n")), Err(Refusal::NotFound), "{path}");
         }
-        for nonsense in ["\u{16}\u{3}\u{1}\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\n\r\n"] {
+        for nonsense in
+            ["\u{16}\u{3}\u{1}\r\n\r\n", "GET\r\n\r\n", "GET / HTTP/9\r\n\r\n", "GET / HTTP/1.1\r\nno colon\r\n\r\n"]
+        {
             assert_eq!(what(nonsense), Err(Refusal::Nonsense), "{nonsense:?}");
         }
         let many = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(HEADERS_MAX + 1));

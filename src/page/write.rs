@@ -155,7 +155,10 @@ mod tests {
         let ago = |seconds| writer.ago(now - TimeDelta::seconds(seconds));
         assert_eq!(ago(2), "just now");
         assert_eq!((ago(59), ago(60), ago(3_599)), ("59 s ago".into(), "1 min ago".into(), "59 min ago".into()));
-        assert_eq!((ago(7_260), ago(90_000), ago(172_800)), ("2 h 1 min ago".into(), "1 d 1 h ago".into(), "2 d ago".into()));
+        assert_eq!(
+            (ago(7_260), ago(90_000), ago(172_800)),
+            ("2 h 1 min ago".into(), "1 d 1 h ago".into(), "2 d ago".into())
+        );
         assert_eq!(ago(-60), "in 1 min");
         let writer = Writer { language: Language::Indonesian, ..writer };
         assert_eq!(writer.ago(now - TimeDelta::hours(3)), "3 jam lalu");

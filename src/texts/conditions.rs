@@ -136,10 +136,7 @@ pub const ALL: &[(&str, Advice)] = &[
         "pos_reset",
         Advice::new(
             ["The point of sale was reset, or it is another one.", "Aplikasi kasir di-reset, atau diganti yang lain."],
-            [
-                "The technician sets up a new connection for it.",
-                "Teknisi membuat sambungan baru untuknya.",
-            ],
+            ["The technician sets up a new connection for it.", "Teknisi membuat sambungan baru untuknya."],
         ),
     ),
     (

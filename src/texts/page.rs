@@ -44,7 +44,6 @@ texts! {
     HOUR = "Hour", "Jam";
     SEEN = "Sales", "Penjualan";
     AS_TABLE = "The same as a table", "Lihat sebagai tabel";
-    NOW = "now", "kini";
 
     ATTENTION = "Needs attention", "Perlu perhatian";
     ALL_WELL = "Nothing needs attention.", "Tidak ada yang perlu diperhatikan.";
@@ -57,7 +56,6 @@ texts! {
     NEARLY_FULL = "The box's room is {} % full.", "Ruang simpan boks terisi {} %.";
     NEARLY_FULL_TO_DO = "Restore the connection to headquarters, so that the sales can leave.",
         "Pulihkan sambungan ke kantor pusat, agar penjualan bisa terkirim.";
-    STORE_SHUT = "The store is not open yet.", "Penyimpanan belum terbuka.";
     AND_MORE = "and {} more", "dan {} lagi";
     FOR_TECHNICIAN = "For the technician", "Untuk teknisi";
     SINCE = "since {}", "sejak {}";
@@ -78,7 +76,6 @@ texts! {
     FORGOTTEN = "Sales are kept until", "Penjualan disimpan sampai";
     FORGOTTEN_FEED = "headquarters has stored them", "kantor pusat menyimpannya";
     FORGOTTEN_BROKER = "the server has them", "server menerimanya";
-    NOTES = "Good to know", "Catatan";
     CANNOT = "Limits of this point of sale", "Batasan aplikasi kasir ini";
 
     PRINTER = "Receipt printer", "Printer struk";

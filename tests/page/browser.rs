@@ -149,7 +149,7 @@ fn pictures_are_drawn_under_the_pages_own_policy() {
         [("healthy", fixture::healthy()), ("holding", fixture::holding()), ("faulty", fixture::faulty())]
     {
         let address = served(overview);
-        for (width, height) in [(360, 2_300), (1_200, 1_500)] {
+        for (width, height) in [(360, 3_300), (1_200, 2_200)] {
             for (scheme, dark, language) in [("light", false, "en"), ("dark", true, "id")] {
                 let file = folder.join(format!("{name}-{width}-{scheme}.png"));
                 let _none_yet = fs::remove_file(&file);
