@@ -144,13 +144,11 @@ async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> Option<Result<Re
             _ => return None,
         }
         // A request is read when its end may have come, not after each of its bytes.
-        if head.len() == HEAD_MAX_BYTES
-            || head.windows(2).any(|end| end == b"\n\n" || end == b"\n\r")
-            || !looks_like_http(&head)
+        let may_end = head.len() == HEAD_MAX_BYTES || head.windows(2).any(|end| end == b"\n\n" || end == b"\n\r");
+        if (may_end || !looks_like_http(&head))
+            && let Some(request) = request::read(&head)
         {
-            if let Some(request) = request::read(&head) {
-                return Some(request);
-            }
+            return Some(request);
         }
     }
 }

@@ -396,7 +396,7 @@ impl Document<'_> {
                 // Servers tell whole seconds, and answers take their time.
                 -5..=5 => self.say(page::CLOCK_RIGHT).to_owned(),
                 // The difference is by how much the server is ahead.
-                ..0 => self.fill(page::CLOCK_AHEAD, &[&span]),
+                ..-5 => self.fill(page::CLOCK_AHEAD, &[&span]),
                 _ => self.fill(page::CLOCK_BEHIND, &[&span]),
             }
         });

@@ -44,7 +44,9 @@ pub fn metrics(overview: &Overview) -> String {
     if let Some(sales) = &overview.sales {
         to.gauge("tillbox_last_sale_timestamp_seconds", "The newest sale of the last 24 hours, in Unix time.");
         for (place, at) in [("box", sales.last_seen), ("hq", sales.last_at_hq)] {
-            at.iter().for_each(|at| to.sample(&[("at", place)], unix(*at)));
+            if let Some(at) = at {
+                to.sample(&[("at", place)], unix(at));
+            }
         }
     }
     if let Some(bytes) = overview.disk_free_bytes {

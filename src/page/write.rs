@@ -71,7 +71,7 @@ impl Writer<'_> {
     pub fn ago(&self, at: DateTime<Utc>) -> String {
         let passed = self.now - at;
         match passed.num_seconds() {
-            0..=4 | -4..0 => page::JUST_NOW.of(self.language).to_owned(),
+            -4..=4 => page::JUST_NOW.of(self.language).to_owned(),
             5.. => page::AGO.filled(self.language, &[&self.span(passed)]),
             _ => page::AHEAD.filled(self.language, &[&self.span(-passed)]),
         }
