@@ -36,7 +36,7 @@ fn shows(address: SocketAddr, path: &str, parts: &[&str]) -> (u16, String) {
 fn the_page_follows_the_box_through_a_day() {
     let mut stage = Stage::new("broker");
     let address = free_address();
-    stage.setup.hq.push_str(&format!("\n[page]\nlisten = \"{address}\"\nlanguage = \"id\"\n"));
+    stage.setup.hq = stage.setup.hq.clone() + &format!("\n[page]\nlisten = \"{address}\"\nlanguage = \"id\"\n");
     stage.shop.sell(20);
     let mut daemon = stage.start();
     stage.wait_for_books(&daemon);
@@ -135,7 +135,7 @@ fn a_page_that_cannot_listen_is_told_once_and_the_sales_go_on() {
     let mut stage = Stage::new("broker");
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("its address");
-    stage.setup.hq.push_str(&format!("\n[page]\nlisten = \"{address}\"\n"));
+    stage.setup.hq = stage.setup.hq.clone() + &format!("\n[page]\nlisten = \"{address}\"\n");
     stage.shop.sell(3);
     let mut daemon = stage.start();
     stage.wait_for_books(&daemon);
