@@ -27,7 +27,7 @@ use std::{
     fmt,
     fs::File,
     io::{self, Read as _},
-    net::Ipv6Addr,
+    net::{Ipv6Addr, SocketAddr},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     time::Duration,
@@ -41,8 +41,9 @@ pub use self::{
     files::Origin,
 };
 use crate::{
-    board::profile::Profile,
+    board::profile::{Line, Profile},
     secret::{Secret, SecretAt},
+    texts::Language,
     zone::Zone,
 };
 
@@ -62,6 +63,8 @@ pub struct Config {
     pub outbox: Outbox,
     /// LEDs and printer lines.
     pub board: Board,
+    /// The page on the local network, if it is wanted.
+    pub page: Option<Page>,
 }
 
 /// `[outlet]`: the shop in which the box stands.
@@ -269,6 +272,26 @@ pub enum Board {
     None,
     /// Lines of a board.
     Profile(Profile),
+}
+
+impl Board {
+    /// Its lines: none without hardware.
+    #[must_use]
+    pub fn lines(&self) -> &[Line] {
+        match self {
+            Self::None => &[],
+            Self::Profile(profile) => &profile.lines,
+        }
+    }
+}
+
+/// `[page]`: what the box shows to a browser.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Its language; `None` for each browser's own.
+    pub language: Option<Language>,
 }
 
 impl Config {

@@ -12,7 +12,7 @@ mod socket;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{Arc, OnceLock},
+    sync::Arc,
     thread,
     time::Duration,
 };
@@ -30,10 +30,12 @@ use crate::{
     board::{gpio::Gpio, panel::Panel, profile::Profile},
     clock::Clock,
     closing::Calendar,
-    config::{Board, Config, Outlet, Pos},
+    config::{self, Board, Config, Outlet, Pos},
     health::{Condition, Health, Phase},
     mqtt::{self, Link},
     outbox::{Opened, Options, Outbox, OutboxError},
+    overview::observer::{Observer, SharedOutbox},
+    page::{self, Page},
     poll::Poll,
     pos::{
         connector::RESCAN_HORIZON,
@@ -104,10 +106,14 @@ async fn run_stages(config: Config, mode: Mode) -> Result<(), DaemonError> {
     let clock = mode.clock.clone();
 
     // The lights come first: they show a store that cannot be opened, too.
-    let shared = Arc::new(OnceLock::new());
+    let shared = SharedOutbox::default();
     let panel = Panel::new(&profile_of(&config.board), Gpio);
     let mut lights =
         tokio::spawn(drive_lights(panel, Arc::clone(&shared), Arc::clone(&health), mode, describe(&config, &shared)));
+    let observer = Arc::new(Observer::new(&config, Arc::clone(&shared), Arc::clone(&health), clock.clone()));
+    let looking = tokio::spawn(Arc::clone(&observer).note_regularly());
+    // It shows a store that cannot be opened, too, and whatever becomes of it, the sales go on.
+    let page = config.page.map(|settings| tokio::spawn(page::serve(settings, show(&config, settings, &observer))));
     let Some(outbox) = open_outbox(&config, &clock, &health, &stop).await? else { return Ok(()) };
     let outbox = Arc::clone(shared.get_or_init(|| Arc::new(outbox)));
     let (ended, mut endings) = mpsc::unbounded_channel();
@@ -122,7 +128,7 @@ async fn run_stages(config: Config, mode: Mode) -> Result<(), DaemonError> {
     let link_stop = Stop::default();
     let link = make_link(&config, &shared, &outbox, &health, &clock, &link_stop);
     let mut link = tokio::spawn(link.run());
-    let mut socket = tokio::spawn(answer_questions(Arc::clone(&outbox)));
+    let mut socket = tokio::spawn(answer_questions(Arc::clone(&outbox), observer));
     let mut keeper = tokio::spawn(keep(Arc::clone(&outbox), Arc::clone(&health), clock.clone(), config.hq.acknowledge));
 
     notify(&[sd_notify::NotifyState::Ready]);
@@ -152,6 +158,8 @@ async fn run_stages(config: Config, mode: Mode) -> Result<(), DaemonError> {
     }
     keeper.abort();
     socket.abort();
+    looking.abort();
+    page.inspect(tokio::task::JoinHandle::abort);
     let level = outbox.level();
     let settle = tokio::task::spawn_blocking(move || outbox.settle(config.hq.acknowledge));
     match timeout(Duration::from_secs(1), settle).await {
@@ -318,8 +326,12 @@ fn make_link(
     }
 }
 
-/// The outbox, once it is open.
-type SharedOutbox = Arc<OnceLock<Arc<Outbox>>>;
+/// What a browser is shown.
+fn show(config: &Config, settings: config::Page, observer: &Arc<Observer>) -> Arc<Page> {
+    let observer = Arc::clone(observer);
+    let (language, zone) = (settings.language, config.outlet.timezone.clone());
+    Arc::new(Page { language, zone, overview: Box::new(move || observer.observe()) })
+}
 
 fn describe(config: &Config, outbox: &SharedOutbox) -> impl Fn() -> Description + Send + Sync + 'static {
     let (outlet, name, acknowledge) = (config.outlet.id.clone(), config.outlet.name.clone(), config.hq.acknowledge);

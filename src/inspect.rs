@@ -9,7 +9,8 @@
 //!
 //! - `{"ask":"outbox"}`: one [`Summary`];
 //! - `{"ask":"events","stream":…,"after":90,"most":100}`: the events that wait after a number, one a line, as
-//!   HQ receives them; before the stream has a generation as [`Unsent`]. With `"heads":true` only a [`Head`] each.
+//!   HQ receives them; before the stream has a generation as [`Unsent`]. With `"heads":true` only a [`Head`] each;
+//! - `{"ask":"status"}`: one [`Overview`], of a running daemon only.
 //!
 //! Deliberately absent: a question that changes anything.
 
@@ -26,10 +27,14 @@ use crate::{
     event::{Event, Stream, StreamId},
     gap::Gap,
     outbox::{Aside, Outbox, OutboxError},
+    overview::Overview,
 };
 
 /// The name of the socket in the outbox's folder.
 pub const SOCKET: &str = "tillbox.sock";
+
+/// The question for the box at a glance.
+pub const STATUS: &str = "status";
 
 /// The longest question, in bytes.
 pub const QUESTION_MAX_BYTES: usize = 4 * 1024;
@@ -133,6 +138,12 @@ pub fn answer(outbox: &Outbox, question: &Question) -> Vec<String> {
         other => Err(format!("this tillbox ({}) cannot be asked about `{other}`", env!("CARGO_PKG_VERSION"))),
     };
     ended(lines)
+}
+
+/// Answers the question for the box at a glance.
+#[must_use]
+pub fn status(overview: &Overview) -> Vec<String> {
+    ended(Ok((vec![line(overview)], None)))
 }
 
 /// Lines of an answer, and the number of the last event in it.

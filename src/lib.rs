@@ -12,6 +12,8 @@
 //! - [`forward`] decides what is published, and [`mqtt`] publishes it; a [`checkpoint`] lets the next box go on;
 //! - [`health`] knows how the box is doing; [`signal`] shows it on lights ([`board`]), [`status`] tells it to HQ,
 //!   and [`inspect`] answers whoever asks;
+//! - [`overview`] is the box at a glance, for `tillbox status` and the [`page`] on the shop's network; what a shop reads
+//!   stands in [`texts`];
 //! - [`daemon`] wires, supervises and stops all of it.
 //!
 //! The invariants, which no change may weaken:
@@ -55,8 +57,11 @@ pub mod mqtt;
 pub mod board;
 pub mod health;
 pub mod inspect;
+pub mod overview;
+pub mod page;
 pub mod signal;
 pub mod status;
+pub mod texts;
 
 pub mod authorize;
 pub mod clock;

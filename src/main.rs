@@ -14,11 +14,12 @@ use tillbox::{
     daemon::{self, DaemonError, Mode},
     inspect::{
         Summary,
-        client::{InspectError, Inspected},
+        client::{self, InspectError, Inspected},
         text,
     },
     log,
     outbox::OutboxError,
+    overview,
 };
 
 /// What was asked for is not there.
@@ -26,6 +27,7 @@ const MISSING: u8 = 1;
 
 /// Exit codes of `sysexits.h`, which systemd knows too.
 const USAGE: u8 = 64;
+const UNAVAILABLE: u8 = 69;
 const SOFTWARE: u8 = 70;
 const TRY_AGAIN: u8 = 75;
 const CONFIG: u8 = 78;
@@ -43,6 +45,8 @@ Usage: tillbox COMMAND [OPTIONS]
 Commands:
   run    [--config FILE]    poll, keep and forward until SIGTERM
   check  [--config FILE]    read the config and name every fault in it
+  status [--config FILE] [--json]
+                            how the running box is doing, and what to do
   outbox list   [--config FILE] [--json] [--limit N]
                             what waits for headquarters, what is not proven complete, what could not be read
   outbox show   NUMBER      one waiting event
@@ -58,11 +62,12 @@ Options:
   -h, --help      this text
   -V, --version   the version
 
+`tillbox status` asks the running daemon, as the same user.
 `tillbox outbox` changes nothing. It asks the running daemon, as the same user; while none runs it looks into the store
 itself, which a daemon cannot open meanwhile.
 
-Exit codes: 0 done, 1 the demonstration's proof failed or no such event waits, 64 usage, 70 a stage failed, 75 try again later,
-78 the config must be corrected.
+Exit codes: 0 done, 1 the demonstration's proof failed or no such event waits, 64 usage, 69 no tillbox runs, 70 a stage
+failed, 75 try again later, 78 the config must be corrected.
 TILLBOX_LOG chooses what is logged, such as `debug` or `warn,tillbox::poll=debug`.
 ";
 
@@ -73,6 +78,10 @@ enum Command {
     },
     Check {
         config: PathBuf,
+    },
+    Status {
+        config: PathBuf,
+        json: bool,
     },
     Outbox {
         config: PathBuf,
@@ -102,6 +111,7 @@ fn main() -> ExitCode {
         }
         Ok(Command::Check { config }) => check(&config),
         Ok(Command::Run { config, mode }) => run(&config, mode),
+        Ok(Command::Status { config, json }) => status(&config, json),
         Ok(Command::Outbox { config, look }) => outbox(&config, &look),
         Ok(Command::Authorize { config, connection }) => authorize(&config, &connection),
         #[cfg(feature = "demo")]
@@ -149,6 +159,21 @@ fn check(path: &std::path::Path) -> ExitCode {
     }
 }
 
+fn status(path: &std::path::Path, json: bool) -> ExitCode {
+    let config = match Config::load(path) {
+        Ok(config) => config,
+        Err(faults) => {
+            eprint!("{faults}");
+            return ExitCode::from(CONFIG);
+        }
+    };
+    let asked = client::overview(&config.outbox.path).and_then(|(overview, line)| {
+        let text = if json { line } else { overview::text::status(&overview, &config.outlet.timezone) };
+        say(text.trim_end())
+    });
+    told(asked)
+}
+
 fn outbox(path: &std::path::Path, look: &Look) -> ExitCode {
     let config = match Config::load(path) {
         Ok(config) => config,
@@ -166,7 +191,12 @@ fn outbox(path: &std::path::Path, look: &Look) -> ExitCode {
         }
         Look::Export { from } => inspected.export(*from, say),
     });
-    match looked {
+    told(looked)
+}
+
+/// The exit code of what was asked, and the reason if there is no answer.
+fn told(asked: Result<(), InspectError>) -> ExitCode {
+    match asked {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever reads has enough.
         Err(InspectError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
@@ -174,6 +204,7 @@ fn outbox(path: &std::path::Path, look: &Look) -> ExitCode {
             eprintln!("tillbox: {error}");
             ExitCode::from(match error {
                 InspectError::NoSuchEvent { .. } => MISSING,
+                InspectError::NotRunning { .. } => UNAVAILABLE,
                 InspectError::Mute { .. } | InspectError::Broken(_) => TRY_AGAIN,
                 _ => SOFTWARE,
             })
@@ -238,14 +269,16 @@ fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
     let mut look = if command == "outbox" { what_to_look_at(&mut parser)? } else { None };
     let mut config = PathBuf::from(DEFAULT_CONFIG);
     let mut connection = None;
+    let mut json = false;
     let mut mode = Mode { clock: Clock::system(), report: false };
     #[cfg(feature = "demo")]
     let mut demo = tillbox::demo::Options::default();
     while let Some(argument) = parser.next()? {
         match (command.as_str(), argument) {
             (_, Long("help") | Short('h')) => return Ok(Command::Print(HELP.to_owned())),
-            ("run" | "check" | "outbox" | "authorize", Long("config")) => config = parser.value()?.into(),
+            ("run" | "check" | "status" | "outbox" | "authorize", Long("config")) => config = parser.value()?.into(),
             ("authorize", Long("connection")) => connection = Some(parser.value()?.string()?),
+            ("status", Long("json")) => json = true,
             ("run", Long("report")) => mode.report = true,
             ("outbox", argument) => match (look.as_mut(), argument) {
                 (Some(Look::List { json, .. }), Long("json")) => *json = true,
@@ -269,6 +302,7 @@ fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
     match command.as_str() {
         "run" => Ok(Command::Run { config, mode }),
         "check" => Ok(Command::Check { config }),
+        "status" => Ok(Command::Status { config, json }),
         "outbox" => match look {
             Some(look) => Ok(Command::Outbox { config, look }),
             None => Ok(Command::Print(HELP.to_owned())),

@@ -77,7 +77,7 @@ impl Pattern {
 }
 
 /// The three lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Lights {
     /// Green.
     pub sync: Pattern,

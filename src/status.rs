@@ -163,7 +163,7 @@ fn write(description: &Description, state: State, session: Option<&str>, report:
     serde_json::to_vec(&body).expect("texts and integers are always JSON")
 }
 
-fn acknowledge_name(acknowledge: Acknowledge) -> &'static str {
+pub(crate) fn acknowledge_name(acknowledge: Acknowledge) -> &'static str {
     match acknowledge {
         Acknowledge::Feed => "feed",
         Acknowledge::Broker => "broker",

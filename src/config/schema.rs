@@ -1,17 +1,23 @@
 //! The keys of the config file, with their defaults and bounds, table by table.
 
-use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    ops::RangeInclusive,
+    path::PathBuf,
+    time::Duration,
+};
 
 use chrono::NaiveTime;
 
 use super::{
-    Acknowledge, Board, Broker, Config, Credentials, Currency, Hq, OAuthClient, Outbox, Outlet, Pos, System, board,
+    Acknowledge, Board, Broker, Config, Credentials, Currency, Hq, OAuthClient, Outbox, Outlet, Page, Pos, System, board,
     files::Origin,
     read::{Read, Table, Value},
     value,
 };
 use crate::{
     secret::{Secret, SecretAt},
+    texts::Language,
     zone::Zone,
 };
 
@@ -46,6 +52,9 @@ const DEFAULT_OUTBOX_MAX_BYTES: u64 = 512 * MIB;
 /// From what the store needs for itself to more than any card holds.
 const OUTBOX_MAX_BYTES: RangeInclusive<u64> = 32 * MIB..=4_096 * GIB;
 
+/// This machine alone; the shop's phones need the box's own address, or all of them.
+const DEFAULT_PAGE_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 8080);
+
 const ACKNOWLEDGE: &str = "choose whose word lets the box forget a sale: `acknowledge = \"feed\"` keeps it until HQ's \
     `tillbox feed` says that it is stored; `acknowledge = \"broker\"` forgets it once the broker has it, for an HQ with \
     consumers of its own";
@@ -61,12 +70,14 @@ pub(super) fn config(root: &mut Table, origin: &Origin) -> Option<Config> {
     let hq = root.table("hq", Some("write `[hq]` with brokers and acknowledge"), |table| hq(table, origin));
     let outbox = root.table("outbox", None, |table| Some(outbox(table, origin)));
     let board = root.table("board", None, |table| Some(board::board(table, origin)));
+    let page = root.table("page", None, |table| Some(page(table)));
     Some(Config {
         outlet: outlet?,
         pos: pos?,
         hq: hq?,
         outbox: outbox.unwrap_or_default(),
         board: board.unwrap_or(Board::None),
+        page,
     })
 }
 
@@ -318,6 +329,12 @@ fn outbox(table: &mut Table, origin: &Origin) -> Outbox {
             .list("retired-connections", "write a list of names such as `[\"front\"]`", value::identifier)
             .unwrap_or_default(),
     }
+}
+
+fn page(table: &mut Table) -> Page {
+    let listen = table.or("listen", DEFAULT_PAGE_LISTEN, value::listen);
+    let languages = Language::ALL.map(|language| (language.code(), language));
+    Page { listen, language: table.optional("language", |found| value::one_of(found, &languages)) }
 }
 
 const A_PATH: &str = "a path in quotes";

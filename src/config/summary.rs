@@ -20,7 +20,7 @@ struct Summary<'a>(&'a Config);
 
 impl fmt::Display for Summary<'_> {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Config { outlet, pos, hq, outbox, board } = self.0;
+        let Config { outlet, pos, hq, outbox, board, page } = self.0;
         write!(to, "outlet  {}", outlet.id)?;
         if let Some(name) = &outlet.name {
             write!(to, " ({name})")?;
@@ -49,11 +49,15 @@ impl fmt::Display for Summary<'_> {
         writeln!(to, "        a sale is {word}")?;
         writeln!(to, "outbox  {}, at most {}", outbox.path.display(), size_text(outbox.max_bytes))?;
         match board {
-            Board::None => writeln!(to, "board   none"),
+            Board::None => writeln!(to, "board   none")?,
             Board::Profile(Profile { name, lines }) => {
                 let lines = lines.iter().map(|line| format!("{} {line}", line.role.name())).collect::<Vec<_>>();
-                writeln!(to, "board   {name}: {}", lines.join(", "))
+                writeln!(to, "board   {name}: {}", lines.join(", "))?;
             }
+        }
+        match page {
+            Some(page) => writeln!(to, "page    http://{}/", page.listen),
+            None => writeln!(to, "page    none"),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What single values must look like, each as a function from the value to what it means or to what is wrong with it.
 
-use std::{collections::BTreeMap, ops::RangeInclusive, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, ops::RangeInclusive, time::Duration};
 
 use chrono::NaiveTime;
 
@@ -90,6 +90,17 @@ pub(super) fn redirect_uri(value: &Value) -> Read<String> {
         return Ok(text.to_owned());
     }
     Err(format!("{} cannot be used; expected {expected}", shown(text)))
+}
+
+/// An address and a port of this machine. A name would have to be looked up before there is a network.
+pub(super) fn listen(value: &Value) -> Read<SocketAddr> {
+    let expected =
+        "an address and a port in quotes, such as \"127.0.0.1:8080\", or \"0.0.0.0:8080\" for the whole network";
+    let text = value.text(expected)?;
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.port() > 0 => Ok(address),
+        _ => Err(format!("{} is no address to listen on; expected {expected}", shown(text))),
+    }
 }
 
 /// A time zone of the system's own database.

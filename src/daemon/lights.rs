@@ -11,10 +11,11 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-use super::{Mode, SharedOutbox};
+use super::Mode;
 use crate::{
     board::{lines::Lines, panel::Panel, profile::Role},
     health::{Condition, Facts, Health, Phase},
+    overview::observer::SharedOutbox,
     signal::{Lights, Signals},
     status::{self, Description, State},
 };

@@ -20,8 +20,9 @@ use tokio::{
 };
 
 use crate::{
-    inspect::{self, QUESTION_MAX_BYTES, Question, SOCKET},
+    inspect::{self, QUESTION_MAX_BYTES, Question, SOCKET, STATUS},
     outbox::Outbox,
+    overview::observer::Observer,
 };
 
 /// Who asks at the same time, at most; others wait.
@@ -40,7 +41,7 @@ const PATH_MAX_BYTES: usize = 107;
 const UNFINISHED: &str = "new";
 
 /// Answers until the daemon ends. Where no socket can be had, it says so and waits for that.
-pub async fn answer_questions(outbox: Arc<Outbox>) {
+pub async fn answer_questions(outbox: Arc<Outbox>, observer: Arc<Observer>) {
     let path = outbox.folder().join(SOCKET);
     let (listener, _removed_at_the_end) = match listen(&path) {
         Ok(listening) => listening,
@@ -55,7 +56,7 @@ pub async fn answer_questions(outbox: Arc<Outbox>) {
         tokio::select! {
             accepted = listener.accept(), if asking.len() < ASKING_MAX => match accepted {
                 Ok((stream, _)) => {
-                    asking.spawn(answer(stream, Arc::clone(&outbox)));
+                    asking.spawn(answer(stream, Arc::clone(&outbox), Arc::clone(&observer)));
                 }
                 Err(error) => {
                     tracing::debug!(%error, "a question cannot be taken");
@@ -101,7 +102,7 @@ fn listen(path: &Path) -> io::Result<(UnixListener, Removed)> {
 }
 
 /// Answers one after the other what somebody asks.
-async fn answer(stream: UnixStream, outbox: Arc<Outbox>) {
+async fn answer(stream: UnixStream, outbox: Arc<Outbox>, observer: Arc<Observer>) {
     let mut stream = BufReader::new(stream);
     loop {
         let mut text = Vec::new();
@@ -115,9 +116,13 @@ async fn answer(stream: UnixStream, outbox: Arc<Outbox>) {
         let question = serde_json::from_slice::<Question>(&text);
         let lines = match question {
             Ok(question) if whole => {
-                let outbox = Arc::clone(&outbox);
+                let (outbox, observer) = (Arc::clone(&outbox), Arc::clone(&observer));
                 // Reading the store may take its time, and may wait for a commit.
-                let answered = tokio::task::spawn_blocking(move || inspect::answer(&outbox, &question)).await;
+                let answered = tokio::task::spawn_blocking(move || match question.ask.as_str() {
+                    STATUS => inspect::status(&observer.observe()),
+                    _ => inspect::answer(&outbox, &question),
+                })
+                .await;
                 answered.unwrap_or_else(|_| inspect::ended(Err("the answer panicked".to_owned())))
             }
             Ok(_) => inspect::ended(Err("the question is too long".to_owned())),

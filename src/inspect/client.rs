@@ -10,8 +10,11 @@ use std::{
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use super::{EVENTS_MAX, End, Head, Lines, Question, SOCKET, Summary, answer};
-use crate::outbox::{Look, Options, OutboxError};
+use super::{EVENTS_MAX, End, Head, Lines, Question, SOCKET, STATUS, Summary, answer};
+use crate::{
+    outbox::{Look, Options, OutboxError},
+    overview::Overview,
+};
 
 /// The daemon answers within this, also while it commits.
 const ANSWER_MAX: Duration = Duration::from_secs(30);
@@ -33,6 +36,20 @@ pub enum InspectError {
         /// What the system said.
         cause: io::Error,
     },
+    /// Nobody can be asked.
+    #[error("no tillbox runs on {}: {cause}; start it with `systemctl start tillbox`, or see what it says of itself with `journalctl -u tillbox`", socket.display())]
+    NotRunning {
+        /// Where it would answer.
+        socket: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// The running daemon belongs to another user.
+    #[error("a tillbox has {}, and this user may not ask it; run this as root, or as the daemon's own user", socket.display())]
+    Forbidden {
+        /// Where it answers.
+        socket: PathBuf,
+    },
     /// The daemon stopped in the middle of an answer, or gave another one than was asked for.
     #[error("the running tillbox gave no whole answer: {0}; ask again")]
     Broken(String),
@@ -52,6 +69,24 @@ pub enum InspectError {
     /// The output cannot be written.
     #[error("the output cannot be written: {0}")]
     Output(io::Error),
+}
+
+/// Asks the running daemon for the box at a glance; gives it as it is and as the daemon wrote it.
+///
+/// # Errors
+/// No daemon runs, or it gives no answer.
+pub fn overview(folder: &Path) -> Result<(Overview, String), InspectError> {
+    if let Err(cause) = connect(folder) {
+        let socket = folder.join(SOCKET);
+        return Err(match cause.kind() {
+            io::ErrorKind::PermissionDenied => InspectError::Forbidden { socket },
+            _ => InspectError::NotRunning { socket, cause },
+        });
+    }
+    let question = Question { ask: STATUS.to_owned(), ..Question::default() };
+    let (lines, _) = Inspected(Source::Daemon(folder.to_owned())).ask(&question)?;
+    let line = lines.into_iter().next().unwrap_or_default();
+    Ok((read_line(&line)?, line))
 }
 
 /// A box that can be asked.

@@ -5,6 +5,7 @@ use std::{
     sync::{Mutex, RwLock},
 };
 
+use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
 use super::{
@@ -14,8 +15,12 @@ use super::{
     open::read_writer,
     open_db,
     place::Place,
+    seen::{SeenIndex, hour_of},
 };
-use crate::event::{Event, StreamId};
+use crate::{
+    event::{Event, StreamId},
+    transaction::Kind,
+};
 
 /// A store that no daemon has, as it stands: nothing is repaired, no stream begins, and nothing is written but what sled
 /// itself writes when it opens its files.
@@ -59,6 +64,38 @@ impl Look {
 }
 
 impl Outbox {
+    /// The sales of a connection whose time lies in `from..to`: when each was, and the number of the event that holds its
+    /// latest state. In no order; each call reads the store.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn sales_between(
+        &self,
+        connection: &str,
+        from: DateTime<Utc>,
+        to: DateTime<Utc>,
+    ) -> Result<Vec<(DateTime<Utc>, u64)>, OutboxError> {
+        self.reading(|tree| {
+            let mut sales = Vec::new();
+            for page in SeenIndex::between(tree, connection, hour_of(from)..=hour_of(to)) {
+                let stood = page?.1.into_iter().filter_map(|seen| Some((seen.standing?, seen.sequence)));
+                let sales_of_page = stood.filter(|(standing, _)| standing.kind == Kind::Sale);
+                sales.extend(
+                    sales_of_page
+                        .map(|(standing, number)| (standing.at, number))
+                        .filter(|(at, _)| (from..to).contains(at)),
+                );
+            }
+            Ok(sales)
+        })
+    }
+
+    /// Bytes that are free where the store lies.
+    #[must_use]
+    pub fn disk_free_bytes(&self) -> Option<u64> {
+        self.place.free_bytes().ok()
+    }
+
     /// The durable events of a stream after number `after` that were not released yet, in order, `most` and about
     /// [`READ_MAX_BYTES`](super::READ_MAX_BYTES) at most. The store changes only before or after, so that what is
     /// released meanwhile is not looked for.

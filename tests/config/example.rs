@@ -58,14 +58,20 @@ fn the_example_shows_every_key_with_its_default() {
             ..full.hq
         },
         outbox: tillbox::config::Outbox { retired_connections: Vec::new(), ..full.outbox },
+        page: full.page.map(|page| tillbox::config::Page { language: None, ..page }),
         ..full
     };
     assert_eq!(format!("{without_examples:?}"), format!("{least:?}"));
 
     // Whatever key the reader knows is told for a table in which nothing is known.
-    for (table, stranger) in
-        [("outlet", "[outlet]"), ("pos", "[[pos]]"), ("hq", "[hq]"), ("outbox", "[outbox]"), ("board", "[board]")]
-    {
+    for (table, stranger) in [
+        ("outlet", "[outlet]"),
+        ("pos", "[[pos]]"),
+        ("hq", "[hq]"),
+        ("outbox", "[outbox]"),
+        ("board", "[board]"),
+        ("page", "[page]"),
+    ] {
         let strange = text.replace(stranger, &format!("{stranger}\nxxxxxxxxxxxx = 1"));
         let faults = Config::load(&file(&folder, "strange.toml", &strange, 0o600)).expect_err("an unknown key");
         let fault = faults.list().iter().find(|fault| fault.key.starts_with(table)).expect("its fault");

@@ -126,6 +126,7 @@ hq      mqtts://mqtt.hq.example:8883, then mqtt://[::1]:2883, topics below tillb
         a sale is kept until the broker has it, no longer (acknowledge = \"broker\")
 outbox  /etc/tillbox/store, at most 1GiB
 board   none
+page    none
 "
     );
 }

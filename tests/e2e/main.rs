@@ -15,6 +15,7 @@ mod killed;
 mod line;
 mod normal;
 mod notify;
+mod page;
 mod private;
 mod quiet;
 mod refused;

@@ -98,7 +98,12 @@ impl Setup {
 
     /// Runs a command to its end.
     pub fn run(&self, command: &str) -> Output {
-        self.command(command).output().expect("the program starts")
+        self.run_with(command, &[])
+    }
+
+    /// Runs a command with more arguments to its end.
+    pub fn run_with(&self, command: &str, arguments: &[&str]) -> Output {
+        self.command(command).args(arguments).output().expect("the program starts")
     }
 
     fn command(&self, name: &str) -> Command {

@@ -1,0 +1,359 @@
+//! The box at a glance: what `tillbox status`, the page and its metrics tell, all from one value.
+//!
+//! An [`Overview`] is plain data that travels as JSON over the daemon's socket. The [`Observer`](observer::Observer) in
+//! the daemon makes it, from health, the outbox and the clock; how fast the outbox drains is estimated by
+//! [`Drain`](drain::Drain). It names no secret, no person and no money.
+
+pub mod drain;
+pub mod observer;
+pub mod text;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    gap::GapReason,
+    health::{Condition, ConnectionHealth, Facts, Phase},
+    signal::Lights,
+};
+
+/// Hours that [`Sales`] covers.
+pub const HOURS: usize = 24;
+
+/// Open gaps that are listed; all are counted.
+pub const GAPS_LISTED_MAX: usize = 20;
+
+/// The box at one moment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overview {
+    /// The program's version.
+    pub version: String,
+    /// The moment, by the box's clock.
+    pub at: DateTime<Utc>,
+    /// When the daemon started.
+    pub up_since: DateTime<Utc>,
+    /// The outlet's id.
+    pub outlet: String,
+    /// What people call it.
+    pub name: Option<String>,
+    /// Where the daemon is in its life.
+    pub phase: Phase,
+    /// What the lights show.
+    pub lights: Lights,
+    /// The line to headquarters.
+    pub hq: Hq,
+    /// The points of sale.
+    pub connections: Vec<Connection>,
+    /// What is not as it should be.
+    pub conditions: Vec<Trouble>,
+    /// `None` while the store is not open.
+    pub outbox: Option<Queue>,
+    /// The last day's sales; `None` while the store cannot be read.
+    pub sales: Option<Sales>,
+    /// Intervals that are not proven complete, the first [`GAPS_LISTED_MAX`] of them …
+    pub gaps: Vec<OpenGap>,
+    /// … and how many there are.
+    pub open_gaps: usize,
+    /// Whether the board has lines to a printer.
+    pub has_printer_lines: bool,
+    /// Space where the store lies.
+    pub disk_free_bytes: Option<u64>,
+    /// The processor's temperature, where the machine tells it.
+    pub temperature_millicelsius: Option<i64>,
+}
+
+/// How a line is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// Nothing was heard yet.
+    Starting,
+    /// As it should be.
+    Fine,
+    /// As it should be, and older records are still being read.
+    CatchingUp,
+    /// It does not work, and may work again by itself.
+    Waiting,
+    /// It does not work until somebody comes.
+    NeedsTechnician,
+}
+
+/// The line to headquarters.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Hq {
+    /// How it is doing.
+    pub standing: Standing,
+    /// Since when, as far as this process knows.
+    pub since: DateTime<Utc>,
+    /// The broker that is used, or was last.
+    pub broker: Option<String>,
+    /// Whose word lets the box forget a sale: `feed` or `broker`.
+    pub acknowledge: String,
+}
+
+/// One point of sale.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connection {
+    /// Its name in the config.
+    pub name: String,
+    /// What answers there.
+    pub system: String,
+    /// Who answers there, in its own words.
+    pub identity: Option<String>,
+    /// How it is doing.
+    pub standing: Standing,
+    /// Since when, as far as this process knows.
+    pub standing_since: DateTime<Utc>,
+    /// Everything up to here was read …
+    pub watermark: Option<DateTime<Utc>>,
+    /// … from here on.
+    pub read_since: Option<DateTime<Utc>>,
+    /// When its last answer was stored.
+    pub last_answer: Option<DateTime<Utc>>,
+    /// How far its clock is ahead of the box's.
+    pub clock_difference_s: Option<i64>,
+    /// Records that cannot be read and are put aside.
+    pub put_aside: usize,
+    /// What it cannot give, and what was found about it.
+    pub notes: Vec<String>,
+}
+
+/// A condition that holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// Its code.
+    pub code: String,
+    /// The connection it speaks of; `None` for the box itself.
+    pub connection: Option<String>,
+    /// One line for a technician.
+    pub text: String,
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// How often it began lately.
+    pub times: u64,
+    /// Whether waiting does not help.
+    pub needs_technician: bool,
+}
+
+/// The outbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Queue {
+    /// The stream's id, once there is one.
+    pub stream: Option<String>,
+    /// Its generation, once HQ was reached.
+    pub generation: Option<u32>,
+    /// The highest number that is stored.
+    pub durable: u64,
+    /// Every event up to here was acknowledged by the broker.
+    pub acknowledged: u64,
+    /// Every event up to here may be forgotten.
+    pub released: u64,
+    /// Bytes that the events take.
+    pub queued_bytes: u64,
+    /// Bytes that they may take.
+    pub limit_bytes: u64,
+    /// When what waits first happened.
+    pub oldest_waiting: Option<DateTime<Utc>>,
+    /// How long sending what waits will take; `None` where nothing moves by which that could be known.
+    pub drained_in_s: Option<u64>,
+    /// Why the store is closed, if it is.
+    pub closed: Option<String>,
+}
+
+impl Queue {
+    /// Events that wait to be sent.
+    #[must_use]
+    pub fn waiting(&self) -> u64 {
+        self.durable.saturating_sub(self.acknowledged)
+    }
+
+    /// Events that were sent, and that HQ has not confirmed.
+    #[must_use]
+    pub fn unconfirmed(&self) -> u64 {
+        self.acknowledged.saturating_sub(self.released)
+    }
+
+    /// How full, in percent.
+    #[must_use]
+    pub fn percent(&self) -> u64 {
+        self.queued_bytes.saturating_mul(100) / self.limit_bytes.max(1)
+    }
+}
+
+/// The sales of the last [`HOURS`] hours, by the hour in which each was made: they are read from the store, so a restart
+/// loses none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sales {
+    /// When the first hour begins; the last one is running.
+    pub from: DateTime<Utc>,
+    /// Hour by hour.
+    pub hours: Vec<Hour>,
+    /// The newest sale that the box has seen.
+    pub last_seen: Option<DateTime<Utc>>,
+    /// The newest that is at HQ.
+    pub last_at_hq: Option<DateTime<Utc>>,
+}
+
+/// One hour's sales.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Hour {
+    /// Sales that the box has seen.
+    pub seen: u64,
+    /// Those of them that are at HQ as they are now.
+    pub at_hq: u64,
+}
+
+impl Sales {
+    /// Counts sales, of which each is given with whether it is at HQ. `from` begins the first hour.
+    #[must_use]
+    pub fn count(from: DateTime<Utc>, sales: impl Iterator<Item = (DateTime<Utc>, bool)>) -> Self {
+        let mut this = Self { from, hours: vec![Hour::default(); HOURS], last_seen: None, last_at_hq: None };
+        for (at, at_hq) in sales {
+            let hour = usize::try_from((at - from).num_hours()).ok().filter(|_| at >= from);
+            let Some(hour) = hour.and_then(|hour| this.hours.get_mut(hour)) else { continue };
+            hour.seen += 1;
+            this.last_seen = this.last_seen.max(Some(at));
+            if at_hq {
+                hour.at_hq += 1;
+                this.last_at_hq = this.last_at_hq.max(Some(at));
+            }
+        }
+        this
+    }
+
+    /// When an hour begins.
+    #[must_use]
+    pub fn begins(&self, hour: usize) -> DateTime<Utc> {
+        self.from + TimeDelta::hours(i64::try_from(hour).unwrap_or(0))
+    }
+
+    /// All of them together.
+    #[must_use]
+    pub fn total(&self) -> Hour {
+        let add = |a: Hour, b: &Hour| Hour { seen: a.seen + b.seen, at_hq: a.at_hq + b.at_hq };
+        self.hours.iter().fold(Hour::default(), add)
+    }
+}
+
+/// An interval that is not proven complete.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OpenGap {
+    /// The connection.
+    pub connection: String,
+    /// Begin, inclusive.
+    pub from: DateTime<Utc>,
+    /// End, exclusive.
+    pub to: DateTime<Utc>,
+    /// Why.
+    pub reason: GapReason,
+}
+
+impl Trouble {
+    /// Whether it speaks of the line to headquarters.
+    #[must_use]
+    pub fn is_of_hq(&self) -> bool {
+        Condition::ALL.iter().any(|condition| condition.code() == self.code && is_of_hq(*condition))
+    }
+}
+
+impl Overview {
+    /// The conditions that speak of a connection; of the box itself for an empty name.
+    pub fn troubles_of<'a>(&'a self, connection: &'a str) -> impl Iterator<Item = &'a Trouble> {
+        self.conditions.iter().filter(move |trouble| trouble.connection.as_deref().unwrap_or_default() == connection)
+    }
+
+    /// Records put aside, of all connections.
+    #[must_use]
+    pub fn put_aside(&self) -> usize {
+        self.connections.iter().map(|connection| connection.put_aside).sum()
+    }
+
+    /// The clock of the connection that differs most from the box's.
+    #[must_use]
+    pub fn clock_difference_s(&self) -> Option<i64> {
+        self.connections.iter().filter_map(|connection| connection.clock_difference_s).max_by_key(|s| s.abs())
+    }
+}
+
+/// Whether a condition speaks of the line to headquarters.
+fn is_of_hq(condition: Condition) -> bool {
+    matches!(
+        condition,
+        Condition::HqUnreachable
+            | Condition::HqRefused
+            | Condition::PublishDenied
+            | Condition::StoredRejected
+            | Condition::OutletConflict
+    )
+}
+
+/// How the line to headquarters is doing.
+#[must_use]
+pub fn standing_of_hq(facts: &Facts) -> Standing {
+    let worst = worst(facts.conditions().filter(|(condition, _, _)| is_of_hq(*condition)).map(|(of, _, _)| of));
+    worst.unwrap_or(if facts.hq_ready { Standing::Fine } else { Standing::Starting })
+}
+
+/// How a point of sale is doing.
+#[must_use]
+pub fn standing_of(facts: &Facts, name: &str, health: &ConnectionHealth) -> Standing {
+    // What is only noticed about it does not keep it from working.
+    let hinders = |condition: Condition| condition.needs_technician() || !is_remark(condition);
+    let held = facts.conditions().filter(|(condition, of, _)| *of == name && hinders(*condition));
+    worst(held.map(|(of, _, _)| of)).unwrap_or(match health {
+        ConnectionHealth { last_answer: None, .. } => Standing::Starting,
+        ConnectionHealth { progress, .. } if progress.complete => Standing::Fine,
+        _ => Standing::CatchingUp,
+    })
+}
+
+fn is_remark(condition: Condition) -> bool {
+    matches!(condition, Condition::WindowUnproven | Condition::ListUnreliable)
+}
+
+fn worst(held: impl Iterator<Item = Condition>) -> Option<Standing> {
+    held.map(|of| if of.needs_technician() { Standing::NeedsTechnician } else { Standing::Waiting }).max()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sales_are_counted_by_their_hour_and_the_newest_are_known() {
+        let from: DateTime<Utc> = "2026-03-04T03:00:00Z".parse().unwrap();
+        let at = |minutes| from + TimeDelta::minutes(minutes);
+        let sales = [(at(-1), true), (at(0), true), (at(59), false), (at(60), true), (at(24 * 60), true)];
+        let counted = Sales::count(from, sales.into_iter());
+        assert_eq!(counted.hours.len(), HOURS);
+        assert_eq!((counted.hours[0], counted.hours[1]), (Hour { seen: 2, at_hq: 1 }, Hour { seen: 1, at_hq: 1 }));
+        assert_eq!(counted.total(), Hour { seen: 3, at_hq: 2 });
+        assert_eq!((counted.last_seen, counted.last_at_hq), (Some(at(60)), Some(at(60))));
+        assert_eq!(counted.begins(3), at(180));
+    }
+
+    #[test]
+    fn a_connection_stands_as_its_gravest_condition_says() {
+        let now = DateTime::UNIX_EPOCH;
+        let health = crate::health::Health::default();
+        let standing = || {
+            let facts = health.facts();
+            (standing_of(&facts, "front", &facts.connections["front"]), standing_of_hq(&facts))
+        };
+        health.update_connection("front", |_| {});
+        assert_eq!(standing(), (Standing::Starting, Standing::Starting));
+        health.update(|facts| facts.hq_ready = true);
+        health.update_connection("front", |connection| connection.last_answer = Some(now));
+        assert_eq!(standing(), (Standing::CatchingUp, Standing::Fine));
+        health.update_connection("front", |connection| connection.progress.complete = true);
+        health.raise(Condition::ListUnreliable, "front", "a remark", now);
+        health.raise(Condition::PosRefused, "back", "another's", now);
+        assert_eq!(standing(), (Standing::Fine, Standing::Fine));
+        health.raise(Condition::PosUnreachable, "front", "no answer", now);
+        health.raise(Condition::HqUnreachable, "", "no broker", now);
+        assert_eq!(standing(), (Standing::Waiting, Standing::Waiting));
+        health.raise(Condition::PosRefused, "front", "401", now);
+        health.raise(Condition::HqRefused, "", "not authorised", now);
+        assert_eq!(standing(), (Standing::NeedsTechnician, Standing::NeedsTechnician));
+    }
+}

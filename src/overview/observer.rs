@@ -1,0 +1,231 @@
+//! Who makes the overview, in the daemon.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::{Duration, Instant},
+};
+
+use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
+
+use super::{
+    Connection, GAPS_LISTED_MAX, HOURS, Hq, OpenGap, Overview, Queue, Sales, Standing, Trouble, drain::Drain,
+    standing_of, standing_of_hq,
+};
+use crate::{
+    clock::Clock,
+    config::{Acknowledge, Config},
+    health::{Facts, Health},
+    outbox::{Level, Outbox, OutboxError},
+    signal::{Signs, lights},
+    status::acknowledge_name,
+    zone::Zone,
+};
+
+/// An overview serves everyone who asks for so long: however many ask, the store is read once.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// How often the box looks at itself, for what only the course of time tells.
+const NOTE_EVERY: Duration = Duration::from_secs(2);
+
+/// Where Linux tells the processor's temperature, in thousandths of a degree.
+const TEMPERATURE: &str = "/sys/class/thermal/thermal_zone0/temp";
+
+/// The outbox, once it is open.
+pub type SharedOutbox = Arc<OnceLock<Arc<Outbox>>>;
+
+/// Makes overviews.
+#[derive(Debug)]
+pub struct Observer {
+    outlet: String,
+    name: Option<String>,
+    zone: Zone,
+    acknowledge: Acknowledge,
+    has_printer_lines: bool,
+    outbox: SharedOutbox,
+    health: Arc<Health>,
+    clock: Clock,
+    up_since: DateTime<Utc>,
+    noted: Mutex<Noted>,
+    fresh: Mutex<Option<(Instant, Arc<Overview>)>>,
+}
+
+/// What is known from having looked before.
+#[derive(Debug, Default)]
+struct Noted {
+    drain: Drain,
+    /// Per connection, and under no name for HQ: how it is doing, and since when.
+    standings: BTreeMap<String, (Standing, DateTime<Utc>)>,
+}
+
+impl Observer {
+    /// Observes a box as its config describes it.
+    #[must_use]
+    pub fn new(config: &Config, outbox: SharedOutbox, health: Arc<Health>, clock: Clock) -> Self {
+        Self {
+            outlet: config.outlet.id.clone(),
+            name: config.outlet.name.clone(),
+            zone: config.outlet.timezone.clone(),
+            acknowledge: config.hq.acknowledge,
+            has_printer_lines: config.board.lines().iter().any(|line| !line.role.is_output()),
+            outbox,
+            health,
+            up_since: clock.now(),
+            clock,
+            noted: Mutex::default(),
+            fresh: Mutex::default(),
+        }
+    }
+
+    /// Looks at the box again and again, for what only the course of time tells.
+    pub async fn note_regularly(self: Arc<Self>) {
+        let mut ticks = tokio::time::interval(NOTE_EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let level = self.outbox.get().map(|outbox| outbox.level()).unwrap_or_default();
+            self.note(&self.health.facts(), &level, self.clock.now());
+        }
+    }
+
+    fn note(&self, facts: &Facts, level: &Level, now: DateTime<Utc>) {
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        noted.drain.note(level.epoch, level.acknowledged, now);
+        noted.stand("", standing_of_hq(facts), now);
+        for (name, health) in &facts.connections {
+            noted.stand(name, standing_of(facts, name, health), now);
+        }
+    }
+
+    /// The box now, or a moment ago. Reads the store: not for a task that must not wait.
+    #[must_use]
+    pub fn observe(&self) -> Arc<Overview> {
+        let mut fresh = self.fresh.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((made, overview)) = fresh.as_ref()
+            && made.elapsed() < FRESH
+        {
+            return Arc::clone(overview);
+        }
+        let overview = Arc::new(self.look(self.clock.now()));
+        *fresh = Some((Instant::now(), Arc::clone(&overview)));
+        overview
+    }
+
+    fn look(&self, now: DateTime<Utc>) -> Overview {
+        let facts = self.health.facts();
+        let outbox = self.outbox.get();
+        let level = outbox.map(|outbox| outbox.level()).unwrap_or_default();
+        // A store that fails says so among the conditions; what it holds is then unknown, not nothing.
+        let aside = outbox.and_then(|outbox| outbox.put_aside().ok()).unwrap_or_default();
+        let sales = outbox.and_then(|outbox| self.sales(outbox, &facts, &level, now).ok());
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        let standing = standing_of_hq(&facts);
+        let hq = Hq {
+            standing,
+            since: noted.stand("", standing, now),
+            broker: facts.broker.clone(),
+            acknowledge: acknowledge_name(self.acknowledge).to_owned(),
+        };
+        let connections = facts.connections.iter().map(|(name, health)| {
+            let standing = standing_of(&facts, name, health);
+            Connection {
+                name: name.clone(),
+                system: health.system.to_owned(),
+                identity: health.progress.identity.clone(),
+                standing,
+                standing_since: noted.stand(name, standing, now),
+                watermark: health.progress.watermark,
+                read_since: health.progress.since,
+                last_answer: health.last_answer,
+                clock_difference_s: health.clock_difference_s,
+                put_aside: aside.get(name).map_or(0, Vec::len),
+                notes: health.progress.notes.clone(),
+            }
+        });
+        let connections = connections.collect();
+        let drained_in_s = noted
+            .drain
+            .drained_in_s(level.epoch, level.unacknowledged())
+            .filter(|seconds| *seconds == 0 || facts.hq_ready);
+        drop(noted);
+        let gaps = level.open_gaps.iter().flat_map(|(name, gaps)| gaps.iter().map(move |gap| (name, gap)));
+        let open_gaps = gaps.clone().count();
+        Overview {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            at: now,
+            up_since: self.up_since,
+            outlet: self.outlet.clone(),
+            name: self.name.clone(),
+            phase: facts.phase,
+            lights: lights(Signs::of(&facts, &level, now)),
+            hq,
+            connections,
+            conditions: troubles(&facts),
+            outbox: outbox.map(|outbox| queue(outbox, &level, drained_in_s)),
+            sales,
+            gaps: gaps
+                .take(GAPS_LISTED_MAX)
+                .map(|(name, gap)| OpenGap { connection: name.clone(), from: gap.from, to: gap.to, reason: gap.reason })
+                .collect(),
+            open_gaps,
+            // No board has lines to a printer yet.
+            has_printer_lines: self.has_printer_lines,
+            disk_free_bytes: outbox.and_then(|outbox| outbox.disk_free_bytes()),
+            temperature_millicelsius: fs::read_to_string(TEMPERATURE).ok().and_then(|text| text.trim().parse().ok()),
+        }
+    }
+
+    fn sales(&self, outbox: &Outbox, facts: &Facts, level: &Level, now: DateTime<Utc>) -> Result<Sales, OutboxError> {
+        // Hours begin as the outlet's clocks show them, which in some zones is half an hour off the world's.
+        let past = i64::from(self.zone.local(now).minute()) * 60 + i64::from(self.zone.local(now).second());
+        let running = now.with_nanosecond(0).unwrap_or(now) - TimeDelta::seconds(past);
+        let from = running - TimeDelta::hours(i64::try_from(HOURS - 1).unwrap_or(0));
+        let mut sales = Vec::new();
+        for name in facts.connections.keys() {
+            sales.extend(outbox.sales_between(name, from, running + TimeDelta::hours(1))?);
+        }
+        Ok(Sales::count(from, sales.into_iter().map(|(at, number)| (at, number <= level.acknowledged))))
+    }
+}
+
+impl Noted {
+    /// Since when something stands as it does.
+    fn stand(&mut self, name: &str, standing: Standing, now: DateTime<Utc>) -> DateTime<Utc> {
+        let stood = self.standings.entry(name.to_owned()).or_insert((standing, now));
+        if stood.0 != standing {
+            *stood = (standing, now);
+        }
+        stood.1
+    }
+}
+
+fn troubles(facts: &Facts) -> Vec<Trouble> {
+    let troubles = facts.conditions().map(|(condition, connection, held)| Trouble {
+        code: condition.code().to_owned(),
+        connection: (!connection.is_empty()).then(|| connection.to_owned()),
+        text: held.text.clone(),
+        since: held.since,
+        times: held.times,
+        needs_technician: condition.needs_technician(),
+    });
+    troubles.collect()
+}
+
+fn queue(outbox: &Outbox, level: &Level, drained_in_s: Option<u64>) -> Queue {
+    let waits = level.unacknowledged() > 0;
+    let first = level.stream_id.filter(|_| waits).and_then(|id| outbox.waiting(id, level.acknowledged, 1).ok());
+    let oldest = first.and_then(|events| DateTime::parse_from_rfc3339(&events.first()?.draft.time).ok());
+    Queue {
+        stream: level.stream_id.map(|id| id.to_string()),
+        generation: level.stream.as_ref().map(|stream| stream.generation),
+        durable: level.durable,
+        acknowledged: level.acknowledged,
+        released: level.released,
+        queued_bytes: level.queued_bytes,
+        limit_bytes: level.limit_bytes,
+        oldest_waiting: oldest.map(|at| at.with_timezone(&Utc)),
+        drained_in_s,
+        closed: level.closed.clone(),
+    }
+}

@@ -1,0 +1,161 @@
+//! The figures for Prometheus, in its text format 0.0.4.
+//!
+//! What is not known is left out, so that no rule takes a default for a figure.
+
+use std::fmt::Write as _;
+
+use chrono::{DateTime, Utc};
+
+use crate::{
+    overview::{Overview, Standing},
+    signal::Pattern,
+    texts::lights::Line,
+};
+
+/// Writes every metric.
+#[must_use]
+pub fn metrics(overview: &Overview) -> String {
+    let mut to = Metrics::default();
+    to.gauge("tillbox_info", "The program and its outlet; always 1.");
+    to.sample(&[("version", &overview.version), ("outlet", &overview.outlet)], 1);
+    to.gauge("tillbox_start_time_seconds", "When the daemon started, in Unix time.");
+    to.sample(&[], unix(overview.up_since));
+    to.gauge("tillbox_light", "How each light is lit: 1 for the pattern that shows.");
+    for line in Line::ALL {
+        for (pattern, name) in PATTERNS {
+            to.sample(&[("line", line.name()), ("pattern", name)], u8::from(line.of(overview.lights) == pattern));
+        }
+    }
+    to.gauge("tillbox_condition", "1 for each condition that holds; since when is its own metric.");
+    for of in &overview.conditions {
+        to.sample(&[("code", &of.code), ("connection", of.connection.as_deref().unwrap_or_default())], 1);
+    }
+    to.gauge("tillbox_condition_since_seconds", "When each condition that holds began, in Unix time.");
+    for of in &overview.conditions {
+        let labels = [("code", of.code.as_str()), ("connection", of.connection.as_deref().unwrap_or_default())];
+        to.sample(&labels, unix(of.since));
+    }
+    to.gauge("tillbox_hq_connected", "Whether events can be published to headquarters.");
+    to.sample(&[], u8::from(overview.hq.standing == Standing::Fine));
+    outbox(&mut to, overview);
+    connections(&mut to, overview);
+    to.gauge("tillbox_open_gaps", "Intervals that are not proven complete.");
+    to.sample(&[], overview.open_gaps);
+    if let Some(sales) = &overview.sales {
+        to.gauge("tillbox_last_sale_timestamp_seconds", "The newest sale of the last 24 hours, in Unix time.");
+        for (place, at) in [("box", sales.last_seen), ("hq", sales.last_at_hq)] {
+            if let Some(at) = at {
+                to.sample(&[("at", place)], unix(at));
+            }
+        }
+    }
+    if let Some(bytes) = overview.disk_free_bytes {
+        to.gauge("tillbox_disk_free_bytes", "Free space where the store lies.");
+        to.sample(&[], bytes);
+    }
+    if let Some(at) = overview.temperature_millicelsius {
+        to.gauge("tillbox_temperature_celsius", "The processor's temperature.");
+        let sign = if at < 0 { "-" } else { "" };
+        to.sample(&[], format_args!("{sign}{}.{:03}", at.unsigned_abs() / 1_000, at.unsigned_abs() % 1_000));
+    }
+    to.text
+}
+
+const PATTERNS: [(Pattern, &str); 5] = [
+    (Pattern::Off, "off"),
+    (Pattern::Steady, "steady"),
+    (Pattern::SteadyWink, "steady_wink"),
+    (Pattern::Slow, "slow"),
+    (Pattern::Fast, "fast"),
+];
+
+fn outbox(to: &mut Metrics, overview: &Overview) {
+    let Some(queue) = &overview.outbox else { return };
+    to.counter("tillbox_events_stored_total", "Events of the running stream that are on the device.");
+    to.sample(&[], queue.durable);
+    to.counter("tillbox_events_acknowledged_total", "Events of the running stream that the broker acknowledged.");
+    to.sample(&[], queue.acknowledged);
+    to.counter("tillbox_events_released_total", "Events of the running stream that the box may forget.");
+    to.sample(&[], queue.released);
+    to.gauge("tillbox_outbox_waiting_events", "Events that wait to be sent.");
+    to.sample(&[], queue.waiting());
+    to.gauge("tillbox_outbox_used_bytes", "Bytes that events take in the store.");
+    to.sample(&[], queue.queued_bytes);
+    to.gauge("tillbox_outbox_limit_bytes", "Bytes that events may take in the store.");
+    to.sample(&[], queue.limit_bytes);
+    if let Some(at) = queue.oldest_waiting {
+        to.gauge("tillbox_outbox_oldest_timestamp_seconds", "When the oldest of what waits happened, in Unix time.");
+        to.sample(&[], unix(at));
+    }
+    if let Some(seconds) = queue.drained_in_s {
+        to.gauge("tillbox_outbox_drained_in_seconds", "Until all that waits is sent, at the speed of the last minute.");
+        to.sample(&[], seconds);
+    }
+}
+
+fn connections(to: &mut Metrics, overview: &Overview) {
+    let all = &overview.connections;
+    to.gauge("tillbox_pos_up", "Whether a point of sale answers as it should.");
+    for of in all {
+        let labels = [("connection", of.name.as_str()), ("system", of.system.as_str())];
+        to.sample(&labels, u8::from(matches!(of.standing, Standing::Fine | Standing::CatchingUp)));
+    }
+    to.gauge("tillbox_pos_complete", "Whether the newest records are read and nothing older waits to be read.");
+    for of in all {
+        to.sample(&[("connection", &of.name)], u8::from(of.standing == Standing::Fine));
+    }
+    to.gauge("tillbox_pos_watermark_timestamp_seconds", "Up to where a point of sale is read, in Unix time.");
+    for (of, at) in all.iter().filter_map(|of| Some((of, of.watermark?))) {
+        to.sample(&[("connection", &of.name)], unix(at));
+    }
+    to.gauge("tillbox_pos_last_answer_timestamp_seconds", "When the last answer was stored, in Unix time.");
+    for (of, at) in all.iter().filter_map(|of| Some((of, of.last_answer?))) {
+        to.sample(&[("connection", &of.name)], unix(at));
+    }
+    to.gauge("tillbox_pos_clock_ahead_seconds", "How far a server's clock is ahead of the box's.");
+    for (of, seconds) in all.iter().filter_map(|of| Some((of, of.clock_difference_s?))) {
+        to.sample(&[("connection", &of.name)], seconds);
+    }
+    to.gauge("tillbox_put_aside_records", "Records that cannot be read.");
+    for of in all {
+        to.sample(&[("connection", &of.name)], of.put_aside);
+    }
+}
+
+fn unix(at: DateTime<Utc>) -> i64 {
+    at.timestamp()
+}
+
+#[derive(Default)]
+struct Metrics {
+    text: String,
+    name: &'static str,
+}
+
+impl Metrics {
+    fn gauge(&mut self, name: &'static str, help: &str) {
+        self.metric(name, "gauge", help);
+    }
+
+    fn counter(&mut self, name: &'static str, help: &str) {
+        self.metric(name, "counter", help);
+    }
+
+    fn metric(&mut self, name: &'static str, of_type: &str, help: &str) {
+        self.name = name;
+        let _ = write!(self.text, "# HELP {name} {help}\n# TYPE {name} {of_type}\n");
+    }
+
+    /// A value of the metric that was named last.
+    fn sample(&mut self, labels: &[(&str, &str)], value: impl std::fmt::Display) {
+        self.text.push_str(self.name);
+        for (at, (label, text)) in labels.iter().enumerate() {
+            let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            let _ = write!(self.text, "{}{label}=\"{text}\"", if at == 0 { '{' } else { ',' });
+        }
+        if !labels.is_empty() {
+            self.text.push('}');
+        }
+        let _ = writeln!(self.text, " {value}");
+    }
+}

@@ -1,0 +1,222 @@
+//! What each condition means to a shop, by its code: the codes are those of [`Condition`](crate::health::Condition).
+
+use super::Advice;
+
+/// What a condition means, and what to do; `None` for a code that no version knows.
+#[must_use]
+pub fn advice(code: &str) -> Option<Advice> {
+    ALL.iter().find(|(known, _)| *known == code).map(|(_, advice)| *advice)
+}
+
+/// Whether a condition speaks of the printer or of the lines to it.
+#[must_use]
+pub fn is_of_printer(code: &str) -> bool {
+    matches!(code, "paper_low" | "paper_end" | "printer_fault" | "line_lost")
+}
+
+/// Every condition.
+pub const ALL: &[(&str, Advice)] = &[
+    (
+        "hq_unreachable",
+        Advice::new(
+            ["Headquarters cannot be reached.", "Kantor pusat tidak terhubung."],
+            [
+                "Check the internet connection; what is kept here is sent by itself afterwards.",
+                "Periksa koneksi internet; yang tersimpan di sini akan terkirim sendiri setelahnya.",
+            ],
+        ),
+    ),
+    (
+        "hq_refused",
+        Advice::new(
+            ["Headquarters does not let the box in.", "Kantor pusat menolak boks ini."],
+            [
+                "The technician corrects user, password or certificate under [hq].",
+                "Teknisi memperbaiki nama pengguna, kata sandi, atau sertifikat di bagian [hq].",
+            ],
+        ),
+    ),
+    (
+        "publish_denied",
+        Advice::new(
+            ["What the box sends does not arrive at headquarters.", "Kiriman boks tidak sampai di kantor pusat."],
+            [
+                "Headquarters allows this box to publish on its topics, in the broker's access list.",
+                "Kantor pusat memberi boks ini izin kirim pada topiknya, di daftar akses broker.",
+            ],
+        ),
+    ),
+    (
+        "stored_rejected",
+        Advice::new(
+            [
+                "Headquarters confirms something else than what was sent.",
+                "Kantor pusat mengonfirmasi hal lain dari yang dikirim.",
+            ],
+            ["Headquarters checks its feed for this outlet.", "Kantor pusat memeriksa feed untuk outlet ini."],
+        ),
+    ),
+    (
+        "outlet_conflict",
+        Advice::new(
+            ["Another box sends for this outlet.", "Ada boks lain yang mengirim untuk outlet ini."],
+            [
+                "Switch the other box off, or give one of the two another outlet id.",
+                "Matikan boks yang lain, atau beri salah satunya id outlet lain.",
+            ],
+        ),
+    ),
+    (
+        "pos_unreachable",
+        Advice::new(
+            ["The point of sale does not answer.", "Aplikasi kasir tidak menjawab."],
+            [
+                "Check the internet connection; the box asks again by itself.",
+                "Periksa koneksi internet; boks akan mencoba lagi sendiri.",
+            ],
+        ),
+    ),
+    (
+        "pos_refused",
+        Advice::new(
+            ["The point of sale does not let the box in.", "Aplikasi kasir menolak boks ini."],
+            [
+                "The technician renews the key or password of this connection.",
+                "Teknisi memperbarui kunci atau kata sandi sambungan ini.",
+            ],
+        ),
+    ),
+    (
+        "pos_unreadable",
+        Advice::new(
+            ["The point of sale's answer cannot be read.", "Jawaban aplikasi kasir tidak dapat dibaca."],
+            [
+                "The box asks again by itself. If this lasts an hour, call the technician.",
+                "Boks akan mencoba lagi sendiri. Jika berlangsung satu jam, hubungi teknisi.",
+            ],
+        ),
+    ),
+    (
+        "window_not_honoured",
+        Advice::new(
+            [
+                "The point of sale gives sales from other times than were asked for.",
+                "Aplikasi kasir memberi penjualan dari waktu lain dari yang diminta.",
+            ],
+            [
+                "The technician reports it to the maker of the point of sale.",
+                "Teknisi melaporkannya kepada pembuat aplikasi kasir.",
+            ],
+        ),
+    ),
+    (
+        "window_unproven",
+        Advice::new(
+            [
+                "It is not proven yet which times the point of sale means.",
+                "Belum pasti zona waktu mana yang dipakai aplikasi kasir.",
+            ],
+            [
+                "Nothing to do: further sales prove it.",
+                "Tidak perlu melakukan apa-apa: penjualan berikutnya akan memastikannya.",
+            ],
+        ),
+    ),
+    (
+        "pos_unfit",
+        Advice::new(
+            [
+                "The account is another shop's, or sees too little.",
+                "Akunnya milik toko lain, atau aksesnya terlalu sempit.",
+            ],
+            ["The technician gives the box the right account.", "Teknisi memberi boks akun yang benar."],
+        ),
+    ),
+    (
+        "pos_reset",
+        Advice::new(
+            ["The point of sale was reset, or it is another one.", "Aplikasi kasir di-reset, atau diganti yang lain."],
+            ["The technician sets up a new connection for it.", "Teknisi membuat sambungan baru untuknya."],
+        ),
+    ),
+    (
+        "list_unreliable",
+        Advice::new(
+            [
+                "The point of sale's lists are not as they should be.",
+                "Daftar penjualan dari aplikasi kasir tidak sebagaimana mestinya.",
+            ],
+            [
+                "Nothing to do: the box reads them again by itself.",
+                "Tidak perlu melakukan apa-apa: boks membacanya ulang sendiri.",
+            ],
+        ),
+    ),
+    (
+        "store_failed",
+        Advice::new(
+            ["The box cannot store sales.", "Boks tidak dapat menyimpan penjualan."],
+            [
+                "Call the technician: the memory card may have to be replaced.",
+                "Hubungi teknisi: kartu memori mungkin perlu diganti.",
+            ],
+        ),
+    ),
+    (
+        "outbox_full",
+        Advice::new(
+            ["There is no more room; reading has stopped.", "Ruang simpan habis; pembacaan berhenti."],
+            [
+                "Restore the connection to headquarters, and call the technician.",
+                "Pulihkan sambungan ke kantor pusat, dan hubungi teknisi.",
+            ],
+        ),
+    ),
+    (
+        "clock_wrong",
+        Advice::new(
+            ["The box's clock is wrong.", "Jam boks salah."],
+            [
+                "Check the internet connection: the clock sets itself by it. If it stays wrong, call the technician.",
+                "Periksa koneksi internet: jam menyetel diri melaluinya. Jika tetap salah, hubungi teknisi.",
+            ],
+        ),
+    ),
+    (
+        "paper_low",
+        Advice::new(
+            ["The receipt printer is running low on paper.", "Kertas printer struk hampir habis."],
+            ["Have a new roll ready.", "Siapkan gulungan kertas baru."],
+        ),
+    ),
+    (
+        "paper_end",
+        Advice::new(
+            ["The receipt printer is out of paper.", "Kertas printer struk habis."],
+            ["Put in a new roll.", "Pasang gulungan kertas baru."],
+        ),
+    ),
+    (
+        "printer_fault",
+        Advice::new(
+            ["The receipt printer reports a fault.", "Printer struk bermasalah."],
+            [
+                "Close the lid and clear jammed paper; then switch the printer off and on.",
+                "Tutup penutupnya dan keluarkan kertas yang macet; lalu matikan dan nyalakan printer.",
+            ],
+        ),
+    ),
+    (
+        "line_lost",
+        Advice::new(
+            [
+                "A line to the lights or to the printer does not work.",
+                "Salah satu jalur ke lampu atau printer tidak berfungsi.",
+            ],
+            [
+                "The technician checks the wiring and the board's profile under [board].",
+                "Teknisi memeriksa kabel dan profil papan di bagian [board].",
+            ],
+        ),
+    ),
+];

@@ -1,0 +1,162 @@
+//! What the lights mean and what to do, for the page and the cashier's card.
+
+use super::{Advice, Text};
+use crate::signal::{Lights, Pattern};
+
+/// One of the three lights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Line {
+    /// Green.
+    Sync,
+    /// Yellow.
+    Hold,
+    /// Red.
+    Fault,
+}
+
+impl Line {
+    /// Every light, from the top.
+    pub const ALL: [Self; 3] = [Self::Sync, Self::Hold, Self::Fault];
+
+    /// The name on the box.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sync => "sync",
+            Self::Hold => "hold",
+            Self::Fault => "fault",
+        }
+    }
+
+    /// Its colour in words.
+    #[must_use]
+    pub fn colour(self) -> Text {
+        match self {
+            Self::Sync => Text::new("Green", "Hijau"),
+            Self::Hold => Text::new("Yellow", "Kuning"),
+            Self::Fault => Text::new("Red", "Merah"),
+        }
+    }
+
+    /// How it is lit.
+    #[must_use]
+    pub fn of(self, lights: Lights) -> Pattern {
+        match self {
+            Self::Sync => lights.sync,
+            Self::Hold => lights.hold,
+            Self::Fault => lights.fault,
+        }
+    }
+}
+
+/// A pattern in words.
+#[must_use]
+pub fn pattern(pattern: Pattern) -> Text {
+    match pattern {
+        Pattern::Off => Text::new("off", "mati"),
+        Pattern::Steady | Pattern::SteadyWink => Text::new("steady", "menyala terus"),
+        Pattern::Slow => Text::new("blinks slowly", "berkedip pelan"),
+        Pattern::Fast => Text::new("blinks fast", "berkedip cepat"),
+    }
+}
+
+/// The line that says most: red before yellow before green.
+#[must_use]
+pub fn gravest(lights: Lights) -> Line {
+    match lights {
+        Lights { fault, .. } if fault != Pattern::Off => Line::Fault,
+        Lights { hold, .. } if hold != Pattern::Off => Line::Hold,
+        _ => Line::Sync,
+    }
+}
+
+/// What a line means when it is lit in a way, and what to do.
+#[must_use]
+pub fn advice(line: Line, pattern: Pattern) -> Advice {
+    match (line, pattern) {
+        (Line::Sync, Pattern::Off) => SYNC_OFF,
+        (Line::Sync, Pattern::Steady | Pattern::SteadyWink) => SYNC_STEADY,
+        (Line::Sync, Pattern::Slow) => SYNC_SLOW,
+        (Line::Sync, Pattern::Fast) => SYNC_FAST,
+        (Line::Hold, Pattern::Off) => HOLD_OFF,
+        (Line::Hold, Pattern::Steady | Pattern::SteadyWink) => HOLD_STEADY,
+        (Line::Hold, Pattern::Slow) => HOLD_SLOW,
+        (Line::Hold, Pattern::Fast) => HOLD_FAST,
+        (Line::Fault, Pattern::Off) => FAULT_OFF,
+        (Line::Fault, Pattern::Steady | Pattern::SteadyWink) => FAULT_STEADY,
+        (Line::Fault, Pattern::Slow) => FAULT_SLOW,
+        (Line::Fault, Pattern::Fast) => FAULT_FAST,
+    }
+}
+
+const NOTHING: [&str; 2] = ["Nothing to do.", "Tidak perlu melakukan apa-apa."];
+
+const SYNC_OFF: Advice = Advice::new(
+    ["The box is not running.", "Boks tidak bekerja."],
+    [
+        "Check the power cable. If the light stays dark for five minutes, call the technician.",
+        "Periksa kabel listriknya. Jika lampu tetap mati selama lima menit, hubungi teknisi.",
+    ],
+);
+const SYNC_STEADY: Advice = Advice::new(
+    ["All sales are at headquarters.", "Semua penjualan sudah sampai di kantor pusat."], //
+    NOTHING,
+);
+const SYNC_SLOW: Advice = Advice::new(
+    ["Sales are on their way to headquarters.", "Penjualan sedang dikirim ke kantor pusat."],
+    ["Nothing to do: just leave the box on.", "Tidak perlu melakukan apa-apa: biarkan boks tetap menyala."],
+);
+const SYNC_FAST: Advice = Advice::new(
+    ["The box is starting.", "Boks sedang bersiap."], //
+    ["Wait a minute.", "Tunggu sekitar satu menit."],
+);
+const HOLD_OFF: Advice = Advice::new(
+    [
+        "The point of sale and headquarters can be reached.", //
+        "Aplikasi kasir dan kantor pusat terhubung.",
+    ],
+    NOTHING,
+);
+const HOLD_STEADY: Advice = Advice::new(
+    [
+        "Headquarters cannot be reached; the sales are kept safe in the box.",
+        "Kantor pusat tidak terhubung; penjualan tersimpan aman di dalam boks.",
+    ],
+    [
+        "Go on selling. Check the internet connection: once it is back, the sales are sent by themselves.",
+        "Tetap berjualan seperti biasa. Periksa koneksi internet: begitu pulih, penjualan terkirim sendiri.",
+    ],
+);
+const HOLD_SLOW: Advice = Advice::new(
+    ["The point of sale does not answer the box.", "Aplikasi kasir tidak menjawab boks."],
+    [
+        "Go on selling. Check the internet connection and the point of sale; the box reads the sales later.",
+        "Tetap berjualan seperti biasa. Periksa koneksi internet dan aplikasi kasir; boks membaca penjualannya nanti.",
+    ],
+);
+const HOLD_FAST: Advice = Advice::new(
+    [
+        "Some sales are not proven complete, or the box is nearly full.",
+        "Ada penjualan yang belum pasti lengkap, atau boks hampir penuh.",
+    ],
+    ["Go on selling, and tell headquarters.", "Tetap berjualan seperti biasa, dan beri tahu kantor pusat."],
+);
+const FAULT_OFF: Advice = Advice::new(["No fault.", "Tidak ada gangguan."], NOTHING);
+const FAULT_STEADY: Advice = Advice::new(
+    ["The box needs a technician.", "Boks memerlukan teknisi."],
+    [
+        "Go on selling, leave the box on, and call the technician.",
+        "Tetap berjualan seperti biasa, biarkan boks menyala, dan hubungi teknisi.",
+    ],
+);
+const FAULT_SLOW: Advice = Advice::new(
+    ["The receipt printer needs paper or has a fault.", "Printer struk kehabisan kertas atau bermasalah."],
+    ["Look at the printer: put in paper, close the lid.", "Periksa printer: isi kertas, lalu tutup penutupnya."],
+);
+const FAULT_FAST: Advice = Advice::new(
+    ["The box is full and has stopped reading sales.", "Boks penuh dan berhenti membaca penjualan."],
+    [
+        "Call the technician at once. Until then the point of sale keeps the sales.",
+        "Segera hubungi teknisi. Sampai saat itu penjualan tetap tersimpan di aplikasi kasir.",
+    ],
+);

@@ -1,0 +1,246 @@
+//! What the page, the metrics and the text for a person say.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
+
+use chrono::TimeDelta;
+use tillbox::{
+    overview::{Overview, Standing, text},
+    page::{html, metrics},
+    signal::Pattern,
+    texts::Language,
+};
+
+use crate::{browser::style_sha256, fixture, jakarta};
+
+fn pages(overview: &Overview) -> [String; 2] {
+    Language::ALL.map(|language| html::page(overview, &jakarta(), language))
+}
+
+#[test]
+fn the_page_says_how_it_stands_in_both_languages() {
+    let [english, indonesian] = pages(&fixture::healthy());
+    for part in [
+        "<html lang=en>",
+        "<title>Till box of Warung Sabang</title>",
+        "All sales are at headquarters.",
+        "Nothing to do.",
+        "14:42<small>3 min ago",
+        "nothing waits",
+        "Paper and printer are fine.",
+        "Works",
+        "mqtts://mqtt.hq.example:8883",
+        "Warung Sabang, Menteng (qasir)",
+        "21 GiB",
+        "agrees with the point of sale",
+        "48.3 °C",
+        "9 d 2 h ago",
+        "Nothing needs attention.",
+        "397 sales in the last 24 hours, 397 of them at headquarters",
+        "Asia/Jakarta",
+        "href=\"?lang=id\"",
+    ] {
+        assert!(english.contains(part), "{part}: {english}");
+    }
+    for part in ["<html lang=id>", "Semua penjualan sudah sampai di kantor pusat.", "48,3 °C", "href=\"?lang=en\""] {
+        assert!(indonesian.contains(part), "{part}: {indonesian}");
+    }
+
+    let [english, _] = pages(&fixture::holding());
+    for part in [
+        "Headquarters cannot be reached; the sales are kept safe in the box.",
+        "Go on selling.",
+        ">83<",
+        "time until all is sent: unknown; the oldest is of 12:00",
+        "connection refused",
+        "since 11:58 (2 h 47 min ago)",
+    ] {
+        assert!(english.contains(part), "{part}: {english}");
+    }
+
+    let mut draining = fixture::holding();
+    draining.outbox.as_mut().expect("an outbox").drained_in_s = Some(190);
+    assert!(pages(&draining)[0].contains("about 3 min until all is sent"));
+}
+
+#[test]
+fn what_comes_from_outside_does_nothing() {
+    let [english, indonesian] = pages(&fixture::faulty());
+    assert!(english.contains("Dapur &lt;b&gt;Sabang&lt;/b&gt; &amp; Co (pos-kasir)") && !english.contains("<b>Sabang"));
+    assert!(english.contains("write a new token to /etc/tillbox/qasir.token"));
+    assert!(english.contains("1 min 35 s ahead") || english.contains("1 min ahead of the point of sale"));
+    assert!(english.contains("Intervals not proven complete: 1") && english.contains("put aside: 2"));
+    assert!(english.contains("The receipt printer is running low on paper."));
+    assert!(indonesian.contains("Kertas printer struk hampir habis."));
+    for page in pages(&fixture::worst()) {
+        assert!(!page.contains("<script"), "{page}");
+    }
+}
+
+#[test]
+fn the_longest_page_is_below_its_bound_and_whole() {
+    for overview in [fixture::healthy(), fixture::holding(), fixture::faulty(), fixture::worst()] {
+        for page in pages(&overview) {
+            assert!(page.len() <= html::PAGE_MAX_BYTES, "{} bytes", page.len());
+            assert!(page.contains("<th scope=row>Ver") && page.ends_with("</footer></body></html>"));
+            for tag in ["section", "article", "ul", "details", "svg", "dl", "table", "small", "div", "main"] {
+                let opened = page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
+                assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "{tag}");
+            }
+        }
+    }
+    // As many connections as the config allows.
+    let mut crowd = fixture::worst();
+    crowd.connections = (0..32).map(|n| fixture::connection(&format!("till-{n}"), "qasir", "x")).collect();
+    assert!(pages(&crowd).iter().all(|page| page.len() <= html::PAGE_MAX_BYTES));
+    let typical = pages(&fixture::healthy());
+    let begun = Instant::now();
+    for _ in 0..200 {
+        assert!(!html::page(&fixture::faulty(), &jakarta(), Language::English).is_empty());
+    }
+    eprintln!(
+        "page: healthy {} / {} bytes, faulty {}, worst {}; {} µs to write",
+        typical[0].len(),
+        typical[1].len(),
+        pages(&fixture::faulty())[0].len(),
+        pages(&fixture::worst())[0].len(),
+        begun.elapsed().as_micros() / 200
+    );
+}
+
+#[test]
+fn a_box_that_knows_nothing_yet_says_so() {
+    let mut overview = fixture::healthy();
+    overview.lights = tillbox::signal::Lights { sync: Pattern::Fast, ..tillbox::signal::Lights::DARK };
+    overview.hq.standing = Standing::Starting;
+    (overview.outbox, overview.sales, overview.name, overview.disk_free_bytes) = (None, None, None, None);
+    overview.connections.clear();
+    overview.temperature_millicelsius = None;
+    let [english, indonesian] = pages(&overview);
+    assert!(english.contains("The box is starting.") && english.contains("unknown") && english.contains("jkt-014"));
+    assert!(indonesian.contains("Boks sedang bersiap.") && indonesian.contains("belum diketahui"));
+    check(&metrics::metrics(&overview));
+    assert!(text::status(&overview, &jakarta()).contains("outbox   the store is not open"));
+}
+
+#[test]
+fn the_policy_names_the_pages_own_style() {
+    let [page, _] = pages(&fixture::healthy());
+    let style = page.split_once("<style>").and_then(|(_, rest)| rest.split_once("</style>")).expect("a style").0;
+    assert_eq!(html::STYLE_SHA256, style_sha256(style), "write this hash into html.rs");
+}
+
+#[test]
+fn the_text_for_a_person_names_everything() {
+    let text = text::status(&fixture::faulty(), &jakarta());
+    for part in [
+        "outlet   jkt-014 (Warung Sabang), Asia/Jakarta",
+        "state    The box needs a technician.",
+        "light    sync  blinks slowly",
+        "hq       mqtts://mqtt.hq.example:8883: does not work; it is tried again, since 11:58 (2 h 47 min ago)",
+        "  !      hq_unreachable: mqtts://mqtt.hq.example:8883: connection refused (since 11:58 (2 h 47 min ago))",
+        "pos      front (qasir): needs a technician",
+        "write a new token to /etc/tillbox/qasir.token (since 13:53 (52 min ago), 3 times lately)",
+        "note: this system does not tell refunds of single items",
+        "83 events wait to be sent, the oldest of 12:00",
+        "gaps     1 interval is not proven complete",
+        "kitchen: 08:05 (6 h 40 min ago) to 08:25 (6 h 20 min ago), truncated",
+        "aside    2 records are put aside, as they cannot be read",
+        "disk     21 GiB free",
+        "clock    95 s ahead of the point of sale's",
+        "heat     48.3 °C",
+    ] {
+        assert!(text.contains(part), "{part}\n{text}");
+    }
+}
+
+#[test]
+fn an_overview_survives_its_way_over_the_socket() {
+    for overview in [fixture::healthy(), fixture::faulty(), fixture::worst()] {
+        let line = serde_json::to_string(&overview).expect("JSON");
+        assert_eq!(serde_json::from_str::<Overview>(&line).expect("the same"), overview);
+    }
+}
+
+#[test]
+fn metrics_are_in_the_format_and_tell_what_holds() {
+    let mut odd = fixture::faulty();
+    odd.outlet = "a\\b\"c\nd".to_owned();
+    odd.temperature_millicelsius = Some(-1_050);
+    assert!(metrics::metrics(&odd).contains("outlet=\"a\\\\b\\\"c\\nd\""));
+    for overview in [fixture::healthy(), fixture::holding(), fixture::worst(), odd] {
+        check(&metrics::metrics(&overview));
+    }
+    let values = check(&metrics::metrics(&fixture::holding()));
+    let value = |name: &str| values.get(name).map(String::as_str);
+    assert_eq!(value("tillbox_outbox_waiting_events"), Some("83"));
+    assert_eq!(value("tillbox_events_stored_total"), Some("48294"));
+    assert_eq!(value("tillbox_hq_connected"), Some("0"));
+    assert_eq!(value("tillbox_outbox_drained_in_seconds"), None, "what is unknown is left out");
+    assert_eq!(value("tillbox_light{line=\"hold\",pattern=\"steady\"}"), Some("1"));
+    assert_eq!(value("tillbox_condition{code=\"hq_unreachable\",connection=\"\"}"), Some("1"));
+    assert_eq!(value("tillbox_pos_up{connection=\"front\",system=\"qasir\"}"), Some("1"));
+    assert_eq!(value("tillbox_temperature_celsius"), Some("48.312"));
+    let up = (fixture::now() - TimeDelta::minutes(9 * 24 * 60 + 130)).timestamp().to_string();
+    assert_eq!(value("tillbox_start_time_seconds"), Some(up.as_str()));
+}
+
+/// Checks the text format strictly: HELP, TYPE, then the samples of that metric alone, no sample twice, names and units
+/// as Prometheus wants them. Gives the samples.
+fn check(text: &str) -> BTreeMap<String, String> {
+    let (mut values, mut seen, mut current) = (BTreeMap::new(), BTreeSet::new(), String::new());
+    assert!(text.ends_with('\n'));
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        if let Some(help) = line.strip_prefix("# HELP ") {
+            let (name, words) = help.split_once(' ').expect("a help text");
+            assert!(words.ends_with('.') && seen.insert(name.to_owned()), "{line}");
+            assert!(name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_'), "{name}");
+            let type_line = lines.next().expect("a type");
+            let of_type = type_line.strip_prefix(&format!("# TYPE {name} ")).expect("the type of the same metric");
+            assert!(matches!(of_type, "gauge" | "counter"), "{type_line}");
+            assert_eq!(of_type == "counter", name.ends_with("_total"), "{name}");
+            name.clone_into(&mut current);
+            continue;
+        }
+        let (series, value) = line.rsplit_once(' ').expect("a value");
+        let labels = series.strip_prefix(&current).unwrap_or_else(|| panic!("{line} stands under {current}"));
+        check_labels(labels);
+        let digits = value.strip_prefix('-').unwrap_or(value);
+        let numeral = digits.split('.').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
+        assert!(numeral && digits.matches('.').count() <= 1, "{line}");
+        assert!(values.insert(series.to_owned(), value.to_owned()).is_none(), "{series} stands twice");
+    }
+    values
+}
+
+fn check_labels(mut text: &str) {
+    if text.is_empty() {
+        return;
+    }
+    text = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')).expect("braces");
+    loop {
+        let (name, rest) = text.split_once("=\"").expect("a label");
+        assert!(!name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b == b'_'), "{name}");
+        let mut escaped = false;
+        let end = rest.char_indices().find(|(_, c)| match c {
+            _ if escaped => {
+                assert!(matches!(c, '\\' | '"' | 'n'), "{rest}");
+                escaped = false;
+                false
+            }
+            '\\' => {
+                escaped = true;
+                false
+            }
+            c => *c == '"',
+        });
+        let after = &rest[end.expect("the label's end").0 + 1..];
+        match after.strip_prefix(',') {
+            Some(more) => text = more,
+            None => return assert_eq!(after, ""),
+        }
+    }
+}
