@@ -65,6 +65,7 @@ pub mod log;
 pub mod secret;
 pub mod stop;
 pub mod tls;
+pub mod watchdog;
 
 #[cfg(feature = "demo")]
 pub mod demo;

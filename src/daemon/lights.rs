@@ -10,6 +10,7 @@ use crate::{
     health::{Condition, Facts, Health, Phase},
     signal::{Lights, Signs, lights},
     status::{self, Description, State},
+    watchdog::Heartbeat,
 };
 
 /// The lights are driven this often: often enough for the fastest pattern.
@@ -25,12 +26,16 @@ const LIGHTS_TOLD: u32 = 8;
 /// A stage that has said nothing after this long no longer counts as starting.
 const STARTING_MAX: Duration = Duration::from_secs(15);
 
+/// The lights turn so often that a silence of this length means that nothing does.
+const LIGHTS_MAX: Duration = Duration::from_secs(30);
+
 /// Drives the lights, and logs and reports what changes.
 pub async fn drive_lights(
     outbox: SharedOutbox,
     health: Arc<Health>,
     mode: Mode,
     describe: impl Fn() -> Description + Send,
+    heartbeat: Heartbeat,
 ) {
     let mut lamps = Lamps::new(VirtualPin::default(), VirtualPin::default(), VirtualPin::default());
     let mut ticks = interval(LIGHTS_EVERY);
@@ -39,6 +44,7 @@ pub async fn drive_lights(
     let (mut shown, mut reported, mut told) = (None, None, (LIGHTS_TOLD, mode.clock.now()));
     let (mut changed, mut looked, mut now_shown) = (health.watch(), Instant::now(), Lights::DARK);
     loop {
+        heartbeat.promise(LIGHTS_MAX);
         ticks.tick().await;
         // Most ticks only drive the pattern: what it shows is decided when something changed, and twice a second.
         let Ok(()) = lamps.show(now_shown, u64::try_from(started.elapsed().as_millis()).unwrap_or(0));
