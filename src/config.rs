@@ -23,6 +23,7 @@ mod unit;
 mod value;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     fs::File,
     io::{self, Read as _},
@@ -37,7 +38,7 @@ use chrono::NaiveTime;
 pub use self::{
     currency::Currency,
     fault::{Fault, Faults, Position},
-    files::Origin,
+    files::{Arrival, Arriving, Origin, is_remains_of},
 };
 use crate::{
     secret::{Secret, SecretAt},
@@ -273,6 +274,25 @@ impl Config {
     /// # Errors
     /// Every fault, at once.
     pub fn load(path: &Path) -> Result<Self, Faults> {
+        let (text, mode) = Self::read(path)?;
+        Self::parse(&text, &Origin { path, mode, arriving: None })
+    }
+
+    /// Reads and checks a config file that is to lie at `place`, nobody else's to read, together with the files that it
+    /// names: those which lie beside it are to lie beside it there. Gives the file's text and these names, too.
+    ///
+    /// # Errors
+    /// Every fault, at once, by the name that the file has now.
+    pub fn load_arriving(path: &Path, place: &Path) -> Result<(Self, String, BTreeMap<String, Arrival>), Faults> {
+        let (text, _) = Self::read(path)?;
+        let arriving = Arriving::from(path.parent().unwrap_or(Path::new("")));
+        let origin = Origin { path: place, mode: 0o600, arriving: Some(&arriving) };
+        let config = Self::parse(&text, &origin).map_err(|faults| faults.named(path))?;
+        Ok((config, text, arriving.found()))
+    }
+
+    /// The text of a config file, and its permission bits.
+    fn read(path: &Path) -> Result<(String, u32), Faults> {
         let unreadable = |error: &io::Error| Faults::whole(path, format!("cannot be read: {}", files::reason(error)));
         let file = File::open(path).map_err(|e| unreadable(&e))?;
         // Of the open file, not of the path: another file may stand there by now.
@@ -283,12 +303,15 @@ impl Config {
             let message = format!("is longer than {}; is this the config file?", unit::size_text(MAX_CONFIG_BYTES));
             return Err(Faults::whole(path, message));
         }
+        if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+            return Err(Faults::whole(path, "is UTF-16; save the file as UTF-8".to_owned()));
+        }
         let text = String::from_utf8(bytes).map_err(|error| {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = valid.split(|byte| *byte == b'\n').count();
             Faults::whole(path, format!("line {line} is not UTF-8; save the file as UTF-8"))
         })?;
-        Self::parse(&text, &Origin { path, mode })
+        Ok((text, mode))
     }
 
     /// Checks a config's text, and the files that it names, as if it were the content of `origin`.

@@ -6,6 +6,7 @@
 //! - Stopping: polling first, then acknowledgements may come in, then the store settles. The whole of it takes less than
 //!   5 s; a request that hangs at a point of sale is abandoned.
 
+mod faulty;
 mod keeper;
 mod lights;
 mod socket;
@@ -22,6 +23,7 @@ use chrono::TimeDelta;
 use thiserror::Error;
 use tokio::{sync::mpsc, time::timeout};
 
+pub use self::faulty::show_fault;
 use self::{
     keeper::{keep, tell_findings},
     lights::drive_lights,
@@ -67,6 +69,8 @@ const POLLS_STOP_MAX: Duration = Duration::from_secs(1);
 pub struct Mode {
     /// The outlet's time.
     pub clock: Clock,
+    /// The config on the boot partition was refused: what is wrong with it.
+    pub refused: Option<String>,
     /// Writes the status to standard output, a line of JSON at each change: for the demonstration and for tests.
     pub report: bool,
 }
@@ -110,6 +114,9 @@ async fn run_stages(config: Config, mode: Mode) -> Result<(), DaemonError> {
     listen_for_stop(&stop)?;
     let health = Arc::new(Health::default());
     let clock = mode.clock.clone();
+    if let Some(text) = &mode.refused {
+        health.raise(Condition::ConfigRefused, "", text, clock.now());
+    }
 
     // The lights come first: they show a store that cannot be opened, too.
     let shared = Arc::new(OnceLock::new());

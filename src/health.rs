@@ -63,11 +63,13 @@ pub enum Condition {
     OutboxFull,
     /// The box's clock is wrong.
     ClockWrong,
+    /// The config on the boot partition was not taken over; the box goes on with the one that it has.
+    ConfigRefused,
 }
 
 impl Condition {
     /// Every condition, in the order of the enum.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::HqUnreachable,
         Self::HqRefused,
         Self::PublishDenied,
@@ -84,6 +86,7 @@ impl Condition {
         Self::StoreFailed,
         Self::OutboxFull,
         Self::ClockWrong,
+        Self::ConfigRefused,
     ];
 
     /// The name in status, notices and logs.
@@ -106,6 +109,7 @@ impl Condition {
             Self::StoreFailed => "store_failed",
             Self::OutboxFull => "outbox_full",
             Self::ClockWrong => "clock_wrong",
+            Self::ConfigRefused => "config_refused",
         }
     }
 
@@ -122,7 +126,8 @@ impl Condition {
             | Self::PosUnfit
             | Self::PosReset
             | Self::StoreFailed
-            | Self::ClockWrong => true,
+            | Self::ClockWrong
+            | Self::ConfigRefused => true,
             Self::HqUnreachable
             | Self::PosUnreachable
             | Self::PosUnreadable

@@ -2,6 +2,7 @@
 //!
 //! In the order in which a sale meets them:
 //!
+//! - [`provision`] takes the config from the card's boot partition;
 //! - [`config`] says what to read and where to send it;
 //! - [`pos`] asks the point of sale and turns its answers into records, or into reasons why not;
 //! - [`transaction`] is that record: exact amounts ([`amount`]), times with an offset ([`instant`], [`zone`]), a
@@ -12,7 +13,7 @@
 //! - [`forward`] decides what is published, and [`mqtt`] publishes it; a [`checkpoint`] lets the next box go on;
 //! - [`health`] knows how the box is doing; [`signal`] shows it on lights ([`board`]), [`status`] tells it to HQ,
 //!   and [`inspect`] answers whoever asks;
-//! - [`daemon`] wires, supervises and stops all of it.
+//! - [`daemon`] wires, supervises and stops all of it; the [`watchdog`] proves that it moves.
 //!
 //! The invariants, which no change may weaken:
 //!
@@ -62,6 +63,7 @@ pub mod authorize;
 pub mod clock;
 pub mod daemon;
 pub mod log;
+pub mod provision;
 pub mod secret;
 pub mod stop;
 pub mod tls;
