@@ -306,6 +306,10 @@ impl Config {
         if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
             return Err(Faults::whole(path, "is UTF-16; save the file as UTF-8".to_owned()));
         }
+        if bytes.contains(&0) {
+            let message = "holds zero bytes: it was not copied whole, or is UTF-16; copy it again, saved as UTF-8";
+            return Err(Faults::whole(path, message.to_owned()));
+        }
         let text = String::from_utf8(bytes).map_err(|error| {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = valid.split(|byte| *byte == b'\n').count();

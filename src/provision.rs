@@ -204,7 +204,9 @@ impl Options {
             Outcome::Refused(text) | Outcome::NotStored(text) => {
                 let (first, more) = (text.lines().next().unwrap_or_default(), text.lines().count().saturating_sub(1));
                 let more = if more > 0 { format!(" (and {more} more in {REPORT})") } else { String::new() };
-                fs::write(&mark, format!("the config on the boot partition was not taken over: {first}{more}\n"))
+                let text = format!("the config on the boot partition was not taken over: {first}{more}\n");
+                // The folder is the daemon's: nothing that lies there is written through.
+                place::put(runtime, &[(REFUSED.to_owned(), text.into_bytes())], place::owner(&self.user))
             }
             Outcome::Nothing | Outcome::TakenOver(_) => fs::remove_file(&mark).or_else(|error| match error.kind() {
                 io::ErrorKind::NotFound => Ok(()),
