@@ -214,7 +214,7 @@ async fn open_outbox(
                 health.raise(Condition::StoreFailed, "", &error.to_string(), now);
                 // The box has come up and says what it lacks: systemd must not give it up and start it again.
                 notify(&[sd_notify::NotifyState::Ready]);
-                heartbeat.wait(OPEN_AGAIN_AFTER);
+                heartbeat.will_wait(OPEN_AGAIN_AFTER);
                 tokio::select! {
                     () = tokio::time::sleep(OPEN_AGAIN_AFTER) => {}
                     () = stop.given() => return Ok(None),

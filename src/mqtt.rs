@@ -72,7 +72,7 @@ impl Link {
         for broker in self.hq.brokers.clone().iter().cycle() {
             if attempt > 0 {
                 let wait = reconnect_after(attempt - 1, slow, chance());
-                self.heartbeat.wait(wait);
+                self.heartbeat.will_wait(wait);
                 tokio::select! {
                     () = tokio::time::sleep(wait) => {}
                     () = self.stop.given() => {}

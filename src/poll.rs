@@ -121,12 +121,12 @@ impl Poll {
         let mut poller = self.begin()?;
         // A thousand boxes that come back after a power cut must not ask at the same moment.
         let jitter = poller.backoff.jitter(Duration::from_secs(2));
-        heartbeat.wait(jitter);
+        heartbeat.will_wait(jitter);
         let mut stopped = poller.wait(jitter);
         while !stopped {
             heartbeat.promise(STEP_MAX);
             let pause = poller.step();
-            heartbeat.wait(poller.poll.clock.real(pause));
+            heartbeat.will_wait(poller.poll.clock.real(pause));
             stopped = poller.wait(pause);
         }
         Ok(())

@@ -15,11 +15,12 @@ mod report;
 mod texts;
 
 use std::{
+    fmt::Write as _,
     fs, io,
     path::{Path, PathBuf},
 };
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound as _, Utc};
 use ring::digest::{Context, SHA256};
 
 pub use self::report::REPORT;
@@ -75,8 +76,8 @@ pub fn provision(options: &Options, now: DateTime<Utc>) -> Outcome {
         Found::Misnamed(boot, names) => {
             let advice = "is not the config's name; rename it to tillbox.toml. (Windows hides endings: in the \
                           Explorer, View, switch on \"File name extensions\" to see them.)";
-            let text = names.iter().map(|name| format!("{}: {advice}\n", name.escape_debug())).collect();
-            (boot, Outcome::Refused(text))
+            let lines: Vec<_> = names.iter().map(|name| format!("{}: {advice}", name.escape_debug())).collect();
+            (boot, Outcome::Refused(lines.join("\n")))
         }
         Found::Config(path) => {
             let boot = path.parent().unwrap_or(Path::new("")).to_owned();
@@ -125,7 +126,7 @@ fn take(options: &Options, path: &Path, now: DateTime<Utc>) -> Outcome {
     }
     pieces.push((name, text.into_bytes()));
 
-    let digest = digest(&pieces);
+    let digest = digest(&pieces.iter().collect::<Vec<_>>());
     let taken = options.folder().join(TAKEN);
     // A partition that cannot be erased shows the same config at each boot: what was changed in its place since counts.
     let known = fs::read_to_string(&taken).is_ok_and(|known| known.trim() == digest);
@@ -140,7 +141,7 @@ fn take(options: &Options, path: &Path, now: DateTime<Utc>) -> Outcome {
     }
     let summary = config.summary();
     let carried: Vec<&str> = beside.keys().map(String::as_str).collect();
-    finish(options, path, &carried, &summary, now, &digest)
+    finish(options, path, &carried, &summary, now, &pieces)
 }
 
 /// Erases what was taken over and leaves the good news: the news before the config goes, so that a cut in between does
@@ -151,13 +152,13 @@ fn finish(
     carried: &[&str],
     summary: &str,
     now: DateTime<Utc>,
-    digest: &str,
+    pieces: &[Piece],
 ) -> Outcome {
     let boot = path.parent().unwrap_or(Path::new(""));
     let carried_text = if carried.is_empty() { String::new() } else { format!("\nwith {}", carried.join(", ")) };
     let detail = format!(
         "taken over at {} (by the box's clock, which may be wrong before it reaches the network){carried_text}\n\n{}",
-        instant::text_utc(now),
+        instant::text_utc(now.trunc_subsecs(0)),
         summary.trim_end()
     );
     let news = || Report::of(&[&texts::TAKEN_OVER, &texts::ERASED]).with(&detail).write(boot);
@@ -170,25 +171,25 @@ fn finish(
         Ok(unwritten)
     });
     let taken = options.folder().join(TAKEN);
-    let mut text = format!("the config of {} is taken over{carried_text}", path.display());
+    let mut text = vec![format!("the config of {} is taken over{carried_text}", path.display())];
     match erased {
         Ok(unwritten) => {
             let _not_there_as_a_rule = fs::remove_file(&taken);
-            text += &unwritten.map(|error| format!("\n{}", no_report(boot, &error))).unwrap_or_default();
+            text.extend(unwritten.map(|error| no_report(boot, &error)));
         }
         Err(stays) => {
-            let marked = place::put(options.folder(), &[(TAKEN.to_owned(), digest.as_bytes().to_vec())], None);
-            let names = carried.iter().map(|name| format!("{name}\n")).collect::<String>() + NAME;
+            // Some of it may be gone: what will be found there at the next start is what is known then.
+            let there = |(name, _): &&Piece| !carried.contains(&name.as_str()) || boot.join(name).exists();
+            let left = digest(&pieces.iter().filter(there).collect::<Vec<_>>());
+            let marked = place::put(options.folder(), &[(TAKEN.to_owned(), left.into_bytes())], None);
+            let names = [carried, &[NAME]].concat().join("\n");
             let report = Report::of(&[&texts::TAKEN_OVER, &texts::STAYS]).with(&names).with(&detail);
-            let unwritten = report.write(boot).err().map(|error| format!("\n{}", no_report(boot, &error)));
-            text += &format!("\n{stays}{}", unwritten.unwrap_or_default());
-            text += &marked
-                .err()
-                .map(|error| format!("\nthat it was taken over cannot be noted: {error}"))
-                .unwrap_or_default();
+            text.push(stays);
+            text.extend(report.write(boot).err().map(|error| no_report(boot, &error)));
+            text.extend(marked.err().map(|error| format!("that it was taken over cannot be noted: {error}")));
         }
     }
-    Outcome::TakenOver(text)
+    Outcome::TakenOver(text.join("\n"))
 }
 
 impl Options {
@@ -240,7 +241,7 @@ fn is_being_erased(path: &Path, place: &Path) -> bool {
         && fs::read(path).is_ok_and(|bytes| is_remains_of(&bytes, place))
 }
 
-fn digest(pieces: &[Piece]) -> String {
+fn digest(pieces: &[&Piece]) -> String {
     let mut context = Context::new(&SHA256);
     for (name, bytes) in pieces {
         for part in [name.as_bytes(), bytes] {
@@ -248,7 +249,10 @@ fn digest(pieces: &[Piece]) -> String {
             context.update(part);
         }
     }
-    context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    context.finish().as_ref().iter().fold(String::new(), |mut text, byte| {
+        let _a_string_takes_all = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 fn remedy(error: &io::Error) -> &'static str {

@@ -75,7 +75,7 @@ impl Heartbeat {
     }
 
     /// A wait begins that ends after `span`.
-    pub fn wait(&self, span: Duration) {
+    pub fn will_wait(&self, span: Duration) {
         self.promise(span.saturating_add(SLACK));
     }
 
@@ -130,7 +130,7 @@ mod tests {
         let poll = watchdog.stage("poll front", SECOND);
         poll.promise_at(begin, 3_600 * SECOND);
         assert!(watchdog.late(begin + 3_599 * SECOND).is_empty());
-        poll.wait(Duration::MAX);
+        poll.will_wait(Duration::MAX);
         assert!(watchdog.late(Instant::now() + 24 * 3_600 * SECOND).is_empty());
         assert_eq!(names(&watchdog, Instant::now() + 49 * 3_600 * SECOND), ["poll front"]);
     }

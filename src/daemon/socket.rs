@@ -59,7 +59,7 @@ pub async fn answer_questions(outbox: Arc<Outbox>, watchdog: Watchdog) {
     };
     let (mut asking, heartbeat) = (JoinSet::new(), watchdog.stage("socket", LOOK_UP_EVERY));
     loop {
-        heartbeat.wait(LOOK_UP_EVERY);
+        heartbeat.will_wait(LOOK_UP_EVERY);
         tokio::select! {
             accepted = listener.accept(), if asking.len() < ASKING_MAX => match accepted {
                 Ok((stream, _)) => {
@@ -113,7 +113,7 @@ fn listen(path: &Path) -> io::Result<(UnixListener, Removed)> {
 async fn answer(stream: UnixStream, outbox: Arc<Outbox>, heartbeat: Heartbeat) {
     let mut stream = BufReader::new(stream);
     loop {
-        heartbeat.wait(PATIENCE);
+        heartbeat.will_wait(PATIENCE);
         let mut text = Vec::new();
         let most = u64::try_from(QUESTION_MAX_BYTES).unwrap_or(u64::MAX);
         let mut line = (&mut stream).take(most);
@@ -136,7 +136,7 @@ async fn answer(stream: UnixStream, outbox: Arc<Outbox>, heartbeat: Heartbeat) {
         };
         for line in lines {
             let text = line + "\n";
-            heartbeat.wait(PATIENCE);
+            heartbeat.will_wait(PATIENCE);
             if !matches!(timeout(PATIENCE, stream.write_all(text.as_bytes())).await, Ok(Ok(()))) {
                 return;
             }

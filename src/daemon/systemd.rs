@@ -68,7 +68,7 @@ fn feed(
     while !stop.wait(pause) {
         let late = watchdog.late(Instant::now());
         let names = late.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-        if stuck != !late.is_empty() {
+        if stuck == late.is_empty() {
             stuck = !late.is_empty();
             if stuck {
                 tracing::error!("watchdog: {names}: no word to systemd until that moves again");
@@ -135,7 +135,7 @@ mod tests {
             "fine".to_owned()
         };
         feed(watchdog, Some(TICK), &stop, &sentence, &mut |states| {
-            heard.extend(states.iter().map(ToString::to_string))
+            heard.extend(states.iter().map(ToString::to_string));
         });
         heard
     }

@@ -191,7 +191,7 @@ impl Session<'_> {
             }
             let due = [Some(self.status_due), self.checkpoint_due, self.again_due()];
             let due = due.into_iter().flatten().fold(self.ping_due, Instant::min);
-            self.link.heartbeat.wait(due.saturating_duration_since(Instant::now()));
+            self.link.heartbeat.will_wait(due.saturating_duration_since(Instant::now()));
             tokio::select! {
                 arrived = self.wire.wait() => if let Err(error) = arrived { return error.into() },
                 _ = self.level.changed() => {}

@@ -72,7 +72,9 @@ mod tests {
         fs::create_dir(boot.path().join("tillbox.txt")).unwrap();
         assert_eq!(find(&folders), Found::Nothing);
         let meant = ["TILLBO~1.TOM", "Tillbox.TOML.txt", "tillbox (1).toml", "tillbox.toml.bak"];
-        meant.iter().for_each(|name| fs::write(boot.path().join(name), "").unwrap());
+        for name in meant {
+            fs::write(boot.path().join(name), "").unwrap();
+        }
         let names = meant.iter().map(ToString::to_string).collect();
         assert_eq!(find(&folders), Found::Misnamed(boot.path().to_owned(), names));
         fs::write(boot.path().join("TILLBOX.TOML"), "").unwrap();

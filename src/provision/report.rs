@@ -20,7 +20,9 @@ impl Report {
         let mut report = Self(format!("TILLBOX {}\n", env!("CARGO_PKG_VERSION")));
         for language in [|text: &Text| text.english, |text: &Text| text.indonesian] {
             report.0.push('\n');
-            happened.iter().for_each(|text| report.paragraph(language(text)));
+            for text in happened {
+                report.paragraph(language(text));
+            }
         }
         report
     }
