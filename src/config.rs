@@ -24,6 +24,7 @@ mod unit;
 mod value;
 
 use std::{
+    collections::BTreeMap,
     fmt,
     fs::File,
     io::{self, Read as _},
@@ -38,7 +39,7 @@ use chrono::NaiveTime;
 pub use self::{
     currency::Currency,
     fault::{Fault, Faults, Position},
-    files::Origin,
+    files::{Arrival, Arriving, Origin, is_remains_of},
 };
 use crate::{
     board::profile::{Line, Profile},
@@ -300,6 +301,44 @@ impl Config {
     /// # Errors
     /// Every fault, at once.
     pub fn load(path: &Path) -> Result<Self, Faults> {
+        let (text, mode) = Self::read(path)?;
+        Self::parse(&text, &Origin { path, mode, arriving: None })
+    }
+
+    /// Reads and checks a config file that is to lie at `place`, nobody else's to read, together with the files that it
+    /// names: those which lie beside it are to lie beside it there. Gives the file's text and these names, too.
+    ///
+    /// # Errors
+    /// Every fault, at once, by the name that the file has now.
+    pub fn load_arriving(path: &Path, place: &Path) -> Result<(Self, String, BTreeMap<String, Arrival>), Faults> {
+        let (text, _) = Self::read(path)?;
+        let arriving = Arriving::from(path.parent().unwrap_or(Path::new("")));
+        let origin = Origin { path: place, mode: 0o600, arriving: Some(&arriving) };
+        let config = Self::parse(&text, &origin).map_err(|faults| faults.named(path))?;
+        Ok((config, text, arriving.found()))
+    }
+
+    /// The board that a config file names, however faulty the rest of it is; `None` where nothing can be said.
+    #[must_use]
+    pub fn board_of(path: &Path) -> Option<Board> {
+        let (text, mode) = Self::read(path).ok()?;
+        let origin = Origin { path, mode, arriving: None };
+        let mut board = None;
+        let _the_faults_are_told_by_who_reads_all_of_it = read::Document::parse(&text).read(path, |root| {
+            board = root.table("board", None, |table| Some(board::board(table, &origin)));
+            None::<()>
+        });
+        board
+    }
+
+    /// The board of a profile that comes with the program.
+    #[must_use]
+    pub fn known_board(name: &str) -> Option<Board> {
+        board::known(name).map(Board::Profile)
+    }
+
+    /// The text of a config file, and its permission bits.
+    fn read(path: &Path) -> Result<(String, u32), Faults> {
         let unreadable = |error: &io::Error| Faults::whole(path, format!("cannot be read: {}", files::reason(error)));
         let file = File::open(path).map_err(|e| unreadable(&e))?;
         // Of the open file, not of the path: another file may stand there by now.
@@ -310,12 +349,19 @@ impl Config {
             let message = format!("is longer than {}; is this the config file?", unit::size_text(MAX_CONFIG_BYTES));
             return Err(Faults::whole(path, message));
         }
+        if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+            return Err(Faults::whole(path, "is UTF-16; save the file as UTF-8".to_owned()));
+        }
+        if bytes.contains(&0) {
+            let message = "holds zero bytes: it was not copied whole, or is UTF-16; copy it again, saved as UTF-8";
+            return Err(Faults::whole(path, message.to_owned()));
+        }
         let text = String::from_utf8(bytes).map_err(|error| {
             let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
             let line = valid.split(|byte| *byte == b'\n').count();
             Faults::whole(path, format!("line {line} is not UTF-8; save the file as UTF-8"))
         })?;
-        Self::parse(&text, &Origin { path, mode })
+        Ok((text, mode))
     }
 
     /// Checks a config's text, and the files that it names, as if it were the content of `origin`.

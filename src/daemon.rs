@@ -6,9 +6,11 @@
 //! - Stopping: polling first, then acknowledgements may come in, then the store settles. The whole of it takes less than
 //!   5 s; a request that hangs at a point of sale is abandoned.
 
+mod faulty;
 mod keeper;
 mod lights;
 mod socket;
+mod systemd;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -21,10 +23,12 @@ use chrono::TimeDelta;
 use thiserror::Error;
 use tokio::{sync::mpsc, time::timeout};
 
+pub use self::faulty::show_fault;
 use self::{
     keeper::{keep, tell_findings},
     lights::drive_lights,
     socket::answer_questions,
+    systemd::{notify, start_feeding},
 };
 use crate::{
     board::{gpio::Gpio, panel::Panel, profile::Profile},
@@ -45,6 +49,7 @@ use crate::{
     status::Description,
     stop::Stop,
     tls::TlsError,
+    watchdog::{Heartbeat, Watchdog},
 };
 
 /// What was seen is remembered this much longer than any poll looks back.
@@ -52,6 +57,12 @@ const RETENTION_MARGIN: TimeDelta = TimeDelta::days(4);
 
 /// A store that cannot be opened is tried again after this long.
 const OPEN_AGAIN_AFTER: Duration = Duration::from_secs(15);
+
+/// Opening the store is over within this, one that is copied before it is repaired included.
+const OPEN_MAX: Duration = Duration::from_secs(600);
+
+/// A stage that has just been made moves within this.
+const BEGIN_MAX: Duration = Duration::from_secs(60);
 
 /// At a stop, polls in flight may end within this; then they are abandoned.
 const POLLS_STOP_MAX: Duration = Duration::from_secs(1);
@@ -61,6 +72,8 @@ const POLLS_STOP_MAX: Duration = Duration::from_secs(1);
 pub struct Mode {
     /// The outlet's time.
     pub clock: Clock,
+    /// The config on the boot partition was refused: what is wrong with it.
+    pub refused: Option<String>,
     /// Writes the status to standard output, a line of JSON at each change: for the demonstration and for tests.
     pub report: bool,
 }
@@ -104,17 +117,24 @@ async fn run_stages(config: Config, mode: Mode) -> Result<(), DaemonError> {
     listen_for_stop(&stop)?;
     let health = Arc::new(Health::default());
     let clock = mode.clock.clone();
+    if let Some(text) = &mode.refused {
+        health.raise(Condition::ConfigRefused, "", text, clock.now());
+    }
 
     // The lights come first: they show a store that cannot be opened, too.
     let shared = SharedOutbox::default();
+    let watchdog = Watchdog::default();
+    let beat = |name: &str| watchdog.stage(name, BEGIN_MAX);
+    let feeding = start_feeding(watchdog.clone(), Arc::clone(&health), Arc::clone(&shared))?;
+    let described = describe(&config, &shared);
     let panel = Panel::new(&profile_of(&config.board), Gpio);
     let mut lights =
-        tokio::spawn(drive_lights(panel, Arc::clone(&shared), Arc::clone(&health), mode, describe(&config, &shared)));
+        tokio::spawn(drive_lights(panel, Arc::clone(&shared), Arc::clone(&health), mode, described, beat("lights")));
     let observer = Arc::new(Observer::new(&config, Arc::clone(&shared), Arc::clone(&health), clock.clone()));
     let looking = tokio::spawn(Arc::clone(&observer).note_regularly());
     // It shows a store that cannot be opened, too, and whatever becomes of it, the sales go on.
     let page = config.page.map(|settings| tokio::spawn(page::serve(settings, show(&config, settings, &observer))));
-    let Some(outbox) = open_outbox(&config, &clock, &health, &stop).await? else { return Ok(()) };
+    let Some(outbox) = open_outbox(&config, &clock, &health, &stop, beat("store")).await? else { return Ok(()) };
     let outbox = Arc::clone(shared.get_or_init(|| Arc::new(outbox)));
     let (ended, mut endings) = mpsc::unbounded_channel();
 
@@ -122,14 +142,17 @@ async fn run_stages(config: Config, mode: Mode) -> Result<(), DaemonError> {
     let mut polls = Vec::new();
     for pos in &config.pos {
         let poll = make_poll(&config, pos, &outbox, &health, &clock, &polls_stop)?;
-        polls.push(start_poll(poll, ended.clone())?);
+        let heartbeat = beat(&format!("poll {}", pos.name));
+        polls.push(start_poll(poll, heartbeat, ended.clone())?);
     }
 
     let link_stop = Stop::default();
-    let link = make_link(&config, &shared, &outbox, &health, &clock, &link_stop);
+    let link = make_link(&config, &shared, &outbox, &health, &clock, &link_stop, beat("hq"));
     let mut link = tokio::spawn(link.run());
-    let mut socket = tokio::spawn(answer_questions(Arc::clone(&outbox), observer));
-    let mut keeper = tokio::spawn(keep(Arc::clone(&outbox), Arc::clone(&health), clock.clone(), config.hq.acknowledge));
+    let mut socket = tokio::spawn(answer_questions(Arc::clone(&outbox), observer, watchdog.clone()));
+    let acknowledge = config.hq.acknowledge;
+    let mut keeper =
+        tokio::spawn(keep(Arc::clone(&outbox), Arc::clone(&health), clock.clone(), acknowledge, beat("keeper")));
 
     notify(&[sd_notify::NotifyState::Ready]);
     tracing::info!(outlet = %config.outlet.id, connections = config.pos.len(), "tillbox {} is running", env!("CARGO_PKG_VERSION"));
@@ -147,6 +170,7 @@ async fn run_stages(config: Config, mode: Mode) -> Result<(), DaemonError> {
         Err(error) = &mut lights => Err(DaemonError::StageEnded("lights".to_owned(), error.to_string())),
     };
 
+    drop(feeding);
     notify(&[sd_notify::NotifyState::Stopping]);
     tracing::info!("stopping");
     health.update(|facts| facts.phase = Phase::Stopping);
@@ -188,11 +212,13 @@ async fn open_outbox(
     clock: &Clock,
     health: &Arc<Health>,
     stop: &Stop,
+    heartbeat: Heartbeat,
 ) -> Result<Option<Outbox>, DaemonError> {
     let options = outbox_options(config);
     loop {
         let now = clock.now();
         let opening = options.clone();
+        heartbeat.promise(OPEN_MAX);
         let opened = tokio::task::spawn_blocking(move || Outbox::open(opening, now)).await;
         let opened = opened.unwrap_or_else(|panic| Err(OutboxError::Damaged(panic.to_string())));
         match opened {
@@ -206,6 +232,7 @@ async fn open_outbox(
                 health.raise(Condition::StoreFailed, "", &error.to_string(), now);
                 // The box has come up and says what it lacks: systemd must not give it up and start it again.
                 notify(&[sd_notify::NotifyState::Ready]);
+                heartbeat.will_wait(OPEN_AGAIN_AFTER);
                 tokio::select! {
                     () = tokio::time::sleep(OPEN_AGAIN_AFTER) => {}
                     () = stop.given() => return Ok(None),
@@ -282,12 +309,12 @@ pub fn poll_of(
 
 type Endings = mpsc::UnboundedSender<(String, String)>;
 
-fn start_poll(poll: Poll, ended: Endings) -> Result<thread::JoinHandle<()>, DaemonError> {
+fn start_poll(poll: Poll, heartbeat: Heartbeat, ended: Endings) -> Result<thread::JoinHandle<()>, DaemonError> {
     let name = format!("poll {}", poll.connection);
     let stop = poll.stop.clone();
     let run = move || {
         let name = format!("poll {}", poll.connection);
-        let reason = match catch_unwind(AssertUnwindSafe(|| poll.run())) {
+        let reason = match catch_unwind(AssertUnwindSafe(|| poll.run(&heartbeat))) {
             Ok(Ok(())) if stop.is_given() => return,
             Ok(Ok(())) => "it returned".to_owned(),
             Ok(Err(error)) => error.to_string(),
@@ -313,6 +340,7 @@ fn make_link(
     health: &Arc<Health>,
     clock: &Clock,
     stop: &Stop,
+    heartbeat: Heartbeat,
 ) -> Link {
     Link {
         hq: config.hq.clone(),
@@ -322,6 +350,7 @@ fn make_link(
         clock: clock.clone(),
         stop: stop.clone(),
         rescan_horizon: RESCAN_HORIZON,
+        heartbeat,
         describe: Box::new(describe(config, shared)),
     }
 }
@@ -358,9 +387,4 @@ fn listen_for_stop(stop: &Stop) -> Result<(), DaemonError> {
         stop.give();
     });
     Ok(())
-}
-
-fn notify(states: &[sd_notify::NotifyState<'_>]) {
-    // Without systemd there is nobody to notify.
-    let _nobody = sd_notify::notify(states);
 }

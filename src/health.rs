@@ -74,11 +74,13 @@ pub enum Condition {
     PrinterFault,
     /// A line of the board is missing, in use elsewhere, or lost.
     LineLost,
+    /// The config on the boot partition was not taken over; the box goes on with the one that it has.
+    ConfigRefused,
 }
 
 impl Condition {
     /// Every condition, in the order of the enum.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::HqUnreachable,
         Self::HqRefused,
         Self::PublishDenied,
@@ -99,6 +101,7 @@ impl Condition {
         Self::PaperEnd,
         Self::PrinterFault,
         Self::LineLost,
+        Self::ConfigRefused,
     ];
 
     /// The name in status, notices and logs.
@@ -125,6 +128,7 @@ impl Condition {
             Self::PaperEnd => "paper_end",
             Self::PrinterFault => "printer_fault",
             Self::LineLost => "line_lost",
+            Self::ConfigRefused => "config_refused",
         }
     }
 
@@ -142,7 +146,8 @@ impl Condition {
             | Self::PosReset
             | Self::StoreFailed
             | Self::ClockWrong
-            | Self::LineLost => true,
+            | Self::LineLost
+            | Self::ConfigRefused => true,
             Self::HqUnreachable
             | Self::PosUnreachable
             | Self::PosUnreadable

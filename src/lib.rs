@@ -2,6 +2,7 @@
 //!
 //! In the order in which a sale meets them:
 //!
+//! - [`provision`] takes the config from the card's boot partition;
 //! - [`config`] says what to read and where to send it;
 //! - [`pos`] asks the point of sale and turns its answers into records, or into reasons why not;
 //! - [`transaction`] is that record: exact amounts ([`amount`]), times with an offset ([`instant`], [`zone`]), a
@@ -14,7 +15,7 @@
 //!   and [`inspect`] answers whoever asks;
 //! - [`overview`] is the box at a glance, for `tillbox status` and the [`page`] on the shop's network; what a shop reads
 //!   stands in [`texts`];
-//! - [`daemon`] wires, supervises and stops all of it.
+//! - [`daemon`] wires, supervises and stops all of it; the [`watchdog`] proves that it moves.
 //!
 //! The invariants, which no change may weaken:
 //!
@@ -67,9 +68,11 @@ pub mod authorize;
 pub mod clock;
 pub mod daemon;
 pub mod log;
+pub mod provision;
 pub mod secret;
 pub mod stop;
 pub mod tls;
+pub mod watchdog;
 
 #[cfg(feature = "demo")]
 pub mod demo;

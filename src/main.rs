@@ -1,9 +1,12 @@
 //! The `tillbox` program: its commands and exit codes.
 
 use std::{
+    fs,
     io::{self, BufReader, Write as _},
-    path::PathBuf,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
     process::ExitCode,
+    time::{Duration, SystemTime},
 };
 
 use lexopt::prelude::*;
@@ -20,6 +23,7 @@ use tillbox::{
     log,
     outbox::OutboxError,
     overview,
+    provision::{self, Outcome},
 };
 
 /// What was asked for is not there.
@@ -29,6 +33,7 @@ const MISSING: u8 = 1;
 const USAGE: u8 = 64;
 const UNAVAILABLE: u8 = 69;
 const SOFTWARE: u8 = 70;
+const INPUT_OUTPUT: u8 = 74;
 const TRY_AGAIN: u8 = 75;
 const CONFIG: u8 = 78;
 
@@ -37,13 +42,26 @@ const LISTED: usize = 50;
 
 const DEFAULT_CONFIG: &str = "/etc/tillbox/tillbox.toml";
 
+/// Where Raspberry Pi OS mounts the boot partition, now and before.
+const DEFAULT_BOOTS: [&str; 2] = ["/boot/firmware", "/boot"];
+
+/// The daemon's user, as the package makes it.
+const USER: &str = "tillbox";
+
+/// A config that can be read but not used is tried again after this long, as a file that it names may have changed.
+const TRY_CONFIG_AGAIN: Duration = Duration::from_secs(300);
+
 const HELP: &str = "\
 tillbox: every sale of the point of sale reaches headquarters, exactly as it was
 
 Usage: tillbox COMMAND [OPTIONS]
 
 Commands:
-  run    [--config FILE]    poll, keep and forward until SIGTERM
+  run    [--config FILE] [--stay]
+                            poll, keep and forward until SIGTERM; --stay shows a config that cannot be used in red, and
+                            waits for a better one
+  provision [--boot FOLDER] [--config FILE]
+                            take the config over from the card's boot partition
   check  [--config FILE]    read the config and name every fault in it
   status [--config FILE] [--json]
                             how the running box is doing, and what to do
@@ -67,7 +85,7 @@ Options:
 itself, which a daemon cannot open meanwhile.
 
 Exit codes: 0 done, 1 the demonstration's proof failed or no such event waits, 64 usage, 69 no tillbox runs, 70 a stage
-failed, 75 try again later, 78 the config must be corrected.
+failed, 74 the config could not be stored, 75 try again later, 78 the config must be corrected.
 TILLBOX_LOG chooses what is logged, such as `debug` or `warn,tillbox::poll=debug`.
 ";
 
@@ -75,7 +93,9 @@ enum Command {
     Run {
         config: PathBuf,
         mode: Mode,
+        stay: bool,
     },
+    Provision(provision::Options),
     Check {
         config: PathBuf,
     },
@@ -110,8 +130,9 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Ok(Command::Check { config }) => check(&config),
-        Ok(Command::Run { config, mode }) => run(&config, mode),
+        Ok(Command::Run { config, mode, stay }) => run(&config, &mode, stay),
         Ok(Command::Status { config, json }) => status(&config, json),
+        Ok(Command::Provision(options)) => provision(&options),
         Ok(Command::Outbox { config, look }) => outbox(&config, &look),
         Ok(Command::Authorize { config, connection }) => authorize(&config, &connection),
         #[cfg(feature = "demo")]
@@ -123,30 +144,93 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(path: &std::path::Path, mode: Mode) -> ExitCode {
-    let config = match Config::load(path) {
-        Ok(config) => config,
-        Err(faults) => {
-            eprint!("{faults}");
-            return ExitCode::from(CONFIG);
+fn run(path: &Path, mode: &Mode, stay: bool) -> ExitCode {
+    let mut logs = false;
+    loop {
+        let (loaded, stamp) = (Config::load(path), stamp(path));
+        if !logs && (loaded.is_ok() || stay) {
+            log::start();
+            logs = true;
         }
-    };
-    log::start();
-    match daemon::run(config, mode) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error}");
-            ExitCode::from(match error {
-                DaemonError::Outbox(OutboxError::Renamed { .. } | OutboxError::NewerVersion { .. })
-                | DaemonError::Tls(_) => CONFIG,
-                DaemonError::Outbox(OutboxError::InUse { .. }) => TRY_AGAIN,
-                _ => SOFTWARE,
-            })
+        let ended = match loaded {
+            Ok(config) => match daemon::run(config, mode.clone()) {
+                Ok(()) => return ExitCode::SUCCESS,
+                Err(error) => {
+                    tracing::error!("{error}");
+                    let code = exit_code(&error);
+                    if code != CONFIG || !stay {
+                        return ExitCode::from(code);
+                    }
+                    daemon::show_fault(path, &error.to_string(), |passed| {
+                        passed >= TRY_CONFIG_AGAIN || self::stamp(path) != stamp
+                    })
+                }
+            },
+            Err(faults) if stay => {
+                let faults = faults.to_string();
+                faults.lines().for_each(|fault| tracing::error!("{fault}"));
+                // A file that the config names may be what is missing: all of it is looked at again.
+                daemon::show_fault(path, &faults, |_| match Config::load(path) {
+                    Ok(_) => true,
+                    Err(now) => now.to_string() != faults,
+                })
+            }
+            Err(faults) => {
+                eprint!("{faults}");
+                return ExitCode::from(CONFIG);
+            }
+        };
+        match ended {
+            Ok(true) => {}
+            Ok(false) => return ExitCode::SUCCESS,
+            Err(error) => {
+                tracing::error!("{error}");
+                return ExitCode::from(SOFTWARE);
+            }
         }
     }
 }
 
-fn check(path: &std::path::Path) -> ExitCode {
+fn exit_code(error: &DaemonError) -> u8 {
+    match error {
+        DaemonError::Outbox(OutboxError::Renamed { .. } | OutboxError::NewerVersion { .. }) | DaemonError::Tls(_) => {
+            CONFIG
+        }
+        DaemonError::Outbox(OutboxError::InUse { .. }) => TRY_AGAIN,
+        _ => SOFTWARE,
+    }
+}
+
+/// What tells one content of a file from another.
+fn stamp(path: &Path) -> Option<(u64, u64, Option<SystemTime>)> {
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.ino(), metadata.len(), metadata.modified().ok()))
+}
+
+/// What systemd makes for as long as the box is up.
+fn runtime_folder() -> Option<PathBuf> {
+    std::env::var_os("RUNTIME_DIRECTORY").map(PathBuf::from)
+}
+
+fn provision(options: &provision::Options) -> ExitCode {
+    match provision::provision(options, Clock::system().now()) {
+        Outcome::Nothing => ExitCode::SUCCESS,
+        Outcome::TakenOver(text) => {
+            println!("{}", text.trim_end());
+            ExitCode::SUCCESS
+        }
+        Outcome::Refused(text) => {
+            eprintln!("{}", text.trim_end());
+            ExitCode::from(CONFIG)
+        }
+        Outcome::NotStored(text) => {
+            eprintln!("{}", text.trim_end());
+            ExitCode::from(INPUT_OUTPUT)
+        }
+    }
+}
+
+fn check(path: &Path) -> ExitCode {
     match Config::load(path) {
         Ok(config) => {
             println!("{}", config.summary().trim_end());
@@ -159,7 +243,7 @@ fn check(path: &std::path::Path) -> ExitCode {
     }
 }
 
-fn status(path: &std::path::Path, json: bool) -> ExitCode {
+fn status(path: &Path, json: bool) -> ExitCode {
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(faults) => {
@@ -174,7 +258,7 @@ fn status(path: &std::path::Path, json: bool) -> ExitCode {
     told(asked)
 }
 
-fn outbox(path: &std::path::Path, look: &Look) -> ExitCode {
+fn outbox(path: &Path, look: &Look) -> ExitCode {
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(faults) => {
@@ -227,7 +311,7 @@ fn say(line: &str) -> Result<(), InspectError> {
     out.write_all(line.as_bytes()).and_then(|()| out.write_all(b"\n")).map_err(InspectError::Output)
 }
 
-fn authorize(path: &std::path::Path, connection: &str) -> ExitCode {
+fn authorize(path: &Path, connection: &str) -> ExitCode {
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(faults) => {
@@ -269,17 +353,21 @@ fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
     let mut look = if command == "outbox" { what_to_look_at(&mut parser)? } else { None };
     let mut config = PathBuf::from(DEFAULT_CONFIG);
     let mut connection = None;
-    let mut json = false;
-    let mut mode = Mode { clock: Clock::system(), report: false };
+    let (mut json, mut stay, mut boots) = (false, false, Vec::new());
+    let mut mode = Mode { clock: Clock::system(), report: false, refused: None };
     #[cfg(feature = "demo")]
     let mut demo = tillbox::demo::Options::default();
     while let Some(argument) = parser.next()? {
         match (command.as_str(), argument) {
             (_, Long("help") | Short('h')) => return Ok(Command::Print(HELP.to_owned())),
-            ("run" | "check" | "status" | "outbox" | "authorize", Long("config")) => config = parser.value()?.into(),
+            ("run" | "check" | "status" | "outbox" | "authorize" | "provision", Long("config")) => {
+                config = parser.value()?.into();
+            }
             ("authorize", Long("connection")) => connection = Some(parser.value()?.string()?),
             ("status", Long("json")) => json = true,
             ("run", Long("report")) => mode.report = true,
+            ("run", Long("stay")) => stay = true,
+            ("provision", Long("boot")) => boots.push(parser.value()?.into()),
             ("outbox", argument) => match (look.as_mut(), argument) {
                 (Some(Look::List { json, .. }), Long("json")) => *json = true,
                 (Some(Look::List { limit, .. }), Long("limit")) => *limit = parser.value()?.parse()?,
@@ -300,7 +388,17 @@ fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
         }
     }
     match command.as_str() {
-        "run" => Ok(Command::Run { config, mode }),
+        "run" => {
+            mode.refused = runtime_folder().and_then(|folder| provision::refused(&folder));
+            Ok(Command::Run { config, mode, stay })
+        }
+        "provision" => {
+            if boots.is_empty() {
+                boots = DEFAULT_BOOTS.map(PathBuf::from).to_vec();
+            }
+            let (user, runtime) = (USER.to_owned(), runtime_folder());
+            Ok(Command::Provision(provision::Options { boots, config, user, runtime }))
+        }
         "check" => Ok(Command::Check { config }),
         "status" => Ok(Command::Status { config, json }),
         "outbox" => match look {

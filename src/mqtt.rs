@@ -27,10 +27,15 @@ use crate::{
     status,
     stop::Stop,
     tls::{self, TlsError},
+    watchdog::Heartbeat,
 };
 
 /// What an event's envelope may add to a packet beside the event: topic and packet header.
 const PACKET_OVERHEAD_BYTES: usize = 4 * 1024;
+
+/// One thing on the line is over within this: connecting, the greeting, a turn of the session between two waits. Each
+/// write has a time-out of its own, and what the store adds is short.
+const TURN_MAX: Duration = Duration::from_secs(180);
 
 /// What the task works with.
 pub struct Link {
@@ -48,6 +53,8 @@ pub struct Link {
     pub stop: Stop,
     /// A successor reads again from its predecessor's watermarks less this.
     pub rescan_horizon: TimeDelta,
+    /// Shows that the line moves.
+    pub heartbeat: Heartbeat,
     /// Describes the box, for `status`.
     pub describe: Box<dyn Fn() -> status::Description + Send + Sync>,
 }
@@ -65,6 +72,7 @@ impl Link {
         for broker in self.hq.brokers.clone().iter().cycle() {
             if attempt > 0 {
                 let wait = reconnect_after(attempt - 1, slow, chance());
+                self.heartbeat.will_wait(wait);
                 tokio::select! {
                     () = tokio::time::sleep(wait) => {}
                     () = self.stop.given() => {}
@@ -73,6 +81,7 @@ impl Link {
             if self.stop.is_given() {
                 break;
             }
+            self.heartbeat.promise(TURN_MAX);
             let mut was_ready = false;
             let ended = self.attempt(broker, tls.clone(), &mut memory, || was_ready = true).await;
             self.health.update(|facts| facts.hq_ready = false);

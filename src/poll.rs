@@ -35,6 +35,7 @@ use crate::{
     secret::{Secret, SecretAt},
     signal::gives_receipt,
     stop::Stop,
+    watchdog::Heartbeat,
 };
 
 /// Wait before a source that answers nonsense is asked again, at least.
@@ -57,6 +58,9 @@ const CLOCK_WRONG: TimeDelta = TimeDelta::hours(24);
 
 /// A credential that was refused, or is not there, is looked at this often: a new one is taken up at once.
 const SECRET_LOOK: Duration = Duration::from_secs(5);
+
+/// A step is over within this: its request, a night's closings, a commit to a slow card, each with time to spare.
+const STEP_MAX: Duration = Duration::from_secs(180);
 
 /// Makes a connector from what is stored.
 pub type MakeConnector = Box<dyn Fn(Begin) -> Box<dyn Connector> + Send>;
@@ -109,17 +113,21 @@ pub struct Poller {
 }
 
 impl Poll {
-    /// Polls until the word to stop.
+    /// Polls until the word to stop, and shows that it moves.
     ///
     /// # Errors
     /// The store cannot be read at the start.
-    pub fn run(self) -> Result<(), OutboxError> {
+    pub fn run(self, heartbeat: &Heartbeat) -> Result<(), OutboxError> {
+        heartbeat.promise(STEP_MAX);
         let mut poller = self.begin()?;
         // A thousand boxes that come back after a power cut must not ask at the same moment.
         let jitter = poller.backoff.jitter(Duration::from_secs(2));
+        heartbeat.will_wait(jitter);
         let mut stopped = poller.wait(jitter);
         while !stopped {
+            heartbeat.promise(STEP_MAX);
             let pause = poller.step();
+            heartbeat.will_wait(poller.poll.clock.real(pause));
             stopped = poller.wait(pause);
         }
         Ok(())

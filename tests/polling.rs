@@ -29,6 +29,7 @@ use tillbox::{
     pos::{connector::Terms, http::Client, page::ParseContext, qasir::connector::Qasir},
     secret::{Secret, SecretAt},
     stop::Stop,
+    watchdog::Heartbeat,
     zone::Zone,
 };
 
@@ -129,7 +130,7 @@ impl Stage {
             clock: self.clock.clone(),
             stop: self.stop.clone(),
         };
-        self.thread = Some(std::thread::spawn(move || poll.run()));
+        self.thread = Some(std::thread::spawn(move || poll.run(&Heartbeat::default())));
     }
 
     /// Waits for a condition, by the machine's clock only as long as it takes.

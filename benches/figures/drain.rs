@@ -20,6 +20,7 @@ use tillbox::{
     outbox::Outbox,
     status::Description,
     stop::Stop,
+    watchdog::Heartbeat,
 };
 
 use crate::{
@@ -71,6 +72,7 @@ pub fn start_link(outbox: &Arc<Outbox>, port: u16, window: u16) -> RunningLink {
         clock: Clock::system(),
         stop: stop.clone(),
         rescan_horizon: chrono::TimeDelta::days(7),
+        heartbeat: Heartbeat::default(),
         describe: {
             let outbox = Arc::clone(outbox);
             Box::new(move || Description {

@@ -76,7 +76,7 @@ fn measure_one(stall: &Stall, clock: &Clock, begin: DateTime<Utc>) {
          [hq]\nbrokers = [\"mqtt://127.0.0.1\"]\nacknowledge = \"broker\"\n",
         stall.pos_block(&format!("http://127.0.0.1:1{}", simulator.base_path()), "backfill = \"7d\"")
     );
-    let config = Config::parse(&text, &Origin { path: Path::new("bench.toml"), mode: 0o600 });
+    let config = Config::parse(&text, &Origin { path: Path::new("bench.toml"), mode: 0o600, arriving: None });
     let config = config.unwrap_or_else(|faults| panic!("{faults}"));
     let outbox = Arc::new(records::open(folder.path()));
     let (minutes, failures) = (Arc::<Mutex<BTreeMap<i64, u64>>>::default(), Arc::<AtomicU64>::default());

@@ -255,7 +255,7 @@ fn only_connections_of_asalta_are_authorized() {
     let text = "[outlet]\nid = \"jkt-014\"\ntimezone = \"Asia/Jakarta\"\ncurrency = \"IDR\"\n\
         [[pos]]\nname = \"front\"\nsystem = \"qasir\"\ntoken = \"abc\"\n\
         [hq]\nbrokers = [\"mqtt://127.0.0.1:1883\"]\nacknowledge = \"feed\"\n[outbox]\npath = \"/tmp\"\n";
-    let origin = Origin { path: Path::new("/tmp/tillbox.toml"), mode: 0o600 };
+    let origin = Origin { path: Path::new("/tmp/tillbox.toml"), mode: 0o600, arriving: None };
     let config = Config::parse(text, &origin).unwrap_or_else(|faults| panic!("{faults}"));
     assert_eq!(config.hq.acknowledge, Acknowledge::Feed);
     let told = |name| choose(&config, name).unwrap_err().to_string();

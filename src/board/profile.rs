@@ -15,6 +15,21 @@ pub const KNOWN: [(&str, &str); 6] = [
     ("orange-pi-zero-3", include_str!("../../board/orange-pi-zero-3.toml")),
 ];
 
+/// The name of the profile of a board that calls itself so in its device tree, such as `Raspberry Pi 4 Model B Rev 1.4`.
+#[must_use]
+pub fn of_model(model: &str) -> Option<&'static str> {
+    // A later name that holds an earlier one comes first.
+    let known = [
+        ("Raspberry Pi Zero 2", "raspberry-pi-zero-2-w"),
+        ("Raspberry Pi Zero", "raspberry-pi-zero"),
+        ("Raspberry Pi 3", "raspberry-pi-3"),
+        ("Raspberry Pi 4", "raspberry-pi-4"),
+        ("Raspberry Pi 5", "raspberry-pi-5"),
+        ("OrangePi Zero3", "orange-pi-zero-3"),
+    ];
+    known.iter().find(|(begins, _)| model.starts_with(begins)).map(|(_, name)| *name)
+}
+
 /// What a line is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
@@ -144,5 +159,24 @@ impl Profile {
     #[must_use]
     pub fn line(&self, role: Role) -> Option<&Line> {
         self.lines.iter().find(|line| line.role == role)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_board_is_known_by_what_it_calls_itself() {
+        for (model, name) in [
+            ("Raspberry Pi Zero 2 W Rev 1.0\0", Some("raspberry-pi-zero-2-w")),
+            ("Raspberry Pi Zero W Rev 1.1\0", Some("raspberry-pi-zero")),
+            ("Raspberry Pi 4 Model B Rev 1.4\0", Some("raspberry-pi-4")),
+            ("Raspberry Pi 5 Model B Rev 1.0\0", Some("raspberry-pi-5")),
+            ("linux,dummy-virt\0", None),
+        ] {
+            assert_eq!(of_model(model), name, "{model}");
+            assert!(name.is_none_or(|name| KNOWN.iter().any(|(known, _)| *known == name)));
+        }
     }
 }

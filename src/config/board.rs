@@ -47,6 +47,11 @@ pub(super) fn board(table: &mut Table, origin: &Origin) -> Board {
     }
 }
 
+/// The profile of that name which comes with the program.
+pub(super) fn known(name: &str) -> Option<Profile> {
+    KNOWN.iter().find(|(known, _)| *known == name).and_then(|(name, text)| read(name, text, name).ok())
+}
+
 /// The profile of that name, or at that path; or what is wrong with it.
 fn profile(given: &str, origin: &Origin) -> Result<Profile, Vec<String>> {
     if given == NONE {

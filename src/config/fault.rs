@@ -48,6 +48,12 @@ impl Faults {
         Self::new(file, vec![Fault { position: None, key: String::new(), message }])
     }
 
+    /// The same faults of a file that is called otherwise.
+    #[must_use]
+    pub fn named(self, file: &Path) -> Self {
+        Self { file: file.to_owned(), ..self }
+    }
+
     /// The faults, in the file's order.
     #[must_use]
     pub fn list(&self) -> &[Fault] {

@@ -1,6 +1,8 @@
 //! The files that a config names: secrets and certificates, and who else can read them.
 
 use std::{
+    cell::RefCell,
+    collections::BTreeMap,
     fs,
     io::{self, Read as _},
     os::unix::fs::PermissionsExt as _,
@@ -28,6 +30,61 @@ pub struct Origin<'a> {
     pub path: &'a Path,
     /// Its permission bits.
     pub mode: u32,
+    /// Set while the config is only on its way to `path`.
+    pub arriving: Option<&'a Arriving>,
+}
+
+/// A folder from which a config comes, and with it files that it names: they are looked at there first, as they will
+/// lie beside the config. Whoever can read them there is no matter, they get modes of their own.
+#[derive(Debug)]
+pub struct Arriving {
+    folder: PathBuf,
+    found: RefCell<BTreeMap<String, Arrival>>,
+}
+
+/// How a file that the config names lies in the folder from which they come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// To be carried over.
+    Whole,
+    /// It is being erased there: what was carried over before counts.
+    Remains,
+}
+
+impl Arriving {
+    /// From this folder.
+    #[must_use]
+    pub fn from(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), found: RefCell::default() }
+    }
+
+    /// The names of the files that the config names and that lie there, once it was read.
+    #[must_use]
+    pub fn found(self) -> BTreeMap<String, Arrival> {
+        self.found.into_inner()
+    }
+
+    /// Where to look at a file that is to lie at `path`.
+    fn look(&self, path: &Path) -> Option<PathBuf> {
+        let name = path.file_name()?.to_str()?;
+        let here = self.folder.join(name);
+        let arrives = || read(&here, MAX_PEM_BYTES);
+        if !fs::metadata(&here).is_ok_and(|metadata| metadata.is_file()) {
+            return None;
+        }
+        let erased = arrives().is_ok_and(|bytes| is_remains_of(&bytes, path));
+        let arrival = if erased { Arrival::Remains } else { Arrival::Whole };
+        self.found.borrow_mut().insert(name.to_owned(), arrival);
+        (!erased).then_some(here)
+    }
+}
+
+/// Whether these are the bytes of the file at `path` with some of them zeroed: it was being erased when the power went.
+#[must_use]
+pub fn is_remains_of(bytes: &[u8], path: &Path) -> bool {
+    let zeroed = |(byte, whole): (&u8, &u8)| *byte == 0 || byte == whole;
+    let is_shorter = |whole: &[u8]| whole.len() == bytes.len() && bytes.iter().zip(whole).all(zeroed);
+    bytes.contains(&0) && fs::read(path).is_ok_and(|whole| !whole.contains(&0) && is_shorter(&whole))
 }
 
 /// What a PEM file is to hold, as its begin marker says.
@@ -43,7 +100,18 @@ impl Origin<'_> {
         if text.is_empty() {
             return Err("is empty; write a path".to_owned());
         }
-        Ok(self.path.parent().unwrap_or(Path::new("")).join(text))
+        let folder = self.path.parent().unwrap_or(Path::new(""));
+        let path = folder.join(text);
+        // `./box.crt` lies beside the config, too.
+        let beside = path.parent().is_some_and(|parent| parent.components().eq(folder.components()));
+        let arrived = self.arriving.filter(|_| beside && path != self.path).and_then(|arriving| arriving.look(&path));
+        Ok(arrived.unwrap_or(path))
+    }
+
+    /// Others must not use a secret's file; one that arrives gets another mode.
+    fn others(&self, path: &Path) -> u32 {
+        let arrives = self.arriving.is_some_and(|arriving| path.parent() == Some(&arriving.folder));
+        if arrives { 0 } else { OTHERS }
     }
 
     /// A secret that stands in the config itself.
@@ -60,7 +128,7 @@ impl Origin<'_> {
     /// A secret in a file of its own, without the line's end behind it.
     pub(super) fn secret(&self, text: &str, check: fn(&str) -> Read<()>) -> Read<Secret> {
         let path = self.resolve(text)?;
-        let bytes = read_private(&path, MAX_SECRET_BYTES)?;
+        let bytes = read_private(&path, MAX_SECRET_BYTES, self.others(&path))?;
         let content = String::from_utf8(bytes)
             .map_err(|_| format!("{} is not text; write the secret alone into it", path.display()))?;
         let content =
@@ -86,7 +154,7 @@ impl Origin<'_> {
     /// A file with a private key, which is a secret.
     pub(super) fn private_key(&self, text: &str) -> Read<PathBuf> {
         let path = self.resolve(text)?;
-        let bytes = read_private(&path, MAX_PEM_BYTES)?;
+        let bytes = read_private(&path, MAX_PEM_BYTES, self.others(&path))?;
         Pem::PrivateKey.check(&path, &bytes)
     }
 }
@@ -106,10 +174,10 @@ impl Pem {
     }
 }
 
-fn read_private(path: &Path, limit: u64) -> Read<Vec<u8>> {
+fn read_private(path: &Path, limit: u64, others: u32) -> Read<Vec<u8>> {
     let bytes = read(path, limit)?;
     let mode = fs::metadata(path).map_err(|e| unreadable(path, &e))?.permissions().mode();
-    if mode & OTHERS != 0 {
+    if mode & others != 0 {
         let path = path.display();
         return Err(format!(
             "others can use {path}, which holds a secret (mode {:04o}); run `chmod o= {path}`",

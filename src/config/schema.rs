@@ -10,7 +10,8 @@ use std::{
 use chrono::NaiveTime;
 
 use super::{
-    Acknowledge, Board, Broker, Config, Credentials, Currency, Hq, OAuthClient, Outbox, Outlet, Page, Pos, System, board,
+    Acknowledge, Board, Broker, Config, Credentials, Currency, Hq, OAuthClient, Outbox, Outlet, Page, Pos, System,
+    board,
     files::Origin,
     read::{Read, Table, Value},
     value,

@@ -11,17 +11,28 @@ use crate::{
     health::{Condition, Health},
     notice::Notice,
     outbox::{Finding, Outbox, REMOVE_AFTER},
+    watchdog::Heartbeat,
 };
 
 /// The store is looked after this often.
 const TEND_EVERY: Duration = Duration::from_secs(1);
 
+/// Looking after the store is over within this, one that is copied before it is repaired included.
+const TEND_MAX: Duration = Duration::from_secs(600);
+
 /// Keeps the store: removal, opening it again after a failure, and the notices of what holds.
-pub async fn keep(outbox: Arc<Outbox>, health: Arc<Health>, clock: Clock, acknowledge: Acknowledge) {
+pub async fn keep(
+    outbox: Arc<Outbox>,
+    health: Arc<Health>,
+    clock: Clock,
+    acknowledge: Acknowledge,
+    heartbeat: Heartbeat,
+) {
     let mut ticks = interval(TEND_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut removed = (0, Instant::now());
     loop {
+        heartbeat.promise(TEND_MAX);
         ticks.tick().await;
         let level = outbox.level();
         if level.released != removed.0 || level.acknowledged == level.released {

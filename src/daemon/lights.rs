@@ -18,6 +18,7 @@ use crate::{
     overview::observer::SharedOutbox,
     signal::{Lights, Signals},
     status::{self, Description, State},
+    watchdog::Heartbeat,
 };
 
 /// What the lights show is decided anew at least this often.
@@ -32,6 +33,9 @@ const LIGHTS_TOLD: u32 = 8;
 
 /// A stage that has said nothing after this long no longer counts as starting.
 const STARTING_MAX: Duration = Duration::from_secs(15);
+
+/// The lights turn so often that a silence of this length means that nothing does.
+const LIGHTS_MAX: Duration = Duration::from_secs(30);
 
 /// What a printer's contact means, and what to do.
 const CONTACTS: [(Role, Condition, &str); 3] = [
@@ -51,6 +55,7 @@ pub async fn drive_lights<L: Lines>(
     health: Arc<Health>,
     mode: Mode,
     describe: impl Fn() -> Description + Send,
+    heartbeat: Heartbeat,
 ) {
     let started = Instant::now();
     let (mut shown, mut reported, mut told) = (None, None, (LIGHTS_TOLD, mode.clock.now()));
@@ -58,6 +63,7 @@ pub async fn drive_lights<L: Lines>(
     let mut changed = health.watch();
     let mut receipts = 0;
     loop {
+        heartbeat.promise(LIGHTS_MAX);
         let looked = Instant::now();
         changed.mark_unchanged();
         let all = health.receipts();

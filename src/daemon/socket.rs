@@ -23,6 +23,7 @@ use crate::{
     inspect::{self, QUESTION_MAX_BYTES, Question, SOCKET, STATUS},
     outbox::Outbox,
     overview::observer::Observer,
+    watchdog::{Heartbeat, Watchdog},
 };
 
 /// Who asks at the same time, at most; others wait.
@@ -37,11 +38,17 @@ const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Bytes that a Unix socket's path may have, less the one that ends it.
 const PATH_MAX_BYTES: usize = 107;
 
+/// Whoever listens looks up this often, so that it is seen to.
+const LOOK_UP_EVERY: Duration = Duration::from_secs(30);
+
+/// Reading the store for one answer is over within this.
+const ANSWER_MAX: Duration = Duration::from_secs(180);
+
 /// The extension of a socket that is not finished yet.
 const UNFINISHED: &str = "new";
 
 /// Answers until the daemon ends. Where no socket can be had, it says so and waits for that.
-pub async fn answer_questions(outbox: Arc<Outbox>, observer: Arc<Observer>) {
+pub async fn answer_questions(outbox: Arc<Outbox>, observer: Arc<Observer>, watchdog: Watchdog) {
     let path = outbox.folder().join(SOCKET);
     let (listener, _removed_at_the_end) = match listen(&path) {
         Ok(listening) => listening,
@@ -51,12 +58,14 @@ pub async fn answer_questions(outbox: Arc<Outbox>, observer: Arc<Observer>) {
             return std::future::pending().await;
         }
     };
-    let mut asking = JoinSet::new();
+    let (mut asking, heartbeat) = (JoinSet::new(), watchdog.stage("socket", LOOK_UP_EVERY));
     loop {
+        heartbeat.will_wait(LOOK_UP_EVERY);
         tokio::select! {
             accepted = listener.accept(), if asking.len() < ASKING_MAX => match accepted {
                 Ok((stream, _)) => {
-                    asking.spawn(answer(stream, Arc::clone(&outbox), Arc::clone(&observer)));
+                    let heartbeat = watchdog.stage("answer", ANSWER_MAX);
+                    asking.spawn(answer(stream, Arc::clone(&outbox), Arc::clone(&observer), heartbeat));
                 }
                 Err(error) => {
                     tracing::debug!(%error, "a question cannot be taken");
@@ -64,6 +73,7 @@ pub async fn answer_questions(outbox: Arc<Outbox>, observer: Arc<Observer>) {
                 }
             },
             Some(_) = asking.join_next() => {}
+            () = tokio::time::sleep(LOOK_UP_EVERY) => {}
         }
     }
 }
@@ -102,9 +112,10 @@ fn listen(path: &Path) -> io::Result<(UnixListener, Removed)> {
 }
 
 /// Answers one after the other what somebody asks.
-async fn answer(stream: UnixStream, outbox: Arc<Outbox>, observer: Arc<Observer>) {
+async fn answer(stream: UnixStream, outbox: Arc<Outbox>, observer: Arc<Observer>, heartbeat: Heartbeat) {
     let mut stream = BufReader::new(stream);
     loop {
+        heartbeat.will_wait(PATIENCE);
         let mut text = Vec::new();
         let most = u64::try_from(QUESTION_MAX_BYTES).unwrap_or(u64::MAX);
         let mut line = (&mut stream).take(most);
@@ -114,6 +125,7 @@ async fn answer(stream: UnixStream, outbox: Arc<Outbox>, observer: Arc<Observer>
         }
         let whole = text.ends_with(b"\n");
         let question = serde_json::from_slice::<Question>(&text);
+        heartbeat.promise(ANSWER_MAX);
         let lines = match question {
             Ok(question) if whole => {
                 let (outbox, observer) = (Arc::clone(&outbox), Arc::clone(&observer));
@@ -130,6 +142,7 @@ async fn answer(stream: UnixStream, outbox: Arc<Outbox>, observer: Arc<Observer>
         };
         for line in lines {
             let text = line + "\n";
+            heartbeat.will_wait(PATIENCE);
             if !matches!(timeout(PATIENCE, stream.write_all(text.as_bytes())).await, Ok(Ok(()))) {
                 return;
             }

@@ -21,7 +21,7 @@ use tokio::{
 };
 
 use super::{
-    Link,
+    Link, TURN_MAX,
     greeting::{Greeted, Memory, greet, reconcile},
     wire::{Arrived, Wire, WireError},
 };
@@ -119,6 +119,7 @@ struct Session<'a> {
 
 /// Runs one session until it ends. `ready` is called once events may be published.
 pub async fn run(link: &Link, mut wire: Wire, nonce: &str, memory: &mut Memory, ready: impl FnOnce()) -> Ended {
+    link.heartbeat.promise(TURN_MAX);
     let greeted = tokio::select! {
         greeted = greet(link, &mut wire, nonce, memory) => greeted,
         () = link.stop.given() => return Ended::Stopped,
@@ -184,11 +185,13 @@ impl Session<'_> {
         let stopped = stop.given();
         tokio::pin!(stopped);
         loop {
+            self.link.heartbeat.promise(TURN_MAX);
             if let Err(ended) = self.turn().await {
                 return ended;
             }
             let due = [Some(self.status_due), self.checkpoint_due, self.again_due()];
             let due = due.into_iter().flatten().fold(self.ping_due, Instant::min);
+            self.link.heartbeat.will_wait(due.saturating_duration_since(Instant::now()));
             tokio::select! {
                 arrived = self.wire.wait() => if let Err(error) = arrived { return error.into() },
                 _ = self.level.changed() => {}
@@ -336,6 +339,8 @@ impl Session<'_> {
             let Some(event) = self.read_ahead.pop_front() else { return Ok(()) };
             let topic = self.link.topic(&format!("events/{}", event.draft.event_type.name()));
             let packet = self.wire.publish(&topic, event.envelope(&self.stream), false).await?;
+            // Each is progress by itself on a line that is slow enough.
+            self.link.heartbeat.promise(TURN_MAX);
             self.forward.published(packet);
             room -= 1;
         }

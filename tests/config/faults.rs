@@ -23,8 +23,9 @@ token = "secret"
 brokers = ["mqtts://mqtt.hq.example"]
 window = 5000
 "#;
-    let printed =
-        Config::parse(text, &Origin { path: Path::new("tillbox.toml"), mode: 0o600 }).expect_err("faulty").to_string();
+    let printed = Config::parse(text, &Origin { path: Path::new("tillbox.toml"), mode: 0o600, arriving: None })
+        .expect_err("faulty")
+        .to_string();
     assert_eq!(
         printed,
         "\

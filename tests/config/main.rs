@@ -55,7 +55,7 @@ hq = { brokers = ["mqtts://b"], acknowledge = "feed" }
 "#;
 
 fn private(text: &str) -> Result<Config, Faults> {
-    Config::parse(text, &Origin { path: Path::new("/etc/tillbox/tillbox.toml"), mode: 0o100_600 })
+    Config::parse(text, &Origin { path: Path::new("/etc/tillbox/tillbox.toml"), mode: 0o100_600, arriving: None })
 }
 
 /// The faults as they are printed, without the file's name.

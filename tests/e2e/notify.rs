@@ -38,13 +38,27 @@ impl Systemd {
         Self { heard }
     }
 
+    fn lines(&self) -> Vec<String> {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.iter().flat_map(|text| text.lines()).map(str::to_owned).collect()
+    }
+
+    fn count(&self, word: &str) -> usize {
+        self.lines().iter().filter(|line| *line == word).count()
+    }
+
     fn wait_for(&self, word: &str) {
-        let heard = || self.heard.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        until(
-            PATIENCE,
-            || heard().iter().any(|text| text.lines().any(|line| line == word)).then_some(()),
-            || format!("{word}; heard {:?}", heard()),
-        );
+        self.wait_for_times(word, 1);
+    }
+
+    fn wait_for_times(&self, word: &str, times: usize) {
+        let often = || (self.count(word) >= times).then_some(());
+        until(PATIENCE, often, || format!("{times} times {word}; heard {:?}", self.lines()));
+    }
+
+    fn wait_for_line(&self, what: &str, is: impl Fn(&str) -> bool) {
+        let there = || self.lines().iter().any(|line| is(line)).then_some(());
+        until(PATIENCE, there, || format!("{what}; heard {:?}", self.lines()));
     }
 }
 
@@ -74,4 +88,24 @@ fn a_box_without_a_store_is_ready_all_the_same_so_that_systemd_does_not_start_it
     let daemon = stage.start();
     daemon.wait_for("the store fails", |report| holds(report, "store_failed"));
     systemd.wait_for("READY=1");
+}
+
+/// The time within which this test's systemd wants to be told that the box is alive.
+const WITHIN: Duration = Duration::from_millis(400);
+
+#[test]
+fn systemd_hears_that_work_moves_and_one_sentence_about_it() {
+    let (mut stage, systemd) = with_systemd();
+    stage.shop.sell(2);
+    stage.setup.environment.push(("WATCHDOG_USEC".to_owned(), WITHIN.as_micros().to_string()));
+    let mut daemon = stage.start();
+    systemd.wait_for("READY=1");
+    systemd.wait_for("STATUS=all sales are at HQ");
+    systemd.wait_for_times("WATCHDOG=1", 3);
+    stage.broker.stop();
+    systemd.wait_for_line("an outage", |line| line.starts_with("STATUS=hq mqtt://"));
+    let before = systemd.count("WATCHDOG=1");
+    systemd.wait_for_times("WATCHDOG=1", before + 3);
+    daemon.stop();
+    systemd.wait_for("STOPPING=1");
 }

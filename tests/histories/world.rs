@@ -136,7 +136,7 @@ impl World {
             simulator.pos_block(),
             simulator.base_path()
         );
-        let origin = Origin { path: Path::new("tillbox.toml"), mode: 0o600 };
+        let origin = Origin { path: Path::new("tillbox.toml"), mode: 0o600, arriving: None };
         let config = Config::parse(&text, &origin).unwrap_or_else(|faults| panic!("{text}\n{faults}"));
         let shared = Arc::new(Mutex::new(Shared { chance: Chance::new(seed ^ 0x5EED), asked: Vec::new() }));
         let outbox = open(&config, folder.path(), 0, clock.now());
