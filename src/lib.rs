@@ -59,6 +59,7 @@ pub mod signal;
 pub mod status;
 
 pub mod authorize;
+pub mod check;
 pub mod clock;
 pub mod daemon;
 pub mod log;
