@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Timelike as _, Utc};
 
 use super::Finding;
 use crate::{config::Config, instant};
@@ -27,7 +27,7 @@ pub fn check(config: &Config, dates: &[(String, Told)], now: DateTime<Utc>) -> V
 }
 
 fn clock(dates: &[(String, Told)], now: DateTime<Utc>) -> Finding {
-    let shows = format!("shows {}", instant::text_utc(now.with_timezone(&Utc)));
+    let shows = format!("shows {}", shown(now));
     let Some((worst, told)) = dates.iter().max_by_key(|(_, told)| told.difference.abs()) else {
         let text = format!("{shows}, and no point of sale told its own time to compare it with");
         return Finding::warn("clock", text, "correct what is wrong below, and check again");
@@ -49,6 +49,11 @@ fn clock(dates: &[(String, Told)], now: DateTime<Utc>) -> Finding {
             SET,
         ),
     }
+}
+
+/// To the second, which is all that a server tells.
+pub fn shown(now: DateTime<Utc>) -> String {
+    instant::text_utc(now.with_nanosecond(0).unwrap_or(now))
 }
 
 fn servers(dates: &[(String, Told)]) -> String {

@@ -11,7 +11,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use rustls::{AlertDescription, CertificateError, ClientConfig, ClientConnection, pki_types::ServerName};
 
-use super::{Outcome, certificate::Validity};
+use super::{Outcome, certificate::Validity, clock::shown};
 use crate::instant;
 
 /// How long a name may take to resolve, a connection to be made, and each read or write of the TLS handshake.
@@ -148,7 +148,7 @@ impl Server<'_> {
 
     /// Why the server's certificate is not taken.
     fn untrusted(&self, cause: &CertificateError) -> Unreached {
-        let now = instant::text_utc(self.now);
+        let now = shown(self.now);
         let instant = |time: &rustls::pki_types::UnixTime| {
             let seconds = i64::try_from(time.as_secs()).ok();
             seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 0)).map_or_else(String::new, instant::text_utc)
