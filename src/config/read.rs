@@ -73,7 +73,11 @@ impl<'d> Document<'d> {
             let line = document.line(at);
             // The parser stumbles again where it fell; the first fault of a line tells what happened.
             if document.broken_lines.insert(line) {
-                document.fault(at, String::new(), format!("not TOML: {}", error.message()));
+                let remedy = match (error.message(), error.span().and_then(|span| text.get(span))) {
+                    ("duplicate key", Some(key)) => format!("duplicate key {}; take one of the two out", shown(key)),
+                    (message, _) => message.to_owned(),
+                };
+                document.fault(at, String::new(), format!("not TOML: {remedy}"));
             }
         }
         document

@@ -53,7 +53,10 @@ fn broken_syntax_is_told_with_the_rest_and_once() {
         ]
     );
     assert_eq!(faults(&VALID.replace("[hq]", "[hq"))[0], "17:4: not TOML: unclosed table, expected `]`");
-    assert_eq!(fault_of("window = 500", "window = 500\nwindow = 500"), "23:1: not TOML: duplicate key");
+    assert_eq!(
+        fault_of("window = 500", "window = 500\nwindow = 500"),
+        "23:1: not TOML: duplicate key `window`; take one of the two out"
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod anything;
 mod example;
 mod faults;
 mod files;
+mod mutations;
 mod systems;
 
 use std::{
