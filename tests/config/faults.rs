@@ -157,7 +157,7 @@ fn each_fault_of_the_rest_says_what_was_found_and_what_to_do() {
         (
             "username = \"box\"\n",
             "",
-            "17:1: hq.username: missing; a password is given, and MQTT takes none without a user name",
+            "17:1: hq.username: missing; a password is given, and MQTT takes none without a user name; add a line such as `username = \"jkt-014\"`",
         ),
         (
             "mqtt.hq.example\"",

@@ -63,7 +63,7 @@ const SECRET_FILES: [&str; 8] = [
 const CERTIFICATES: [&str; 3] = ["box.crt", "hq-ca.crt", "pos-ca.crt"];
 
 /// Words of which each remedy has one.
-const REMEDIES: [&str; 15] = [
+const REMEDIES: [&str; 16] = [
     "expected ",
     "write ",
     "add ",
@@ -79,6 +79,7 @@ const REMEDIES: [&str; 15] = [
     "copy ",
     "choose ",
     "there is only one",
+    "end it",
 ];
 
 /// One mistake.
@@ -421,8 +422,8 @@ fn structure(text: &str) -> Vec<Mistake> {
         ("hq.window", "window = 100", 1, ["duplicate key `window`", "take one of the two out"]),
         ("outbox.max-size", "size = 7", 1, ["outbox.size: unknown key", "known here: "]),
         ("outlet.currency", "[shop]", 2, ["shop: unknown table", "known here: "]),
-        ("outlet.currency", "[outlets]", 2, ["outlets: unknown table", "known here: "]),
-        ("outbox.max-size", "[hq]", 1, ["duplicate key `hq`", "take one of the two out"]),
+        ("outlet.currency", "[outlets]", 2, ["outlets: unknown table", "did you mean `outlet`?"]),
+        ("outbox.max-size", "[hq]", 2, ["duplicate key `hq`", "take one of the two out"]),
     ] {
         let key = key(path);
         let old = text.lines().nth(key.index).expect("a line");
@@ -481,8 +482,12 @@ fn syntax(text: &str) -> Vec<Mistake> {
         if let Some(cut) = value.strip_suffix('"') {
             let line = format!("{key} = {cut}");
             all.push(mistake(line.clone(), with_line(text, *index, &line), index + 1, 0, &["not TOML: "]));
-            let line = format!("{key} = {}", value.trim_matches('"'));
-            all.push(mistake(line.clone(), with_line(text, *index, &line), index + 1, 0, &["not TOML: "]));
+            let bare = value.trim_matches('"');
+            let line = format!("{key} = {bare}");
+            // Some are TOML without their quotes, and of another type.
+            let is_toml = bare.bytes().all(|byte| byte.is_ascii_digit() || byte == b':');
+            let found = if is_toml { "found the " } else { "not TOML: " };
+            all.push(mistake(line.clone(), with_line(text, *index, &line), index + 1, 0, &[found]));
         }
     }
     for (index, line) in text.lines().enumerate().filter(|(_, line)| line.starts_with('[')) {
