@@ -3,6 +3,9 @@
 //!
 //! The mistakes are made from `docs/tillbox.toml` with all its keys, so a key that is added there is spoilt here.
 
+mod impossible;
+mod structure;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -102,22 +105,22 @@ struct Key {
     index: usize,
     /// The dotted path of its table, such as `pos[0]`.
     table: String,
-    key: String,
+    name: String,
     value: String,
 }
 
 impl Key {
     fn path(&self) -> String {
-        format!("{}.{}", self.table, self.key)
+        format!("{}.{}", self.table, self.name)
     }
 
     fn value_column(&self) -> usize {
-        self.key.chars().count() + " = ".len() + 1
+        self.name.chars().count() + " = ".len() + 1
     }
 
     fn is_secret(&self) -> bool {
-        ["token", "key", "secret", "password"].iter().any(|word| self.key.contains(word))
-            && self.key != "client-certificate"
+        ["token", "key", "secret", "password"].iter().any(|word| self.name.contains(word))
+            && self.name != "client-certificate"
     }
 }
 
@@ -147,7 +150,7 @@ fn keys(text: &str) -> Vec<Key> {
         } else if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
             name.clone_into(&mut table);
         } else if let Some((key, value)) = line.split_once(" = ").filter(|(key, _)| is_key(key)) {
-            keys.push(Key { index, table: table.clone(), key: key.to_owned(), value: value.to_owned() });
+            keys.push(Key { index, table: table.clone(), name: key.to_owned(), value: value.to_owned() });
         }
     }
     keys
@@ -167,9 +170,9 @@ fn mistake(what: String, text: String, line: usize, column: usize, names: &[&str
 /// A letter too many in each key.
 fn misspelt(text: &str) -> Vec<Mistake> {
     let spoil = |key: &Key| {
-        let wrong = format!("{}x{}", &key.key[..1], &key.key[1..]);
+        let wrong = format!("{}x{}", &key.name[..1], &key.name[1..]);
         let line = format!("{wrong} = {}", key.value);
-        let (path, meant) = (format!("{}.{wrong}: unknown key", key.table), format!("did you mean `{}`?", key.key));
+        let (path, meant) = (format!("{}.{wrong}: unknown key", key.table), format!("did you mean `{}`?", key.name));
         mistake(line.clone(), with_line(text, key.index, &line), key.index + 1, 1, &[&path, &meant])
     };
     keys(text).iter().map(spoil).collect()
@@ -186,133 +189,12 @@ fn mistyped(text: &str) -> Vec<Mistake> {
             _ => [("\"many\"", "text"), ("true", "the truth value `true`")],
         };
         for (value, found) in wrong {
-            let line = format!("{} = {value}", key.key);
+            let line = format!("{} = {value}", key.name);
             let text = with_line(text, key.index, &line);
             let names = [format!("{}: found {found}", key.path())];
             all.push(mistake(format!("{}: {line}", key.table), text, key.index + 1, key.value_column(), &[&names[0]]));
         }
     }
-    all
-}
-
-/// Values that cannot be, by key: the value, and what of it must be shown.
-const IMPOSSIBLE: &[(&str, &str, &str)] = &[
-    ("outlet.id", "\"\"", "``"),
-    ("outlet.id", "\"jkt 014\"", "`jkt 014`"),
-    ("outlet.id", "\"jkt/014\"", "`jkt/014`"),
-    ("outlet.name", "\"\"", "``"),
-    ("outlet.timezone", "\"Jakarta\"", "did you mean `Asia/Jakarta`?"),
-    ("outlet.timezone", "\"Asia/Jakrta\"", "did you mean `Asia/Jakarta`?"),
-    ("outlet.timezone", "\"WIB\"", "WIB"),
-    ("outlet.timezone", "\"../etc/passwd\"", "../etc/passwd"),
-    ("outlet.currency", "\"Rp\"", "`Rp`"),
-    ("outlet.currency", "\"idr\"", "did you mean `IDR`?"),
-    ("outlet.currency", "\"XXQ\"", "`XXQ`"),
-    ("outlet.business-day-starts", "\"24:00\"", "`24:00`"),
-    ("outlet.business-day-starts", "\"4:00\"", "`4:00`"),
-    ("outlet.business-day-starts", "\"04.00\"", "`04.00`"),
-    ("pos[0].name", "\"\"", "``"),
-    ("pos[0].name", "\"till one\"", "`till one`"),
-    ("pos[0].system", "\"moka\"", "`moka`"),
-    ("pos[0].system", "\"Qasir\"", "`Qasir`"),
-    ("pos[2].system", "\"olsra\"", "did you mean `olsera`?"),
-    ("pos[0].base-url", "\"\"", "``"),
-    ("pos[0].base-url", "\"api.qasir.id/v1\"", "`api.qasir.id/v1`"),
-    ("pos[0].base-url", "\"ftp://api.qasir.id\"", "`ftp://api.qasir.id`"),
-    ("pos[0].base-url", "\"https://box:pw@api.qasir.id\"", "`@`"),
-    ("pos[0].base-url", "\"https://api.qasir.id/v1?page=1\"", "a query"),
-    ("pos[0].base-url", "\"https://api.qasir.id:99999\"", "no valid port"),
-    ("pos[3].base-url", "\"http://192.168.1.10:8080/api/v1\"", "192.168.1.10"),
-    ("pos[0].poll-every", "\"0s\"", "`0s`"),
-    ("pos[0].poll-every", "\"-15s\"", "`-15s`"),
-    ("pos[0].poll-every", "\"2h\"", "`2h`"),
-    ("pos[0].poll-every", "\"15\"", "`15`"),
-    ("pos[0].poll-every", "\"15 s\"", "`15 s`"),
-    ("pos[0].poll-every", "\"15sec\"", "`15sec`"),
-    ("pos[0].poll-every", "\"99999999999999999999s\"", "`99999999999999999999s`"),
-    ("pos[0].backfill", "\"3651d\"", "`3651d`"),
-    ("pos[0].backfill", "\"3 months\"", "`3 months`"),
-    ("pos[0].requests-per-minute", "0", "`0`"),
-    ("pos[0].requests-per-minute", "-8", "`-8`"),
-    ("pos[0].requests-per-minute", "6001", "`6001`"),
-    ("pos[0].requests-per-minute", "99999999999999999999", "`99999999999999999999`"),
-    ("pos[0].requests-per-minute", "8.5", "`8.5`"),
-    ("pos[0].timezone", "\"UTC+7\"", "UTC+7"),
-    ("pos[0].currency", "\"IRD\"", "`IRD`"),
-    ("pos[1].merchant-id", "\"M 8812\"", "`M 8812`"),
-    ("pos[2].app-id", "\"\"", "``"),
-    ("pos[3].email", "\"box\"", "`box`"),
-    ("pos[4].redirect-uri", "\"http://shop.example/back\"", "`http://shop.example/back`"),
-    ("hq.brokers", "[]", "an empty list"),
-    ("hq.acknowledge", "\"maybe\"", "`maybe`"),
-    ("hq.acknowledge", "\"Feed\"", "did you mean `feed`?"),
-    ("hq.topic-prefix", "\"\"", "``"),
-    ("hq.topic-prefix", "\"shops/#\"", "`shops/#`"),
-    ("hq.topic-prefix", "\"/shops\"", "`/shops`"),
-    ("hq.topic-prefix", "\"$SYS\"", "`$SYS`"),
-    ("hq.username", "\"\"", "``"),
-    ("hq.window", "0", "`0`"),
-    ("hq.window", "-1", "`-1`"),
-    ("hq.window", "1001", "`1001`"),
-    ("hq.keep-alive", "\"4s\"", "`4s`"),
-    ("hq.keep-alive", "\"11m\"", "`11m`"),
-    ("hq.event-max-size", "\"3KiB\"", "`3KiB`"),
-    ("hq.event-max-size", "\"1MiB\"", "`1MiB`"),
-    ("hq.event-max-size", "\"128KB\"", "did you mean \"128KiB\"?"),
-    ("hq.event-max-size", "\"128\"", "`128`"),
-    ("outbox.path", "\"\"", "is empty"),
-    ("outbox.max-size", "\"31MiB\"", "`31MiB`"),
-    ("outbox.max-size", "\"5000GiB\"", "`5000GiB`"),
-    ("outbox.max-size", "\"0MiB\"", "`0MiB`"),
-    ("outbox.max-size", "\"512MB\"", "did you mean \"512MiB\"?"),
-    ("outbox.retired-connections", "[]", "an empty list"),
-    ("board.profile", "\"toaster-4\"", "board"),
-];
-
-/// Elements of the brokers' list that cannot be.
-const BROKERS: &[(&str, &str)] = &[
-    ("\"\"", "``"),
-    ("7", "the whole number `7`"),
-    ("\"mqtt.hq.example\"", "`mqtt.hq.example`"),
-    ("\"https://mqtt.hq.example\"", "`https://mqtt.hq.example`"),
-    ("\"mqtt://mqtt.hq.example\"", "allow-plain-text = true"),
-    ("\"mqtts://mqtt.hq.example/x\"", "has a path"),
-    ("\"mqtts://mqtt.hq.example:0\"", "no valid port"),
-    ("\"mqtts://10.0.0.300\"", "`mqtts://10.0.0.300`"),
-    ("\"mqtts://first.example:8883\"", "is listed twice"),
-];
-
-fn impossible(text: &str) -> Vec<Mistake> {
-    let keys = keys(text);
-    let key = |path: &str| keys.iter().find(|key| key.path() == path).unwrap_or_else(|| panic!("no key {path}"));
-    let mut all: Vec<_> = IMPOSSIBLE
-        .iter()
-        .map(|(path, value, shown)| {
-            let key = key(path);
-            let line = format!("{} = {value}", key.key);
-            let text = with_line(text, key.index, &line);
-            let name = format!("{path}: ");
-            mistake(format!("{path}: {line}"), text, key.index + 1, key.value_column(), &[&name, shown])
-        })
-        .collect();
-    let brokers = key("hq.brokers");
-    all.extend(BROKERS.iter().map(|(element, shown)| {
-        let line = format!("brokers = [\"mqtts://first.example\", {element}]");
-        let column = line.find(element).expect("it stands there") + 1;
-        // The first broker looks like the doubled one; the second is the mistake.
-        let column = if shown.contains("twice") { line.rfind(element).expect("it stands there") + 1 } else { column };
-        mistake(
-            line.clone(),
-            with_line(text, brokers.index, &line),
-            brokers.index + 1,
-            column,
-            &["hq.brokers[1]: ", shown],
-        )
-    }));
-    let retired = key("outbox.retired-connections");
-    let line = "retired-connections = [\"old-till\", \"a b\"]";
-    let names = ["outbox.retired-connections[1]: ", "`a b`"];
-    all.push(mistake(line.to_owned(), with_line(text, retired.index, line), retired.index + 1, 36, &names));
     all
 }
 
@@ -332,7 +214,7 @@ fn files(text: &str) -> Vec<Mistake> {
             if CERTIFICATES.contains(&name) || name == "box.key" { "has no line" } else { "is empty" },
         ));
         for (value, found) in values {
-            let line = format!("{} = \"{value}\"", key.key);
+            let line = format!("{} = \"{value}\"", key.name);
             let path = format!("{}: ", key.path());
             let text = with_line(text, key.index, &line);
             all.push(mistake(format!("{path}{line}"), text, key.index + 1, key.value_column(), &[&path, found]));
@@ -360,123 +242,11 @@ fn files(text: &str) -> Vec<Mistake> {
     all
 }
 
-/// Keys and tables that must be there, that must not, or that are there twice.
-fn structure(text: &str) -> Vec<Mistake> {
-    let keys = keys(text);
-    let key = |path: &str| keys.iter().find(|key| key.path() == path).unwrap_or_else(|| panic!("no key {path}"));
-    let header = |table: &str| {
-        let lines = text.lines().enumerate();
-        let of = |line: &str| line == format!("[{table}]");
-        let connection = table.strip_prefix("pos[").and_then(|rest| rest.strip_suffix(']')?.parse::<usize>().ok());
-        match connection {
-            Some(number) => lines.filter(|(_, line)| *line == "[[pos]]").nth(number),
-            None => lines.into_iter().find(|(_, line)| of(line)),
-        }
-        .map(|(index, _)| index + 1)
-        .unwrap_or_else(|| panic!("no table {table}"))
-    };
-    let mut all = Vec::new();
-    for (path, remedy) in [
-        ("outlet.id", "add a line such as `id = "),
-        ("outlet.timezone", "add a line such as `timezone = "),
-        ("outlet.currency", "add a line such as `currency = "),
-        ("pos[0].name", "add a line such as `name = "),
-        ("pos[0].system", "add a line such as `system = "),
-        ("pos[0].token-file", "add a line such as `token-file = "),
-        ("pos[1].merchant-id", "add the line `merchant-id = "),
-        ("pos[1].api-key-file", "add a line such as `api-key-file = "),
-        ("pos[2].app-id", "add the line `app-id = "),
-        ("pos[2].secret-key-file", "add a line such as `secret-key-file = "),
-        ("pos[3].base-url", "add a line such as `base-url = "),
-        ("pos[3].email", "add the line `email = "),
-        ("pos[3].password-file", "add a line such as `password-file = "),
-        ("pos[4].client-id", "add the line `client-id = "),
-        ("pos[4].client-secret-file", "add a line such as `client-secret-file = "),
-        ("pos[4].token-file", "add a line such as `token-file = "),
-        ("pos[4].timezone", "add a line such as `timezone = "),
-        ("pos[4].currency", "add a line such as `currency = "),
-        ("hq.brokers", "write a list such as `brokers = "),
-        ("hq.acknowledge", "choose whose word"),
-        ("hq.username", "a password is given"),
-        ("hq.client-certificate", "`client-key-file` is given"),
-        ("hq.client-key-file", "`client-certificate` is given"),
-    ] {
-        let key = key(path);
-        let name = format!("{path}: missing; ");
-        all.push(mistake(
-            format!("{path} is left out"),
-            with_line(text, key.index, ""),
-            header(&key.table),
-            1,
-            &[&name, remedy],
-        ));
-    }
-    // Behind a line: what is added there, where it is told, and the names.
-    for (path, line, column, names) in [
-        ("pos[0].system", "merchant-id = \"M-1\"", 1, ["pos[0].merchant-id: unknown key", "known here: "]),
-        ("pos[0].system", "email = \"box@shop.example\"", 1, ["pos[0].email: unknown key", "known here: "]),
-        ("pos[1].system", "client-id = \"c\"", 1, ["pos[1].client-id: unknown key", "known here: "]),
-        ("pos[3].system", "app-id = \"1\"", 1, ["pos[3].app-id: unknown key", "known here: "]),
-        ("pos[4].system", "api-key-file = \"olsera.api-key\"", 1, ["pos[4].api-key-file: unknown key", "known here: "]),
-        ("outlet.id", "id = \"jkt-015\"", 1, ["duplicate key `id`", "take one of the two out"]),
-        ("hq.window", "window = 100", 1, ["duplicate key `window`", "take one of the two out"]),
-        ("outbox.max-size", "size = 7", 1, ["outbox.size: unknown key", "known here: "]),
-        ("outlet.currency", "[shop]", 2, ["shop: unknown table", "known here: "]),
-        ("outlet.currency", "[outlets]", 2, ["outlets: unknown table", "did you mean `outlet`?"]),
-        ("outbox.max-size", "[hq]", 2, ["duplicate key `hq`", "take one of the two out"]),
-    ] {
-        let key = key(path);
-        let old = text.lines().nth(key.index).expect("a line");
-        let spoilt = with_line(text, key.index, &format!("{old}\n{line}"));
-        all.push(mistake(format!("behind {path}: {line}"), spoilt, key.index + 2, column, &names));
-    }
-    for (path, line, names) in [
-        (
-            "pos[1].name",
-            "name = \"front\"",
-            ["pos[1].name: `front` is already the name of pos[0]", "give each connection"],
-        ),
-        (
-            "pos[2].name",
-            "name = \"kasir\"",
-            ["pos[3].name: `kasir` is already the name of pos[2]", "give each connection"],
-        ),
-    ] {
-        let key = key(path);
-        let told = if path == "pos[2].name" {
-            self::keys(text).into_iter().find(|key| key.path() == "pos[3].name").expect("a key").index
-        } else {
-            key.index
-        };
-        all.push(mistake(line.to_owned(), with_line(text, key.index, line), told + 1, 8, &names));
-    }
-    // One account twice.
-    let twice = "[[pos]]\nname = \"bar\"\nsystem = \"pos-kasir\"\nbase-url = \"https://till.example/api/v1/\"\nemail = \"b@shop.example\"\npassword-file = \"pos-kasir.password\"\n\n[hq]\n";
-    let at = header("hq");
-    all.push(mistake(
-        "one shop twice".to_owned(),
-        text.replacen("[hq]\n", twice, 1),
-        at + 3,
-        12,
-        &["pos[5].base-url: `kasir` and `bar` have one system", "take one of them out"],
-    ));
-    for (from, to, table, column, names) in [
-        ("[hq]", "[[hq]]", "hq", 1, ["hq: found a list", "there is only one, write `[hq]`"]),
-        ("[outlet]", "[[outlet]]", "outlet", 1, ["outlet: found a list", "there is only one, write `[outlet]`"]),
-        ("[outbox]", "[outbx]", "outbox", 2, ["outbx: unknown table", "did you mean `outbox`?"]),
-        ("[board]", "[baord]", "board", 2, ["baord: unknown table", "did you mean `board`?"]),
-    ] {
-        let line = header(table);
-        all.push(mistake(format!("{from} is {to}"), with_line(text, line - 1, to), line, column, &names));
-    }
-    all
-}
-
 /// What is no TOML: told at its line, and where the parser fell.
 fn syntax(text: &str) -> Vec<Mistake> {
     let mut all = Vec::new();
     for key in keys(text) {
-        let Key { index, key, value, .. } = &key;
+        let Key { index, name: key, value, .. } = &key;
         let line = format!("{key} {value}");
         all.push(mistake(line.clone(), with_line(text, *index, &line), index + 1, 0, &["not TOML: "]));
         if let Some(cut) = value.strip_suffix('"') {
@@ -558,9 +328,9 @@ fn every_mistake_is_told_at_its_place_with_a_remedy_and_nothing_changes() {
     let kinds = [
         ("misspelt keys", misspelt(&text)),
         ("wrong types", mistyped(&text)),
-        ("impossible values", impossible(&text)),
+        ("impossible values", impossible::mistakes(&text)),
         ("files", files(&text)),
-        ("structure", structure(&text)),
+        ("structure", structure::mistakes(&text)),
         ("syntax", syntax(&text)),
     ];
     let (mut number, mut wrong) = (0, Vec::new());
