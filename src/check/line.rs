@@ -20,6 +20,9 @@ const STEP_MAX: Duration = Duration::from_secs(5);
 /// Addresses of one name that are tried, at most.
 const ADDRESSES_MAX: usize = 3;
 
+/// Names of a certificate that are shown, at most.
+const NAMES_MAX: usize = 3;
+
 /// Whoever is asked.
 #[derive(Debug, Clone)]
 pub struct Server<'a> {
@@ -175,7 +178,7 @@ impl Server<'_> {
                 "name the authority's certificate as ca-certificate, or let the server send its whole chain",
             ),
             CertificateError::NotValidForNameContext { presented, .. } if !presented.is_empty() => self.insecure(
-                &format!("a certificate for {}", presented.join(", ")),
+                &format!("a certificate for {}", names(presented)),
                 &format!("write a name of the certificate in {}, or certify the server for this one", self.key),
             ),
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => self.insecure(
@@ -187,5 +190,30 @@ impl Server<'_> {
                 "give the server another certificate",
             ),
         }
+    }
+}
+
+/// The first names of a certificate. The library writes each as `DnsName("mqtt.hq.example")`.
+fn names(presented: &[String]) -> String {
+    let plain = |name: &String| {
+        let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+        inner.unwrap_or(name).trim_matches('"').to_owned()
+    };
+    let shown = presented.iter().take(NAMES_MAX).map(plain).collect::<Vec<_>>().join(", ");
+    match presented.len().saturating_sub(NAMES_MAX) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_a_certificate_are_plain_and_few() {
+        let presented = |names: &[&str]| -> Vec<String> { names.iter().map(|name| (*name).to_owned()).collect() };
+        assert_eq!(names(&presented(&["DnsName(\"a.example\")", "IpAddress(10.0.0.1)"])), "a.example, 10.0.0.1");
+        assert_eq!(names(&presented(&["a", "b", "c", "d", "e"])), "a, b, c and 2 more");
     }
 }
