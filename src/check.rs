@@ -5,7 +5,7 @@
 //!   they are of the closed list that only reads or logs in; POS Kasir and Olsera's open API make a session for it.
 //! - A daemon that runs meanwhile keeps its store, its socket and its session with the broker: the check has a client
 //!   id of its own.
-//! - Each item is bounded in time, and all of them are tried side by side.
+//! - Each wait for a server has a limit, and all items are tried side by side.
 //!
 //! Deliberately absent: publishing `status`, `checkpoint` or an event. What is retained belongs to the daemon.
 

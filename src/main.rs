@@ -62,7 +62,8 @@ Options:
   -V, --version   the version
 
 `tillbox check --online` changes nothing on disk, and may run beside the daemon, best as the same user. It logs in where a
-point of sale has a login, and publishes one hello at each broker, as `tillbox-OUTLET-check`. It takes half a minute at most.
+point of sale has a login, and publishes one hello at each broker, as `tillbox-OUTLET-check`. It takes up to a minute where
+servers are mute.
 
 `tillbox outbox` changes nothing. It asks the running daemon, as the same user; while none runs it looks into the store
 itself, which a daemon cannot open meanwhile.
