@@ -36,6 +36,7 @@ use std::{
 
 use chrono::NaiveTime;
 
+pub(crate) use self::unit::size_text;
 pub use self::{
     currency::Currency,
     fault::{Fault, Faults, Position},
@@ -81,6 +82,14 @@ pub struct Outlet {
     pub currency: Currency,
     /// Local time at which a business day begins; sales before it count for the day before.
     pub business_day_starts: NaiveTime,
+}
+
+impl Outlet {
+    /// The name that the box has at HQ's broker.
+    #[must_use]
+    pub fn client_id(&self) -> String {
+        format!("tillbox-{}", self.id)
+    }
 }
 
 /// `[[pos]]`: one account at one point-of-sale system.

@@ -65,6 +65,7 @@ pub mod status;
 pub mod texts;
 
 pub mod authorize;
+pub mod check;
 pub mod clock;
 pub mod daemon;
 pub mod log;

@@ -105,7 +105,7 @@ impl Link {
         let packet_max_bytes = self.hq.event_max_bytes + PACKET_OVERHEAD_BYTES;
         let connect = Connect {
             broker: broker.clone(),
-            client_id: format!("tillbox-{}", self.outlet.id),
+            client_id: self.outlet.client_id(),
             login: self.hq.username.clone().map(|name| (name, self.hq.password.clone())),
             tls: tls.filter(|_| broker.tls),
             keep_alive: self.hq.keep_alive,
@@ -182,7 +182,7 @@ impl Link {
 }
 
 /// 16 random bytes in hexadecimal, so that a session's messages are known from another's.
-fn nonce() -> String {
+pub(crate) fn nonce() -> String {
     let mut bytes = [0; 16];
     let _zeros_still_come_back_as_sent = SystemRandom::new().fill(&mut bytes);
     bytes.iter().fold(String::new(), |mut text, byte| {

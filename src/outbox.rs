@@ -61,7 +61,7 @@ pub use self::{
     memory::OutboxMemory,
     meta::{chain_begin, chain_next},
     open::{Finding, Opened},
-    place::write_durably,
+    place::{held_by, write_durably},
     release::{REMOVE_AFTER, StoredVerdict},
     stage::{Capture, Captured, ClosingDraft},
     totals::DayTotals,

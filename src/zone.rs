@@ -22,7 +22,7 @@ pub struct Zone {
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ZoneError {
     /// It has another shape than a zone's name.
-    #[error("`{0}` is not an IANA zone name such as Asia/Jakarta")]
+    #[error("`{0}` is no IANA zone name; expected one such as Asia/Jakarta")]
     Name(String),
     /// The system's database does not have it.
     #[error("{path} cannot be read: {cause}; install Debian's package tzdata or correct the zone's name")]

@@ -60,12 +60,18 @@ impl Lines for Gpio {
     }
 }
 
-/// Where a line is, without taking it: its chip and its number there.
+/// Where a line is, without taking it: its number, its chip, and whether this program has it already.
 ///
 /// # Errors
-/// It is not there, or there is more than one.
-pub fn look(line: &Line) -> Result<(String, u32), LineFault> {
-    find(line).map(|(chip, found)| (called(&chip), found.offset()))
+/// It is not there, there is more than one, or something else has it.
+pub fn look(line: &Line) -> Result<String, LineFault> {
+    let (chip, found) = find(line)?;
+    let place = format!("line {} of {}", found.offset(), called(&chip));
+    match found.info().map_err(|error| LineFault::Lost(error.to_string()))? {
+        info if !info.is_used() => Ok(place),
+        info if info.consumer() == Some(CONSUMER) => Ok(format!("{place}, in use by the running tillbox")),
+        info => Err(LineFault::Busy { by: info.consumer().unwrap_or("the kernel").to_owned() }),
+    }
 }
 
 fn request(line: &Line, flags: LineRequestFlags, level: u8) -> Result<CdevPin, LineFault> {

@@ -32,8 +32,9 @@ impl<'a> Address<'a> {
     /// Takes an address apart. What may hold a credential is refused without being shown.
     pub(super) fn parse(text: &'a str, schemes: &[&'a str]) -> Result<Self, String> {
         if text.contains('@') {
-            return Err("holds an `@`; a user and a password do not belong in an address, they have keys of their own"
-                .to_owned());
+            return Err(
+                "holds an `@`; take user and password out of the address, they have keys of their own".to_owned()
+            );
         }
         if text.contains(['?', '#']) {
             return Err("has a query or a fragment; write the address without what begins at `?` or `#`".to_owned());
@@ -47,7 +48,7 @@ impl<'a> Address<'a> {
         };
         let Some(scheme) = schemes.iter().find(|known| **known == scheme) else {
             let meant = suggestion(scheme, schemes.iter().copied());
-            return Err(format!("{} has another scheme than {expected}{meant}", shown(text)));
+            return Err(format!("{} has another scheme; write {expected}{meant}", shown(text)));
         };
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let bracketed = authority.strip_prefix('[').and_then(|inner| inner.split_once(']'));

@@ -71,9 +71,18 @@ impl<'d> Document<'d> {
         for error in errors {
             let at = error.span().map_or(0, |span| span.start);
             let line = document.line(at);
+            let duplicate = error.message() == "duplicate key";
+            // What follows a table's header that is broken counts to the table before it.
+            if duplicate && !document.broken_lines.is_empty() {
+                continue;
+            }
             // The parser stumbles again where it fell; the first fault of a line tells what happened.
             if document.broken_lines.insert(line) {
-                document.fault(at, String::new(), format!("not TOML: {}", error.message()));
+                let remedy = match (error.message(), error.span().and_then(|span| text.get(span))) {
+                    (_, Some(key)) if duplicate => format!("duplicate key {}; take one of the two out", shown(key)),
+                    (message, _) => message.to_owned(),
+                };
+                document.fault(at, String::new(), format!("not TOML: {remedy}"));
             }
         }
         document
@@ -113,12 +122,11 @@ impl<'d> Document<'d> {
         self.broken_lines.contains(&self.line(at))
     }
 
-    /// A line with broken syntax holds this word, so the key may well stand there.
-    fn broken_line_names(&self, key: &str) -> bool {
-        self.broken_lines.iter().any(|line| {
-            let end = self.line_starts.get(line + 1).copied().unwrap_or(self.text.len());
-            self.text.get(self.line_starts[*line]..end).is_some_and(|text| text.contains(key))
-        })
+    /// From the first line with broken syntax on this word stands somewhere, so the key may well be there: the parser
+    /// can lose all that follows.
+    fn names_behind_a_break(&self, key: &str) -> bool {
+        let rest = self.broken_lines.first().and_then(|line| self.text.get(self.line_starts[*line]..));
+        rest.is_some_and(|text| text.contains(key))
     }
 }
 
@@ -311,7 +319,8 @@ impl<'d> Table<'d> {
             self.missing.retain(|missing| !meant.is_some_and(|meant| missing.keys.contains(&meant)));
         }
         for Missing { keys, message } in std::mem::take(&mut self.missing) {
-            if !self.document.is_broken(self.header) && !keys.iter().any(|key| self.document.broken_line_names(key)) {
+            if !self.document.is_broken(self.header) && !keys.iter().any(|key| self.document.names_behind_a_break(key))
+            {
                 self.document.fault(self.header, self.path_of(keys[0]), format!("missing; {message}"));
             }
         }

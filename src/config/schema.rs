@@ -120,7 +120,7 @@ fn pos(table: &mut Table, origin: &Origin, inherited: Option<&(Zone, Currency)>,
         Ok(name)
     });
     let system = table.required("system", "add a line such as `system = \"qasir\"`", value::system);
-    let assumed = system.unwrap_or(System::Qasir);
+    let assumed = system.unwrap_or_else(|| meant(table));
     let (whose, credentials) = credentials(table, origin, assumed).unzip();
     let allow_plain_text = table.or("allow-plain-text", false, Value::boolean);
     let base_url = |found: &Value| value::base_url(found, allow_plain_text);
@@ -166,6 +166,19 @@ fn pos(table: &mut Table, origin: &Origin, inherited: Option<&(Zone, Currency)>,
         currency: currency.or_else(|| inherited.map(|(_, currency)| *currency))?,
         ca_certificate,
     })
+}
+
+/// The system that a table is of whose `system` cannot be read: the one whose keys it has, so that these are no faults.
+fn meant(table: &Table) -> System {
+    let has = |keys: &[&str]| keys.iter().any(|key| table.has(key));
+    match table {
+        _ if has(&["email", "password", "password-file"]) => System::PosKasir,
+        _ if has(&["client-id", "client-secret", "client-secret-file", "redirect-uri"]) => System::Asalta,
+        _ if has(&["merchant-id", "api-key", "api-key-file", "app-id", "secret-key", "secret-key-file"]) => {
+            System::Olsera
+        }
+        _ => System::Qasir,
+    }
 }
 
 /// What lets the box in, each system by its own keys, and what tells the account from another on the same server.
@@ -295,11 +308,19 @@ fn hq(table: &mut Table, origin: &Origin) -> Option<Hq> {
 
     for (given, absent) in [("client-certificate", "client-key-file"), ("client-key-file", "client-certificate")] {
         if table.has(given) && !table.has(absent) {
-            table.require(&[absent], &format!("`{given}` is given, and neither has a use without the other"));
+            table.require(
+                &[absent],
+                &format!(
+                    "`{given}` is given, and neither has a use without the other; add {absent}, or take {given} out"
+                ),
+            );
         }
     }
     if ["password", "password-file"].iter().any(|key| table.has(key)) {
-        table.require(&["username"], "a password is given, and MQTT takes none without a user name");
+        table.require(
+            &["username"],
+            "a password is given, and MQTT takes none without a user name; add a line such as `username = \"jkt-014\"`",
+        );
     }
     if brokers.as_ref().is_some_and(|list| !list.is_empty() && list.iter().all(|broker| !broker.tls)) {
         for key in ["ca-certificate", "client-certificate"].into_iter().filter(|key| table.has(key)) {

@@ -56,7 +56,7 @@ pub(super) fn duration_text(duration: Duration) -> String {
 }
 
 /// A size in the largest unit that shows it exactly.
-pub(super) fn size_text(bytes: u64) -> String {
+pub(crate) fn size_text(bytes: u64) -> String {
     let (unit, unit_bytes) = SIZE_UNITS_BYTES
         .iter()
         .rfind(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit))

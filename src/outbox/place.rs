@@ -264,6 +264,19 @@ fn in_use(folder: &Path, lock: &mut File) -> OutboxError {
     OutboxError::InUse { folder: folder.to_owned(), pid: pid.trim().parse().ok() }
 }
 
+/// Whether a daemon has the folder of a store, and its process if it could be read. Nothing is changed to find out.
+///
+/// # Errors
+/// The folder cannot be looked into.
+pub fn held_by(folder: &Path) -> io::Result<Option<Option<u32>>> {
+    match Place::visit(folder) {
+        Ok(_given_back) => Ok(None),
+        Err(OutboxError::InUse { pid, .. }) => Ok(Some(pid)),
+        Err(OutboxError::Folder { cause, .. }) if cause.kind() != io::ErrorKind::NotFound => Err(cause),
+        Err(_) => Ok(None),
+    }
+}
+
 /// Whether a copy leaves sled room to work.
 fn has_room_for_copy(copied_bytes: u64, free_bytes: u64) -> bool {
     copied_bytes.saturating_add(COPY_MARGIN_BYTES) <= free_bytes

@@ -107,6 +107,7 @@ pub trait Ask: Send {
 pub struct Client {
     agent: Agent,
     base_url: String,
+    timeout: Duration,
 }
 
 impl Client {
@@ -142,7 +143,7 @@ impl Client {
                 .build();
             config = config.tls_config(tls);
         }
-        Ok(Self { agent: config.build().new_agent(), base_url: base_url.to_owned() })
+        Ok(Self { agent: config.build().new_agent(), base_url: base_url.to_owned(), timeout })
     }
 }
 
@@ -156,7 +157,7 @@ impl Ask for Client {
                 .header("Content-Type", payload.content_type)
                 .send(payload.text.expose()),
         };
-        let mut response = sent.map_err(|error| failure(&error))?;
+        let mut response = sent.map_err(|error| failure(&error, self.timeout))?;
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
         let mut answer = head(response.status().as_u16(), header, accepts)?;
         let cookies = response.headers().get_all("set-cookie").iter().filter_map(|value| value.to_str().ok());
@@ -165,7 +166,7 @@ impl Ask for Client {
         match read {
             Ok(_) => Ok(answer),
             Err(cause) => Err(match cause.get_ref().and_then(|inner| inner.downcast_ref::<ureq::Error>()) {
-                Some(error) => failure(error),
+                Some(error) => failure(error, self.timeout),
                 None => Failure::Unreachable(format!(
                     "expected a whole answer, found one that broke off after {} bytes",
                     answer.body.len()
@@ -209,13 +210,12 @@ fn with_headers<B>(call: RequestBuilder<B>, request: &Request) -> RequestBuilder
 }
 
 /// An error of ureq without what a URL could hold.
-fn failure(error: &ureq::Error) -> Failure {
+fn failure(error: &ureq::Error, timeout: Duration) -> Failure {
     match error {
         ureq::Error::BodyExceedsLimit(_) => Failure::TooLarge,
-        ureq::Error::Timeout(phase) => Failure::Unreachable(format!(
-            "expected an answer within {} s, found none ({phase})",
-            REQUEST_TIMEOUT.as_secs()
-        )),
+        ureq::Error::Timeout(phase) => {
+            Failure::Unreachable(format!("expected an answer within {} s, found none ({phase})", timeout.as_secs()))
+        }
         ureq::Error::HostNotFound => Failure::Unreachable("the host's name cannot be resolved".to_owned()),
         ureq::Error::ConnectionFailed => Failure::Unreachable("the connection cannot be made".to_owned()),
         ureq::Error::Io(cause) => Failure::Unreachable(format!("the connection failed: {cause}")),

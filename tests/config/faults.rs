@@ -54,7 +54,10 @@ fn broken_syntax_is_told_with_the_rest_and_once() {
         ]
     );
     assert_eq!(faults(&VALID.replace("[hq]", "[hq"))[0], "17:4: not TOML: unclosed table, expected `]`");
-    assert_eq!(fault_of("window = 500", "window = 500\nwindow = 500"), "23:1: not TOML: duplicate key");
+    assert_eq!(
+        fault_of("window = 500", "window = 500\nwindow = 500"),
+        "23:1: not TOML: duplicate key `window`; take one of the two out"
+    );
 }
 
 #[test]
@@ -155,7 +158,7 @@ fn each_fault_of_the_rest_says_what_was_found_and_what_to_do() {
         (
             "username = \"box\"\n",
             "",
-            "17:1: hq.username: missing; a password is given, and MQTT takes none without a user name",
+            "17:1: hq.username: missing; a password is given, and MQTT takes none without a user name; add a line such as `username = \"jkt-014\"`",
         ),
         (
             "mqtt.hq.example\"",

@@ -5,6 +5,7 @@ mod board;
 mod example;
 mod faults;
 mod files;
+mod mutations;
 mod systems;
 
 use std::{

@@ -8,6 +8,7 @@ mod parts;
 mod answers;
 mod authorize;
 mod broker_lost;
+mod check;
 mod checkpoint;
 mod demo;
 mod exits;

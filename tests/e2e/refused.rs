@@ -73,7 +73,7 @@ fn stage_with(folder: TempDir, settings: &str, login: Vec<String>) -> Stage {
     Stage { hq, broker, shop, setup, folder }
 }
 
-fn add_user(users: &Path, create: &str, name: &str, password: &str) {
+pub fn add_user(users: &Path, create: &str, name: &str, password: &str) {
     let mut command = Command::new("mosquitto_passwd");
     command.args(Some("-b")).args((!create.is_empty()).then_some(create)).arg(users).args([name, password]);
     let output = command.output().unwrap_or_else(|error| panic!("mosquitto_passwd: {error}; {MISSING}"));

@@ -83,7 +83,7 @@ fn the_point_of_sale_is_read_over_https_of_ones_own_authority() {
     }
 }
 
-fn trusting(authority: &Authority) -> String {
+pub fn trusting(authority: &Authority) -> String {
     format!("ca-certificate = \"{}\"\n", authority.certificate().display())
 }
 
@@ -121,7 +121,7 @@ fn behind_tls() -> (Stage, Authority) {
 }
 
 /// A TLS front of an HTTP server: one request to a connection, then both ends close.
-fn front(identity: &Identity, behind: SocketAddr) -> io::Result<SocketAddr> {
+pub fn front(identity: &Identity, behind: SocketAddr) -> io::Result<SocketAddr> {
     let certificate = CertificateDer::from_pem_slice(&fs::read(&identity.certificate)?).map_err(io::Error::other)?;
     let key = PrivateKeyDer::from_pem_slice(&fs::read(&identity.key)?).map_err(io::Error::other)?;
     let config = ServerConfig::builder_with_provider(tillbox::tls::provider())

@@ -4,7 +4,10 @@ use std::{
     fs,
     path::{Path, PathBuf},
     process::Command,
+    time::{Duration, SystemTime},
 };
+
+use super::wait::{PATIENCE, until};
 
 /// An authority, in a folder of its own.
 pub struct Authority {
@@ -22,7 +25,7 @@ impl Authority {
         let folder = folder.join(name);
         fs::create_dir(&folder).expect("a folder for the authority");
         let this = Self { folder };
-        this.openssl(&format!("req -x509 {NEW_KEY} -keyout ca.key -out ca.crt -days 30 -subj /CN={name}"));
+        this.openssl(&format!("req -x509 {NEW_KEY} -keyout ca.key -out ca.crt -days 90 -subj /CN={name}"));
         this
     }
 
@@ -32,11 +35,21 @@ impl Authority {
 
     /// Certifies a server or client of this name at the loopback.
     pub fn certify(&self, name: &str) -> Identity {
-        fs::write(self.folder.join("names"), "subjectAltName=IP:127.0.0.1,DNS:localhost\n").expect("a file");
+        self.certify_for(name, "IP:127.0.0.1,DNS:localhost", 90)
+    }
+
+    /// Certifies a server or client for other names, and for so many days from now on; one for no day is over already.
+    pub fn certify_for(&self, name: &str, names: &str, days: u32) -> Identity {
+        fs::write(self.folder.join("names"), format!("subjectAltName={names}\n")).expect("a file");
         self.openssl(&format!("req -new {NEW_KEY} -keyout {name}.key -out {name}.csr -subj /CN={name}"));
         self.openssl(&format!(
-            "x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out {name}.crt -days 30 -extfile names"
+            "x509 -req -in {name}.csr -CA ca.crt -CAkey ca.key -CAcreateserial -out {name}.crt -days {days} -extfile names"
         ));
+        let certified = SystemTime::now();
+        let is_over = || certified.elapsed().is_ok_and(|elapsed| elapsed > Duration::from_secs(1)).then_some(());
+        if days == 0 {
+            until(PATIENCE, is_over, || "the second is not over".to_owned());
+        }
         let file = |extension| self.folder.join(format!("{name}.{extension}"));
         Identity { certificate: file("crt"), key: file("key") }
     }
