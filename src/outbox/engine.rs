@@ -69,6 +69,35 @@ pub fn guarded<T>(doing: &str, work: impl FnOnce() -> Result<T, OutboxError>) ->
     })
 }
 
+/// The row with the greatest number, of those that are written from `from` to `most` as `key` spells numbers.
+///
+/// sled walks backwards as well, but what does so brings a constant of 1 MiB into the program, a sixth of it.
+pub fn newest(
+    tree: &sled::Tree,
+    from: u64,
+    most: u64,
+    key: impl Fn(u64) -> Vec<u8>,
+) -> sled::Result<Option<(sled::IVec, sled::IVec)>> {
+    let first_from = |number| tree.range(key(number)..=key(most)).next().transpose();
+    let Some(mut newest) = first_from(from)? else { return Ok(None) };
+    // There are rows from `low` on, and none from `high` on. Steps double until they are too long, then halve.
+    let (mut low, mut high, mut step) = (from, None, 1_u64);
+    loop {
+        let probe = match high {
+            None => low.saturating_add(step).min(most),
+            Some(high) => low + (high - low) / 2,
+        };
+        if probe == low {
+            return Ok(Some(newest));
+        }
+        if let Some(row) = first_from(probe)? {
+            (newest, low, step) = (row, probe, step.saturating_mul(2));
+        } else {
+            high = Some(probe);
+        }
+    }
+}
+
 /// Applies a batch to sled's log in memory.
 pub fn apply(tree: &sled::Tree, batch: sled::Batch) -> Result<(), OutboxError> {
     guarded("committing", || Ok(tree.apply_batch(batch)?))
@@ -117,4 +146,29 @@ fn is_locked(cause: &io::Error) -> bool {
 fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("without a word").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_row_is_the_one_that_walking_backwards_finds() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let db = open_sled(folder.path()).unwrap();
+        let key = |number: u64| [b"q".as_slice(), &number.to_be_bytes()].concat();
+        db.insert("p", "before").unwrap();
+        db.insert("r", "behind").unwrap();
+        let found = |from| newest(&db, from, u64::MAX, key).unwrap();
+        assert_eq!(found(0), None);
+        for number in [7, 8, 9, 300, 301, 5_000, 1 << 40, u64::MAX - 1, u64::MAX] {
+            db.insert(key(number), number.to_string().as_str()).unwrap();
+            let last = db.scan_prefix("q").next_back().transpose().unwrap();
+            for from in [0, 1, 7, number - 1, number] {
+                assert_eq!(found(from), last, "{number} from {from}");
+            }
+            assert!(number == u64::MAX || found(number + 1).is_none());
+        }
+        assert_eq!(newest(&db, 0, 4_999, key).unwrap().unwrap().1, "301");
+    }
 }

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::{
     Level, Options, Outbox, OutboxError, ReadAgain, Writer, aside, chunk_of,
-    engine::{apply, close, flush, guarded, open_sled, wait_until_closed},
+    engine::{apply, close, flush, guarded, newest, open_sled, wait_until_closed},
     layout::{self, ChunkHead, META, connection_key},
     meta::{LAYOUT_VERSION, Meta},
     open_db,
@@ -417,8 +417,9 @@ fn queue_ends(db: &sled::Db) -> Result<Option<(ChunkHead, ChunkHead)>, OutboxErr
     let (key, value) = oldest?;
     let (first, _) = layout::read_chunk_key(&key).ok_or_else(damaged)?;
     let oldest = ChunkHead::read(first, &value).ok_or_else(damaged)?;
-    let Some(newest) = db.scan_prefix([layout::QUEUE]).next_back() else { return Ok(None) };
-    let (first, _) = layout::read_chunk_key(&newest?.0).ok_or_else(damaged)?;
+    let newest = newest(db, first, u64::MAX, |first| layout::chunk_key(first, 0).to_vec())?;
+    let Some((key, _)) = newest else { return Ok(None) };
+    let (first, _) = layout::read_chunk_key(&key).ok_or_else(damaged)?;
     let value = db.get(layout::chunk_key(first, 0))?.ok_or_else(damaged)?;
     let newest = ChunkHead::read(first, &value).ok_or_else(damaged)?;
     Ok(Some((oldest, newest)))

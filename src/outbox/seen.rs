@@ -13,7 +13,10 @@ use std::{
 
 use chrono::{DateTime, Days, NaiveDate, Utc};
 
-use super::layout::{self, connection_key, read_bytes, read_number, read_text, write_number, write_text};
+use super::{
+    engine,
+    layout::{self, connection_key, read_bytes, read_number, read_text, write_number, write_text},
+};
 use crate::{amount::Amount, config::Currency, content::ContentId, transaction::Kind, transaction::Resource};
 
 /// A page takes entries until it holds this many bytes; so a sale rewrites at most about its own size.
@@ -227,8 +230,9 @@ impl SeenIndex {
             |index: &Self| index.pages.range(first.clone()..=last.clone()).next_back().map(|(place, _)| place.2);
         // What a commit adds goes behind what it has added already; only its first look goes to the store.
         if newest(self).is_none_or(|number| !self.pages[&(connection.to_owned(), hour, number)].1) {
-            let stored = tree.scan_prefix(connection_key(layout::SEEN, connection, &hour.to_be_bytes())).next_back();
-            if let Some((key, value)) = stored.transpose()?
+            let known = newest(self).unwrap_or(0);
+            let key = |number| page_key(connection, hour, u16::try_from(number).unwrap_or(u16::MAX));
+            if let Some((key, value)) = engine::newest(tree, known.into(), u16::MAX.into(), key)?
                 && let Some(place) = read_page_key(&key)
             {
                 self.pages.entry(place).or_insert_with(|| (read_page(&value), false));
