@@ -136,7 +136,8 @@ fn cycle(
         let _it_may_be_gone = machine.try_run("stop >/dev/null 2>&1 &");
         pass(world.chance_ms(900));
     } else {
-        let span = world.chance_ms(3_000);
+        // The first polls take a second or two: some cuts come before them.
+        let span = world.chance_ms(5_000);
         sell_for(world, span);
     }
     machine.cut();
