@@ -12,6 +12,7 @@
 //! Deliberately absent: environment variables, includes and merging; one file says it all.
 
 mod address;
+mod board;
 mod currency;
 mod fault;
 mod files;
@@ -40,6 +41,7 @@ pub use self::{
     files::Origin,
 };
 use crate::{
+    board::profile::Profile,
     secret::{Secret, SecretAt},
     zone::Zone,
 };
@@ -265,6 +267,8 @@ pub struct Outbox {
 pub enum Board {
     /// No hardware.
     None,
+    /// Lines of a board.
+    Profile(Profile),
 }
 
 impl Config {

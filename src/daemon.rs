@@ -27,9 +27,10 @@ use self::{
     socket::answer_questions,
 };
 use crate::{
+    board::{gpio::Gpio, panel::Panel, profile::Profile},
     clock::Clock,
     closing::Calendar,
-    config::{Config, Outlet, Pos},
+    config::{Board, Config, Outlet, Pos},
     health::{Condition, Health, Phase},
     mqtt::{self, Link},
     outbox::{Opened, Options, Outbox, OutboxError},
@@ -104,8 +105,9 @@ async fn run_stages(config: Config, mode: Mode) -> Result<(), DaemonError> {
 
     // The lights come first: they show a store that cannot be opened, too.
     let shared = Arc::new(OnceLock::new());
+    let panel = Panel::new(&profile_of(&config.board), Gpio);
     let mut lights =
-        tokio::spawn(drive_lights(Arc::clone(&shared), Arc::clone(&health), mode, describe(&config, &shared)));
+        tokio::spawn(drive_lights(panel, Arc::clone(&shared), Arc::clone(&health), mode, describe(&config, &shared)));
     let Some(outbox) = open_outbox(&config, &clock, &health, &stop).await? else { return Ok(()) };
     let outbox = Arc::clone(shared.get_or_init(|| Arc::new(outbox)));
     let (ended, mut endings) = mpsc::unbounded_channel();
@@ -161,6 +163,14 @@ async fn run_stages(config: Config, mode: Mode) -> Result<(), DaemonError> {
     let _lines_go_dark_with_it = lights.await;
     tracing::info!(unacknowledged = level.unacknowledged(), "stopped");
     result
+}
+
+/// The lines that the config speaks of; without hardware none.
+fn profile_of(board: &Board) -> Profile {
+    match board {
+        Board::None => Profile { name: "none".to_owned(), lines: Vec::new() },
+        Board::Profile(profile) => profile.clone(),
+    }
 }
 
 /// Opens the store; one that cannot be opened for now shows as a fault and is tried again, so that no crash loop wears

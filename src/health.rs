@@ -6,7 +6,10 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -63,11 +66,19 @@ pub enum Condition {
     OutboxFull,
     /// The box's clock is wrong.
     ClockWrong,
+    /// The printer has little paper left.
+    PaperLow,
+    /// The printer is out of paper.
+    PaperEnd,
+    /// The printer reports a fault.
+    PrinterFault,
+    /// A line of the board is missing, in use elsewhere, or lost.
+    LineLost,
 }
 
 impl Condition {
     /// Every condition, in the order of the enum.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 20] = [
         Self::HqUnreachable,
         Self::HqRefused,
         Self::PublishDenied,
@@ -84,6 +95,10 @@ impl Condition {
         Self::StoreFailed,
         Self::OutboxFull,
         Self::ClockWrong,
+        Self::PaperLow,
+        Self::PaperEnd,
+        Self::PrinterFault,
+        Self::LineLost,
     ];
 
     /// The name in status, notices and logs.
@@ -106,6 +121,10 @@ impl Condition {
             Self::StoreFailed => "store_failed",
             Self::OutboxFull => "outbox_full",
             Self::ClockWrong => "clock_wrong",
+            Self::PaperLow => "paper_low",
+            Self::PaperEnd => "paper_end",
+            Self::PrinterFault => "printer_fault",
+            Self::LineLost => "line_lost",
         }
     }
 
@@ -122,13 +141,17 @@ impl Condition {
             | Self::PosUnfit
             | Self::PosReset
             | Self::StoreFailed
-            | Self::ClockWrong => true,
+            | Self::ClockWrong
+            | Self::LineLost => true,
             Self::HqUnreachable
             | Self::PosUnreachable
             | Self::PosUnreadable
             | Self::WindowUnproven
             | Self::ListUnreliable
-            | Self::OutboxFull => false,
+            | Self::OutboxFull
+            | Self::PaperLow
+            | Self::PaperEnd
+            | Self::PrinterFault => false,
         }
     }
 }
@@ -260,11 +283,12 @@ pub struct Untold {
 pub struct Health {
     facts: Mutex<Facts>,
     changed: watch::Sender<u64>,
+    receipts: AtomicU64,
 }
 
 impl Default for Health {
     fn default() -> Self {
-        Self { facts: Mutex::default(), changed: watch::Sender::new(0) }
+        Self { facts: Mutex::default(), changed: watch::Sender::new(0), receipts: AtomicU64::new(0) }
     }
 }
 
@@ -375,6 +399,20 @@ impl Health {
             }
         }
         facts.forget_old(now);
+    }
+
+    /// So many young sales are durable now: each gives a receipt pulse.
+    pub fn count_receipts(&self, sales: u64) {
+        if sales > 0 {
+            self.receipts.fetch_add(sales, Ordering::Relaxed);
+            self.changed.send_modify(|version| *version += 1);
+        }
+    }
+
+    /// The sales since the start that give a receipt pulse. A restart owes none.
+    #[must_use]
+    pub fn receipts(&self) -> u64 {
+        self.receipts.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, Facts> {

@@ -33,6 +33,7 @@ use crate::{
         request::Request,
     },
     secret::{Secret, SecretAt},
+    signal::gives_receipt,
     stop::Stop,
 };
 
@@ -312,6 +313,8 @@ impl Poller {
             let Captured { new, changed, quarantined, .. } = captured;
             tracing::debug!(connection = %self.poll.connection, new, changed, quarantined, "poll: stored");
         }
+        let receipts = captured.new_sales.iter().filter(|sold| gives_receipt(**sold, now)).count();
+        self.poll.health.count_receipts(u64::try_from(receipts).unwrap_or(u64::MAX));
         let open_gaps = self.poll.outbox.open_gaps().values().map(Vec::len).sum();
         let progress = self.connector.progress();
         let connection = &self.poll.connection;

@@ -13,16 +13,25 @@
 //! before steady before slow. Between the lines fault stands before hold before sync: green is steady only while yellow
 //! and red are dark, so no line ever says that all is well while another says that it is not.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    board::profile::Role,
     health::{Condition, Facts, Phase},
     outbox::Level,
 };
 
 /// Above this much of the room for events the box warns.
 const NEARLY_FULL_PERCENT: u64 = 80;
+
+/// A sale that is captured within this of its time gives a receipt pulse.
+const RECEIPT_WITHIN: TimeDelta = TimeDelta::minutes(10);
+
+const WINK_EVERY_MS: u64 = 5_000;
+const WINK_MS: u64 = 150;
+const SLOW_HALF_MS: u64 = 500;
+const FAST_HALF_MS: u64 = 125;
 
 /// How a line is lit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -47,9 +56,22 @@ impl Pattern {
         match self {
             Self::Off => false,
             Self::Steady => true,
-            Self::SteadyWink => at_ms % 5_000 >= 150,
-            Self::Slow => at_ms % 1_000 < 500,
-            Self::Fast => at_ms % 250 < 125,
+            Self::SteadyWink => at_ms % WINK_EVERY_MS >= WINK_MS,
+            Self::Slow => at_ms % (2 * SLOW_HALF_MS) < SLOW_HALF_MS,
+            Self::Fast => at_ms % (2 * FAST_HALF_MS) < FAST_HALF_MS,
+        }
+    }
+
+    /// The first moment after this one at which the line changes; `None` if it never does.
+    #[must_use]
+    pub fn next_edge_ms(self, at_ms: u64) -> Option<u64> {
+        let next = |every| at_ms - at_ms % every + every;
+        match self {
+            Self::Off | Self::Steady => None,
+            Self::SteadyWink if !self.lit(at_ms) => Some(at_ms - at_ms % WINK_EVERY_MS + WINK_MS),
+            Self::SteadyWink => Some(next(WINK_EVERY_MS)),
+            Self::Slow => Some(next(SLOW_HALF_MS)),
+            Self::Fast => Some(next(FAST_HALF_MS)),
         }
     }
 }
@@ -68,6 +90,58 @@ pub struct Lights {
 impl Lights {
     /// What a box shows that is not running.
     pub const DARK: Self = Self { sync: Pattern::Off, hold: Pattern::Off, fault: Pattern::Off };
+}
+
+/// What the output lines show, but for the pulses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Signals {
+    /// The lights.
+    pub lights: Lights,
+    /// Captured sales are durable.
+    pub receipt_ready: bool,
+}
+
+impl Signals {
+    /// What a box shows that is not running.
+    pub const DARK: Self = Self { lights: Lights::DARK, receipt_ready: false };
+
+    /// What is shown of what is known.
+    #[must_use]
+    pub fn of(facts: &Facts, level: &Level, now: DateTime<Utc>) -> Self {
+        Self { lights: lights(Signs::of(facts, level, now)), receipt_ready: receipt_ready(facts, level) }
+    }
+
+    /// How a line is lit; `None` for one that is no steady or blinking output.
+    #[must_use]
+    pub fn pattern(&self, role: Role) -> Option<Pattern> {
+        match role {
+            Role::Sync => Some(self.lights.sync),
+            Role::Hold => Some(self.lights.hold),
+            Role::Fault => Some(self.lights.fault),
+            Role::ReceiptReady => Some(if self.receipt_ready { Pattern::Steady } else { Pattern::Off }),
+            Role::ReceiptPulse | Role::PaperLow | Role::PaperEnd | Role::PrinterFault => None,
+        }
+    }
+
+    /// Whether an output is on at a moment.
+    #[must_use]
+    pub fn is_on(&self, role: Role, at_ms: u64) -> bool {
+        self.pattern(role).is_some_and(|pattern| pattern.lit(at_ms))
+    }
+}
+
+/// Whether what is captured now will be durable: the store is open and has room.
+#[must_use]
+pub fn receipt_ready(facts: &Facts, level: &Level) -> bool {
+    let is_open = level.limit_bytes > 0 && level.closed.is_none();
+    let fails = facts.holds(Condition::StoreFailed) || facts.holds(Condition::OutboxFull);
+    facts.phase != Phase::Stopping && is_open && !level.is_full() && !fails
+}
+
+/// Whether a new sale gives a receipt pulse: it is young, by a clock that is not far off.
+#[must_use]
+pub fn gives_receipt(sold: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+    (now - sold).abs() < RECEIPT_WITHIN
 }
 
 /// What the lights depend on, and nothing else.
@@ -109,7 +183,9 @@ impl Signs {
             unproven: facts.open_gaps > 0 || facts.put_aside_lately(now),
             nearly_full: level.percent() > NEARLY_FULL_PERCENT,
             needs_technician: facts.conditions().any(|(condition, _, _)| condition.needs_technician()),
-            printer: false,
+            printer: [Condition::PaperLow, Condition::PaperEnd, Condition::PrinterFault]
+                .iter()
+                .any(|of_the_printer| facts.holds(*of_the_printer)),
             // A store that could not be opened yet has no room and no limit either: that is another fault.
             full: facts.holds(Condition::OutboxFull) || (level.limit_bytes > 0 && level.is_full()),
         }
@@ -226,5 +302,55 @@ mod tests {
         assert_eq!(edges(Pattern::Fast, 10_001), 80);
         assert_eq!(edges(Pattern::SteadyWink, 10_001), 4);
         assert_eq!(edges(Pattern::Steady, 10_001) + edges(Pattern::Off, 10_001), 0);
+    }
+
+    #[test]
+    fn the_next_edge_is_where_the_line_changes() {
+        for pattern in [Pattern::Off, Pattern::Steady, Pattern::SteadyWink, Pattern::Slow, Pattern::Fast] {
+            for at in 0..10_000 {
+                let found = (at + 1..at + 6_000).find(|later| pattern.lit(*later) != pattern.lit(at));
+                assert_eq!(pattern.next_edge_ms(at), found, "{pattern:?} at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_receipt_is_ready_only_while_sales_can_be_stored() {
+        let health = crate::health::Health::default();
+        let mut open = Level::default();
+        open.limit_bytes = 1_000;
+        assert!(!receipt_ready(&health.facts(), &Level::default()), "no store is open yet");
+        assert!(receipt_ready(&health.facts(), &open));
+        let mut closed = open.clone();
+        closed.closed = Some("why".to_owned());
+        assert!(!receipt_ready(&health.facts(), &closed));
+        for condition in [Condition::StoreFailed, Condition::OutboxFull] {
+            health.raise(condition, "", "a line", DateTime::UNIX_EPOCH);
+            assert!(!receipt_ready(&health.facts(), &open), "{condition:?}");
+            health.clear(condition, "", DateTime::UNIX_EPOCH);
+        }
+        health.raise(Condition::HqUnreachable, "", "a line", DateTime::UNIX_EPOCH);
+        assert!(receipt_ready(&health.facts(), &open), "it is stored here");
+        health.update(|facts| facts.phase = Phase::Stopping);
+        assert!(!receipt_ready(&health.facts(), &open));
+    }
+
+    #[test]
+    fn only_a_young_sale_gives_a_receipt() {
+        let now = DateTime::UNIX_EPOCH + TimeDelta::days(20_000);
+        assert!(gives_receipt(now - TimeDelta::seconds(599), now) && gives_receipt(now + TimeDelta::seconds(5), now));
+        assert!(!gives_receipt(now - TimeDelta::minutes(10), now));
+        assert!(!gives_receipt(now, DateTime::UNIX_EPOCH), "a clock that begins in 1970 makes no sale young");
+    }
+
+    #[test]
+    fn what_the_printer_says_blinks_red() {
+        for condition in [Condition::PaperLow, Condition::PaperEnd, Condition::PrinterFault] {
+            let health = crate::health::Health::default();
+            health.update(|facts| facts.phase = Phase::Running);
+            health.raise(condition, "", "a line", DateTime::UNIX_EPOCH);
+            let lights = Signals::of(&health.facts(), &Level::default(), DateTime::UNIX_EPOCH).lights;
+            assert_eq!(lights.fault, Pattern::Slow, "{condition:?}");
+        }
     }
 }

@@ -14,6 +14,8 @@ use crate::secret::Secret;
 const MAX_SECRET_BYTES: u64 = 64 * 1024 - 1;
 /// A whole store of authorities is some 250 KiB.
 const MAX_PEM_BYTES: u64 = 4 * 1024 * 1024;
+/// Each line of a board takes a handful of keys.
+const MAX_PROFILE_BYTES: u64 = 64 * 1024;
 /// The config holds a secret itself: only its owner may touch it.
 const GROUP_AND_OTHERS: u32 = 0o077;
 /// A secret's own file may be shared with a group, as systemd does with credentials.
@@ -65,6 +67,13 @@ impl Origin<'_> {
             content.strip_suffix('\n').map_or(content.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
         check(content).map_err(|message| format!("what {} holds {message}", path.display()))?;
         Ok(Secret::new(content))
+    }
+
+    /// A board's profile.
+    pub(super) fn profile(&self, text: &str) -> Read<String> {
+        let path = self.resolve(text)?;
+        let bytes = read(&path, MAX_PROFILE_BYTES)?;
+        String::from_utf8(bytes).map_err(|_| format!("{} is not UTF-8; save it as UTF-8", path.display()))
     }
 
     /// A file of certificates; only its marker is looked at, its content is the TLS library's to judge.

@@ -5,7 +5,7 @@ use std::{ops::RangeInclusive, path::PathBuf, time::Duration};
 use chrono::NaiveTime;
 
 use super::{
-    Acknowledge, Board, Broker, Config, Credentials, Currency, Hq, OAuthClient, Outbox, Outlet, Pos, System,
+    Acknowledge, Board, Broker, Config, Credentials, Currency, Hq, OAuthClient, Outbox, Outlet, Pos, System, board,
     files::Origin,
     read::{Read, Table, Value},
     value,
@@ -60,7 +60,7 @@ pub(super) fn config(root: &mut Table, origin: &Origin) -> Option<Config> {
     });
     let hq = root.table("hq", Some("write `[hq]` with brokers and acknowledge"), |table| hq(table, origin));
     let outbox = root.table("outbox", None, |table| Some(outbox(table, origin)));
-    let board = root.table("board", None, |table| Some(board(table)));
+    let board = root.table("board", None, |table| Some(board::board(table, origin)));
     Some(Config {
         outlet: outlet?,
         pos: pos?,
@@ -318,13 +318,6 @@ fn outbox(table: &mut Table, origin: &Origin) -> Outbox {
             .list("retired-connections", "write a list of names such as `[\"front\"]`", value::identifier)
             .unwrap_or_default(),
     }
-}
-
-fn board(table: &mut Table) -> Board {
-    table.or("profile", Board::None, |found| match found.text("\"none\"")? {
-        "none" => Ok(Board::None),
-        _ => Err("this version drives no board yet; write \"none\"".to_owned()),
-    })
 }
 
 const A_PATH: &str = "a path in quotes";

@@ -6,6 +6,7 @@ use super::{
     Acknowledge, Board, Config,
     unit::{duration_text, size_text},
 };
+use crate::board::profile::Profile;
 
 impl Config {
     /// What the box will do, in a few lines, without secrets.
@@ -49,6 +50,10 @@ impl fmt::Display for Summary<'_> {
         writeln!(to, "outbox  {}, at most {}", outbox.path.display(), size_text(outbox.max_bytes))?;
         match board {
             Board::None => writeln!(to, "board   none"),
+            Board::Profile(Profile { name, lines }) => {
+                let lines = lines.iter().map(|line| format!("{} {line}", line.role.name())).collect::<Vec<_>>();
+                writeln!(to, "board   {name}: {}", lines.join(", "))
+            }
         }
     }
 }

@@ -184,7 +184,7 @@ fn each_fault_of_the_rest_says_what_was_found_and_what_to_do() {
         (
             "[outbox]",
             "[board]\nprofile = \"pi\"\n[outbox]",
-            "25:11: board.profile: this version drives no board yet; write \"none\"",
+            "25:11: board.profile: `pi` is no known board; expected \"raspberry-pi-zero\", \"raspberry-pi-zero-2-w\", \"raspberry-pi-3\", \"raspberry-pi-4\", \"raspberry-pi-5\", \"orange-pi-zero-3\", \"none\" or a path",
         ),
     ] {
         assert_eq!(fault_of(from, to), fault, "{from} => {to}");

@@ -1,6 +1,7 @@
 //! The config file, as a technician meets it.
 
 mod anything;
+mod board;
 mod example;
 mod faults;
 mod files;
