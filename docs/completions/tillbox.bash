@@ -1,0 +1,40 @@
+# bash completion for tillbox
+
+_tillbox() {
+    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} options
+    COMPREPLY=()
+    case $before in
+        --config)
+            compopt -o filenames 2>/dev/null
+            mapfile -t COMPREPLY < <(compgen -f -- "$word")
+            return
+            ;;
+        --sabotage)
+            mapfile -t COMPREPLY < <(compgen -W 'drop-one' -- "$word")
+            return
+            ;;
+        --connection | --limit | --from | --seed | --sales) return ;;
+    esac
+    if [ "$COMP_CWORD" -eq 1 ]; then
+        options='run check outbox authorize demo --help --version -h -V'
+    else
+        case ${COMP_WORDS[1]} in
+            run | check) options='--config --help' ;;
+            authorize) options='--connection --config --help' ;;
+            demo) options='--seed --sales --sabotage --keep-running --help' ;;
+            outbox)
+                if [ "$COMP_CWORD" -eq 2 ]; then
+                    options='list show export'
+                else
+                    case ${COMP_WORDS[2]} in
+                        list) options='--config --json --limit --help' ;;
+                        show) options='--config --help' ;;
+                        export) options='--config --from --help' ;;
+                    esac
+                fi
+                ;;
+        esac
+    fi
+    mapfile -t COMPREPLY < <(compgen -W "$options" -- "$word")
+}
+complete -F _tillbox tillbox

@@ -1,0 +1,35 @@
+#compdef tillbox
+
+local config='--config[the config file]:file:_files'
+local help='(-h --help)'{-h,--help}'[print a summary]'
+local -a commands=(
+    'run:poll, keep and forward until SIGTERM'
+    'check:read the config and name every fault in it'
+    'outbox:what waits for headquarters'
+    'authorize:get a token by logging in once'
+    'demo:the whole thing on this machine'
+)
+
+if (( CURRENT == 2 )); then
+    _describe command commands
+    _arguments $help '(-V --version)'{-V,--version}'[print the version]'
+    return
+fi
+case $words[2] in
+    run|check) _arguments '2:' $config $help ;;
+    authorize) _arguments '2:' '--connection[the connection to authorize]:name:' $config $help ;;
+    demo) _arguments '2:' '--seed[the random seed]:number:' '--sales[how many]:number:' \
+        '--sabotage[a fault to find]:fault:(drop-one)' '--keep-running[stay when done]' $help ;;
+    outbox)
+        if (( CURRENT == 3 )); then
+            local -a looks=('list:what waits' 'show:one waiting event' 'export:all waiting events')
+            _describe look looks
+            return
+        fi
+        case $words[3] in
+            list) _arguments '*:' '--json[answer with one JSON value]' '--limit[events at most]:number:' $config $help ;;
+            show) _arguments '*:' $config $help ;;
+            export) _arguments '*:' '--from[the first number]:number:' $config $help ;;
+        esac
+        ;;
+esac
