@@ -12,6 +12,7 @@
 #![allow(clippy::duration_suboptimal_units, reason = "spans that are compared are told in one unit")]
 
 mod cuts;
+mod lamps;
 mod machine;
 mod play;
 mod wait;
@@ -48,7 +49,13 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(64);
     };
-    let name = if options.cuts.is_none() { "play" } else if options.without_sync { "without-sync" } else { "cuts" };
+    let name = if options.cuts.is_none() {
+        "play"
+    } else if options.without_sync {
+        "without-sync"
+    } else {
+        "cuts"
+    };
     let parts = Parts { folder: machine::folder(&made, name), made };
     let holds = match options.cuts {
         Some(cuts) => cuts::run(&parts, cuts, options.seed, options.without_sync),

@@ -61,7 +61,8 @@ impl World {
         let hour = (zone.local(clock.now()).hour() + 12) % 24;
         let calendar = Calendar { zone: zone.clone(), day_starts: NaiveTime::from_hms_opt(hour, 0, 0).unwrap() };
         // Limits per minute would only make each round longer.
-        let qasir = qasir::Options { requests_per_minute: None, ..qasir::Options::new(zone.clone(), "box-token-0123456789") };
+        let qasir =
+            qasir::Options { requests_per_minute: None, ..qasir::Options::new(zone.clone(), "box-token-0123456789") };
         let kasir = pos_kasir::Options { requests_per_minute: None, ..pos_kasir::Options::new(zone.clone()) };
         let stalls = vec![
             Stall {
@@ -156,6 +157,18 @@ max-size = "32MiB"
         self.street.shops()[shop].stall.simulator.play(&[movement]);
     }
 
+    /// So many sales in one second at the first shop.
+    pub fn sell_at_once(&mut self, sales: u32) {
+        let now = self.clock.now();
+        let at = now.with_nanosecond(0).unwrap() - TimeDelta::seconds(5);
+        let sold = |number| {
+            let sale = Sale::plain(&format!("X-{number:06}"), 1_000, at);
+            Movement { known_at: now, change: Change::Sold, sale }
+        };
+        let movements: Vec<_> = (0..sales).map(sold).collect();
+        self.street.shops()[0].stall.simulator.play(&movements);
+    }
+
     /// A span below a bound, of the run's own chance.
     pub fn chance_ms(&mut self, bound: u32) -> Duration {
         Duration::from_millis(u64::from(self.chance.below(bound)))
@@ -209,12 +222,6 @@ max-size = "32MiB"
 
     pub fn start_broker(&mut self) {
         self.broker.start_again();
-    }
-
-    /// For how long the run may still go on before a business day ends.
-    pub fn day_ends_in(&self) -> TimeDelta {
-        let now = self.clock.now();
-        self.calendar.bounds(self.calendar.day_of(now)).1 - now
     }
 }
 
