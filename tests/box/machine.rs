@@ -24,7 +24,7 @@ pub struct Parts {
 }
 
 /// How long a command in the guest may take.
-const COMMAND_MAX: Duration = Duration::from_secs(60);
+const COMMAND_MAX: Duration = Duration::from_secs(180);
 
 /// The card, larger than any run fills unless it wants to.
 const CARD: &str = "96M";
