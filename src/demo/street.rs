@@ -77,8 +77,16 @@ impl Street {
     /// # Errors
     /// No port or no thread can be had.
     pub fn open(clock: &Clock, zone: &Zone) -> io::Result<Self> {
+        Self::of(stalls(clock, zone), clock, zone)
+    }
+
+    /// Opens these shops, each on a port of its own.
+    ///
+    /// # Errors
+    /// No port or no thread can be had.
+    pub fn of(stalls: Vec<Stall>, clock: &Clock, zone: &Zone) -> io::Result<Self> {
         let open = |stall: Stall| Ok(Shop { server: Server::start(Arc::clone(&stall.simulator))?, stall });
-        let shops = stalls(clock, zone).into_iter().map(open).collect::<io::Result<_>>()?;
+        let shops = stalls.into_iter().map(open).collect::<io::Result<_>>()?;
         Ok(Self { shops, zone: zone.clone(), clock: clock.clone() })
     }
 
@@ -132,6 +140,12 @@ impl Street {
 }
 
 impl Shop {
+    /// The server that answers for it: its address, and faults on command.
+    #[must_use]
+    pub fn server(&self) -> &Server<Arc<dyn Simulator>> {
+        &self.server
+    }
+
     /// What stands in its books.
     #[must_use]
     pub fn sheet(&self, now: DateTime<Utc>) -> Sheet {
