@@ -408,10 +408,14 @@ fn chunk_of(tree: &sled::Tree, number: u64) -> Result<(ChunkHead, Vec<Event>), O
 
 /// The chunk that holds a stored number, if the store has it.
 fn read_chunk_with(tree: &sled::Tree, number: u64) -> Result<Option<(ChunkHead, Vec<Event>)>, OutboxError> {
-    let range = layout::chunk_key(0, 0)..=layout::chunk_key(number, 0);
-    // The newest key below is a part of the chunk that begins at or before the number.
-    let Some(row) = tree.range(range).next_back() else { return Ok(None) };
-    let Some((first, _)) = layout::read_chunk_key(&row?.0) else { return Ok(None) };
+    // Who reads on begins where a chunk does.
+    let mut first = Some(number);
+    if !tree.contains_key(layout::chunk_key(number, 0))? {
+        // The newest key below is a part of the chunk that begins before the number.
+        let row = engine::newest(tree, 0, number, |first| layout::chunk_key(first, 0).to_vec())?;
+        first = row.and_then(|(key, _)| layout::read_chunk_key(&key)).map(|(first, _)| first);
+    }
+    let Some(first) = first else { return Ok(None) };
     let chunk = read_chunk_at(tree, first)?;
     Ok(chunk.filter(|(head, _)| head.last() >= number))
 }

@@ -14,12 +14,20 @@ _tillbox() {
             return
             ;;
         --connection | --limit | --from | --seed | --sales) return ;;
+        --boot)
+            compopt -o filenames 2>/dev/null
+            mapfile -t COMPREPLY < <(compgen -d -- "$word")
+            return
+            ;;
     esac
     if [ "$COMP_CWORD" -eq 1 ]; then
-        options='run check outbox authorize demo --help --version -h -V'
+        options='run provision check status outbox authorize demo --help --version -h -V'
     else
         case ${COMP_WORDS[1]} in
-            run | check) options='--config --help' ;;
+            run) options='--config --stay --help' ;;
+            provision) options='--boot --config --help' ;;
+            check) options='--config --online --json --help' ;;
+            status) options='--config --json --help' ;;
             authorize) options='--connection --config --help' ;;
             demo) options='--seed --sales --sabotage --keep-running --help' ;;
             outbox)

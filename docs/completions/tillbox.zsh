@@ -4,7 +4,9 @@ local config='--config[the config file]:file:_files'
 local help='(-h --help)'{-h,--help}'[print a summary]'
 local -a commands=(
     'run:poll, keep and forward until SIGTERM'
+    'provision:take the config over from the boot partition'
     'check:read the config and name every fault in it'
+    'status:how the running box is doing'
     'outbox:what waits for headquarters'
     'authorize:get a token by logging in once'
     'demo:the whole thing on this machine'
@@ -16,7 +18,10 @@ if (( CURRENT == 2 )); then
     return
 fi
 case $words[2] in
-    run|check) _arguments '2:' $config $help ;;
+    run) _arguments '2:' '--stay[wait for a better config]' $config $help ;;
+    provision) _arguments '2:' '*--boot[the boot partition]:folder:_files -/' $config $help ;;
+    check) _arguments '2:' '--online[try what the config names]' '--json[answer with one JSON value]' $config $help ;;
+    status) _arguments '2:' '--json[answer with one JSON value]' $config $help ;;
     authorize) _arguments '2:' '--connection[the connection to authorize]:name:' $config $help ;;
     demo) _arguments '2:' '--seed[the random seed]:number:' '--sales[how many]:number:' \
         '--sabotage[a fault to find]:fault:(drop-one)' '--keep-running[stay when done]' $help ;;

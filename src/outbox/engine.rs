@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(found(0), None);
         for number in [7, 8, 9, 300, 301, 5_000, 1 << 40, u64::MAX - 1, u64::MAX] {
             db.insert(key(number), number.to_string().as_str()).unwrap();
-            let last = db.scan_prefix("q").next_back().transpose().unwrap();
+            let last = db.scan_prefix("q").last().transpose().unwrap();
             for from in [0, 1, 7, number - 1, number] {
                 assert_eq!(found(from), last, "{number} from {from}");
             }
