@@ -82,6 +82,7 @@ pub(super) enum Asked {
 }
 
 /// The connector for one POS Kasir server.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact that holds whatever the others say")]
 pub struct PosKasir {
     pub(super) context: ParseContext,
     poll_every: TimeDelta,
