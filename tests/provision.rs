@@ -25,7 +25,9 @@ struct Card(TempDir);
 impl Card {
     fn new() -> Self {
         let card = Self(tempfile::tempdir().unwrap());
-        ["boot", "etc", "run"].iter().for_each(|name| fs::create_dir(card.path(name)).unwrap());
+        for name in ["boot", "etc", "run"] {
+            fs::create_dir(card.path(name)).unwrap();
+        }
         for (name, content) in card.old() {
             let path = card.path("etc").join(name);
             fs::write(&path, content).unwrap();

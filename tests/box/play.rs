@@ -116,7 +116,7 @@ impl Play {
         let first = self.machine.on_since.elapsed();
         self.expect(born.is_ok() && sold.is_ok(), "the first boot brings the first sale to HQ");
         println!("first boot, emulated: {} ms to the program", user_space.as_millis());
-        println!("  program started → at HQ      {} ms", (up - user_space).as_millis());
+        println!("  program started → at HQ      {} ms", up.saturating_sub(user_space).as_millis());
         println!("  power → first sale at HQ     {} ms", first.as_millis());
         let held = self.world.wait_for_proof(PATIENCE).holds();
         self.expect(held, "the sales before the first boot reach HQ");
