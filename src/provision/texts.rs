@@ -12,25 +12,25 @@ pub(super) const REFUSED: Text = Text {
               tells the file, the line, the column, the key and what to do. Correct the file on this card, put the card \
               back into the box and switch it on. Files that the settings name (tokens, keys, certificates) belong \
               beside tillbox.toml on this card.",
-    indonesian: "Pengaturan BELUM diambil alih oleh kotak ini: isi berkas harus diperbaiki dahulu. Setiap baris di \
+    indonesian: "Pengaturan BELUM diambil alih oleh boks ini: isi berkas harus diperbaiki dahulu. Setiap baris di \
                  bawah menunjukkan berkas, baris, kolom, kunci, dan apa yang harus dilakukan. Perbaiki berkas di kartu \
-                 ini, pasang kembali kartu ke kotak, lalu nyalakan. Berkas yang disebut dalam pengaturan (token, kunci, \
+                 ini, pasang kembali kartu ke boks, lalu nyalakan. Berkas yang disebut dalam pengaturan (token, kunci, \
                  sertifikat) harus berada di samping tillbox.toml di kartu ini.",
 };
 
 pub(super) const GOES_ON: Text = Text {
     english: "Until then the box goes on with the settings that it has.",
-    indonesian: "Sementara itu kotak tetap berjalan dengan pengaturan yang sudah ada.",
+    indonesian: "Sementara itu boks tetap berjalan dengan pengaturan yang sudah ada.",
 };
 
 pub(super) const HAS_NONE: Text = Text {
     english: "Until then the box reads no sales: it has no settings yet.",
-    indonesian: "Sementara itu kotak tidak membaca penjualan: belum ada pengaturan.",
+    indonesian: "Sementara itu boks tidak membaca penjualan: belum ada pengaturan.",
 };
 
 pub(super) const TAKEN_OVER: Text = Text {
     english: "The box has taken over the settings. Nothing more is to be done on this card.",
-    indonesian: "Pengaturan sudah diambil alih oleh kotak ini. Tidak ada lagi yang perlu dilakukan di kartu ini.",
+    indonesian: "Pengaturan sudah diambil alih oleh boks ini. Tidak ada lagi yang perlu dilakukan di kartu ini.",
 };
 
 pub(super) const ERASED: Text = Text {
@@ -51,6 +51,6 @@ pub(super) const STAYS: Text = Text {
 pub(super) const NOT_STORED: Text = Text {
     english: "The settings are right, but the box could NOT store them. The file on this card was left as it is, and the \
               box tries again when it is switched on.",
-    indonesian: "Pengaturan sudah benar, tetapi TIDAK DAPAT disimpan oleh kotak. Berkas di kartu ini tidak diubah, dan \
-                 kotak akan mencoba lagi saat dinyalakan.",
+    indonesian: "Pengaturan sudah benar, tetapi TIDAK DAPAT disimpan oleh boks. Berkas di kartu ini tidak diubah, dan \
+                 boks akan mencoba lagi saat dinyalakan.",
 };

@@ -17,6 +17,19 @@ pub fn is_of_printer(code: &str) -> bool {
 /// Every condition.
 pub const ALL: &[(&str, Advice)] = &[
     (
+        "config_refused",
+        Advice::new(
+            [
+                "The config on the card was not taken over; the box goes on with the one that it has.",
+                "Pengaturan di kartu tidak diambil alih; boks memakai yang sudah ada.",
+            ],
+            [
+                "The technician corrects what tillbox-report.txt on the card names, and starts the box again.",
+                "Teknisi memperbaiki yang disebut di tillbox-report.txt pada kartu, lalu menyalakan boks lagi.",
+            ],
+        ),
+    ),
+    (
         "hq_unreachable",
         Advice::new(
             ["Headquarters cannot be reached.", "Kantor pusat tidak terhubung."],
