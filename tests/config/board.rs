@@ -177,5 +177,5 @@ fn faults_of_a_profile_have_their_place_in_it() {
     ] {
         assert_eq!(faults_of_profile(text), expected, "{text}");
     }
-    assert!(faults_of_profile("name = \"Mine")[0].starts_with("1:8: not TOML: "));
+    assert!(faults_of_profile("name = \"Mine")[0].starts_with("1:13: not TOML: "));
 }
