@@ -210,20 +210,24 @@ fn a_day_on_which_no_poll_succeeded_is_not_covered_before_it_was_read() {
 
 #[test]
 fn a_day_that_stays_odd_is_not_read_at_every_turn_and_is_told_without_a_break() {
-    let mut test = TestBox::new(NOON, options());
-    test.run(TimeDelta::minutes(20));
-    test.sim.adjust(|options| {
-        options.days_off.insert("odd".to_owned(), (0, 1));
-    });
-    test.sim.put(Sale::plain("odd", 1_000, test.now()));
-    test.run(TimeDelta::minutes(10));
+    let mut test = TestBox::new("2026-05-01T23:50:00+07:00", options());
+    // Good days with orders lie before it.
+    test.sell("good", 6, TimeDelta::hours(12));
+    test.run(TimeDelta::minutes(8));
     let begun = test.now();
-    for _ in 0..36 {
-        test.run(TimeDelta::hours(1));
-        assert!(test.conditions.contains_key(&Condition::WindowNotHonoured), "{}", test.now());
+    // One in the first minute of each of three days, so that no day is read well.
+    for day in 0..3 {
+        let odd = format!("odd-{day}");
+        test.sim.adjust(|options| _ = options.days_off.insert(odd.clone(), (0, 1)));
+        test.sim.put(Sale::plain(&odd, 1_000, at("2026-05-02T00:00:10+07:00") + TimeDelta::days(day)));
+        test.run(TimeDelta::minutes(10));
+        for _ in 10..24 * 60 {
+            test.run(TimeDelta::minutes(1));
+            assert!(test.conditions.contains_key(&Condition::WindowNotHonoured), "{}", test.now());
+        }
     }
-    let asked = test.asked_since(begun, "/order?");
-    assert!(asked < 36 * 60 * 10, "{asked} requests in 36 hours");
+    let again = test.asked_since(begun + TimeDelta::hours(48), "start_date=2026-05-02");
+    assert!((20..60).contains(&again), "an odd day was asked for {again} times on the third day");
     test.sim.adjust(|options| options.days_off.clear());
     test.run(TimeDelta::hours(3));
     assert!(test.progress().complete && test.conditions.is_empty(), "{:?}", test.conditions);
