@@ -16,7 +16,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::{notice::Notice, pos::connector::Progress};
+use crate::{notice::Notice, progress::Progress};
 
 /// A condition is told again after this long at the earliest.
 const TELL_AGAIN_AFTER: TimeDelta = TimeDelta::hours(1);

@@ -46,6 +46,7 @@ pub mod zone;
 pub mod gap;
 pub mod notice;
 pub mod poll;
+pub mod progress;
 
 pub mod closing;
 pub mod event;

@@ -4,8 +4,10 @@
 //! jitter between attempts; a login or a publish that is refused is tried again slowly, and nothing is lost meanwhile:
 //! the store is the queue.
 
+mod ended;
 mod greeting;
 pub mod session;
+mod stored;
 pub mod wire;
 
 use std::{fmt::Write as _, sync::Arc, time::Duration};
@@ -14,8 +16,8 @@ use chrono::TimeDelta;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use self::{
+    ended::Ended,
     greeting::Memory,
-    session::Ended,
     wire::{Connect, Wire, WireError},
 };
 use crate::{

@@ -28,10 +28,11 @@ use crate::{
     instant,
     outbox::{Capture, Captured, Outbox, OutboxError, OutboxMemory},
     pos::{
-        connector::{Begin, Connector, Progress, Step, Yield},
+        connector::{Begin, Connector, Step, Yield},
         http::{Answer, Ask, Failure},
         request::Request,
     },
+    progress::Progress,
     secret::{Secret, SecretAt},
     signal::gives_receipt,
     stop::Stop,

@@ -11,7 +11,7 @@ use crate::{
     health::Facts,
     instant,
     outbox::Level,
-    pos::connector::Progress,
+    progress::Progress,
     signal::{Lights, Signs, lights},
 };
 

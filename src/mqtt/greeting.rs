@@ -15,7 +15,8 @@ use tokio::time::{Instant, timeout};
 
 use super::{
     Link,
-    session::{Ended, Stored},
+    ended::Ended,
+    stored::Stored,
     wire::{Arrived, Wire, WireError},
 };
 use crate::{

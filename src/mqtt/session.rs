@@ -13,7 +13,6 @@ use std::{
 };
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
 use tokio::{
     sync::watch,
     task::JoinHandle,
@@ -22,13 +21,14 @@ use tokio::{
 
 use super::{
     Link, TURN_MAX,
+    ended::Ended,
     greeting::{Greeted, Memory, greet, reconcile},
+    stored::Stored,
     wire::{Arrived, Wire, WireError},
 };
 use crate::{
     checkpoint::{self, Checkpoint, Found, SafeWatermarks},
     config::Acknowledge,
-    content::ContentId,
     event::{Event, Stream, StreamId},
     forward::{Forward, Overdue},
     health::Condition,
@@ -50,46 +50,6 @@ const READ_AHEAD: usize = 256;
 
 /// At an ordered stop acknowledgements may come in for this long.
 const STOP_DEADLINE: Duration = Duration::from_millis(1_500);
-
-/// How a session ended.
-#[derive(Debug)]
-pub enum Ended {
-    /// In order, at the word to stop.
-    Stopped,
-    /// The connection is gone.
-    Wire(WireError),
-    /// Publishes do not arrive.
-    Denied(String),
-    /// Another box publishes for this outlet.
-    Conflict(String),
-    /// The store failed; it is opened again by its keeper.
-    Store(OutboxError),
-    /// A new stream began: the session starts again with it.
-    NewStream,
-}
-
-impl From<WireError> for Ended {
-    fn from(error: WireError) -> Self {
-        Self::Wire(error)
-    }
-}
-
-impl From<OutboxError> for Ended {
-    fn from(error: OutboxError) -> Self {
-        match error {
-            OutboxError::NewStream => Self::NewStream,
-            other => Self::Store(other),
-        }
-    }
-}
-
-/// What HQ's feed says.
-#[derive(Debug, Deserialize)]
-pub(super) struct Stored {
-    pub(super) stream: String,
-    pub(super) through: u64,
-    chain: ContentId,
-}
 
 /// A session that may publish.
 struct Session<'a> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::pos::connector::Progress;
+use crate::progress::Progress;
 
 /// Notes on a source that are told in the journal, once each.
 const NOTES_TOLD_MAX: usize = 64;

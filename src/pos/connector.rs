@@ -31,6 +31,7 @@ use crate::{
     gap::Gap,
     health::Condition,
     notice::Notice,
+    progress::Progress,
     secret::Secret,
     transaction::{Kind, Resource, Transaction},
 };
@@ -140,21 +141,6 @@ pub struct Yield {
     /// Conditions that hold from now on, with the text for a person, or no longer hold. With
     /// [`Condition::PosRefused`] the poll thread waits as after a 401.
     pub conditions: Vec<(Condition, Option<String>)>,
-}
-
-/// How far a source is read.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Progress {
-    /// Who answers there: the name of the outlet or merchant, from the identity check.
-    pub identity: Option<String>,
-    /// Everything from `since` up to here was read at least once.
-    pub watermark: Option<DateTime<Utc>>,
-    /// How far back the reading began.
-    pub since: Option<DateTime<Utc>>,
-    /// Whether the newest records were read by the last poll, and nothing older waits to be read.
-    pub complete: bool,
-    /// What this source cannot give, and what was found about it, for status.
-    pub notes: Vec<String>,
 }
 
 /// One system's way of being read.

@@ -18,10 +18,10 @@ use tillbox::{
     notice::{self, Notice},
     outbox::{Capture, Options, Outbox},
     pos::{
-        connector::Progress,
         page::{Page, ParseContext, Reason},
         qasir::parse::parse_transactions,
     },
+    progress::Progress,
     status::{self, Description, State},
     zone::Zone,
 };

@@ -36,11 +36,12 @@ use super::{
 use crate::{
     health::Condition,
     pos::{
-        connector::{Begin, Connector, Memory, Progress, RESCAN_HORIZON, Step, Terms, Yield},
+        connector::{Begin, Connector, Memory, RESCAN_HORIZON, Step, Terms, Yield},
         http::{Answer, Failure},
         page::ParseContext,
         request::{Authorization, Request},
     },
+    progress::Progress,
     secret::Secret,
     transaction::Resource,
 };

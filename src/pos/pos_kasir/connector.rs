@@ -45,10 +45,11 @@ use crate::{
     gap::{Gap, GapReason},
     health::Condition,
     pos::{
-        connector::{Begin, Connector, Memory, Progress, Step, Terms, Yield},
+        connector::{Begin, Connector, Memory, Step, Terms, Yield},
         http::{Answer, Failure, Rate},
         page::ParseContext,
     },
+    progress::Progress,
 };
 
 /// A server that has fewer requests left than this is left to the tills until it counts anew.

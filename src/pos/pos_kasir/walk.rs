@@ -8,6 +8,9 @@ use chrono::{DateTime, TimeDelta, Timelike, Utc};
 use super::parse::Orders;
 use crate::{pos::page::Quarantined, transaction::Transaction};
 
+/// How far before what was read the newest walk reads again: a row is there a little later than its time says.
+pub const OVERLAP: TimeDelta = TimeDelta::minutes(10);
+
 /// A short page is asked again so often.
 const SHORT_RETRIES: u8 = 2;
 
@@ -290,4 +293,9 @@ impl Walk {
 /// The second that an instant lies in.
 pub fn whole_second(at: DateTime<Utc>) -> DateTime<Utc> {
     at.with_nanosecond(0).unwrap_or(at)
+}
+
+/// The first second that begins after an instant.
+pub fn second_after(at: DateTime<Utc>) -> DateTime<Utc> {
+    whole_second(at) + TimeDelta::seconds(1)
 }

@@ -33,11 +33,12 @@ use crate::{
     gap::{Gap, GapReason},
     notice::Notice,
     pos::{
-        connector::{Begin, Connector, Memory, Progress, RESCAN_HORIZON, Step, Terms, Yield},
+        connector::{Begin, Connector, Memory, RESCAN_HORIZON, Step, Terms, Yield},
         http::{Answer, Failure},
         page::ParseContext,
         request::{Authorization, Request},
     },
+    progress::Progress,
     secret::Secret,
 };
 

@@ -19,10 +19,11 @@ use crate::{
     poll::budget::Budget,
     pos::{
         asalta::connector::Asalta,
-        connector::{Begin, Connector, Known, Memory, Progress, Step, Terms, Yield},
+        connector::{Begin, Connector, Known, Memory, Step, Terms, Yield},
         http::{Ask, Failure},
         page::ParseContext,
     },
+    progress::Progress,
     secret::Secret,
     transaction::{Kind, Resource, Transaction},
     zone::Zone,

@@ -32,7 +32,7 @@ use crate::{
     gap::{Gap, GapReason},
     health::Condition,
     pos::{
-        connector::{Begin, Connector, Memory, Progress, Step, Terms, Yield},
+        connector::{Begin, Connector, Memory, Step, Terms, Yield},
         http::{Answer, Failure},
         olsera::{
             NO_REFUNDS,
@@ -40,6 +40,7 @@ use crate::{
         },
         page::{Page, ParseContext, Reason},
     },
+    progress::Progress,
     secret::Secret,
 };
 

@@ -27,7 +27,7 @@ use crate::{
     gap::{Gap, GapReason},
     health::Condition,
     pos::{
-        connector::{Begin, Connector, Memory, Progress, RESCAN_HORIZON, Step, Terms, Yield},
+        connector::{Begin, Connector, Memory, RESCAN_HORIZON, Step, Terms, Yield},
         http::{Answer, Failure},
         olsera::{
             NO_REFUNDS,
@@ -35,6 +35,7 @@ use crate::{
         },
         page::ParseContext,
     },
+    progress::Progress,
 };
 
 /// What the box's clock may have been ahead of the truth before that is noticed.

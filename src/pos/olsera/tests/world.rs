@@ -19,11 +19,12 @@ use crate::{
     health::Condition,
     poll::budget::Budget,
     pos::{
-        connector::{Begin, Connector, Known, Memory, Progress, Step, Terms, Yield},
+        connector::{Begin, Connector, Known, Memory, Step, Terms, Yield},
         http::{Ask as _, Failure},
         page::ParseContext,
         systems,
     },
+    progress::Progress,
     secret::{Secret, SecretAt},
     transaction::{Resource, Transaction},
     zone::Zone,

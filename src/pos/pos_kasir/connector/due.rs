@@ -10,13 +10,10 @@ use crate::pos::{
         requests,
         session::SessionAsk,
         shop::{Shop, ShopAsk},
-        walk::{FAILS_MAX, Need, Purpose, Task, Walk, whole_second},
+        walk::{FAILS_MAX, Need, OVERLAP, Purpose, Task, Walk, whole_second},
     },
     request::Request,
 };
-
-/// How far before what was read the newest walk reads again: a row is there a little later than its time says.
-pub const OVERLAP: TimeDelta = TimeDelta::minutes(10);
 
 /// Further behind than this, the newest page is read first and what lies between follows.
 const FAR: TimeDelta = TimeDelta::hours(2);

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{PosKasir, Slot, due::OVERLAP, unlisted::is_of_pages};
+use super::{PosKasir, Slot, unlisted::is_of_pages};
 use crate::{
     content::ContentId,
     gap::{Gap, GapReason},
@@ -15,7 +15,7 @@ use crate::{
             order::{fingerprint, hash},
             parse::{Orders, parse_orders},
             states::{BITS, ROW_ONLY},
-            walk::{Purpose, Short, Task, Turn, Walk, whole_second},
+            walk::{OVERLAP, Purpose, Short, Task, Turn, Walk, second_after, whole_second},
         },
     },
     transaction::{Kind, Resource, Transaction},
@@ -311,8 +311,4 @@ fn order_of(orders: &Orders) -> (Condition, Option<String>) {
 
 fn id_hash(id: &str) -> u64 {
     hash(&ContentId::of_bytes(id.as_bytes()))
-}
-
-pub(super) fn second_after(at: DateTime<Utc>) -> DateTime<Utc> {
-    whole_second(at) + TimeDelta::seconds(1)
 }

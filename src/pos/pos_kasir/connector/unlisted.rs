@@ -3,12 +3,12 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{PosKasir, Slot, pages::second_after};
+use super::{PosKasir, Slot};
 use crate::{
     gap::{Gap, GapReason},
     pos::{
         connector::Yield,
-        pos_kasir::walk::{PAGE_FAILS_MAX, whole_second},
+        pos_kasir::walk::{PAGE_FAILS_MAX, second_after, whole_second},
     },
 };
 

@@ -20,11 +20,12 @@ use crate::{
     health::Condition,
     poll::budget::Budget,
     pos::{
-        connector::{Begin, Connector, Known, Memory, Progress, Step, Terms, Yield},
+        connector::{Begin, Connector, Known, Memory, Step, Terms, Yield},
         http::{Answer, Ask, Failure},
         page::ParseContext,
         pos_kasir::connector::PosKasir,
     },
+    progress::Progress,
     secret::{Secret, SecretAt},
     transaction::{Kind, Resource, Transaction},
     zone::Zone,
