@@ -3,19 +3,22 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use tokio::time::{Instant, interval};
+use tokio::time::{Instant, sleep_until};
 
 use crate::{
     clock::Clock,
     config::Acknowledge,
     health::{Condition, Health},
     notice::Notice,
-    outbox::{Finding, Outbox, REMOVE_AFTER},
+    outbox::{Finding, Level, Outbox, REMOVE_AFTER},
     watchdog::Heartbeat,
 };
 
-/// The store is looked after this often.
-const TEND_EVERY: Duration = Duration::from_secs(1);
+/// However much changes, the store is not looked after more often than this; one that failed or has no room is, so often.
+const TEND_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// The store is looked after this often at least, for what nobody tells: the room on the card, and the course of time.
+const TEND_EVERY: Duration = Duration::from_secs(5);
 
 /// Looking after the store is over within this, one that is copied before it is repaired included.
 const TEND_MAX: Duration = Duration::from_secs(600);
@@ -28,23 +31,37 @@ pub async fn keep(
     acknowledge: Acknowledge,
     heartbeat: Heartbeat,
 ) {
-    let mut ticks = interval(TEND_EVERY);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let (mut levels, mut facts) = (outbox.watch(), health.watch());
     let mut removed = (0, Instant::now());
     loop {
         heartbeat.promise(TEND_MAX);
-        ticks.tick().await;
-        let level = outbox.level();
+        let begun = Instant::now();
+        facts.mark_unchanged();
+        let level = levels.borrow_and_update().clone();
         if level.released != removed.0 || level.acknowledged == level.released {
-            removed = (level.released, Instant::now());
+            removed = (level.released, begun);
         }
         let ripe = removed.1.elapsed() >= REMOVE_AFTER;
-        let (outbox, health, clock) = (Arc::clone(&outbox), Arc::clone(&health), clock.clone());
-        let tended = tokio::task::spawn_blocking(move || tend(&outbox, &health, &clock, acknowledge, ripe));
+        let (tended, told, now) = (Arc::clone(&outbox), Arc::clone(&health), clock.clone());
+        let tended = tokio::task::spawn_blocking(move || tend(&tended, &told, &now, acknowledge, ripe));
         if tended.await.is_err() {
             tracing::error!("outbox: looking after the store panicked");
         }
+        if !is_restless(&levels.borrow()) {
+            // Whoever would tell of a change lives as long as what is held here.
+            tokio::select! {
+                () = sleep_until(begun + TEND_EVERY) => {}
+                _ = levels.changed() => {}
+                _ = facts.changed() => {}
+            }
+        }
+        sleep_until(begun + TEND_AGAIN_AFTER).await;
     }
+}
+
+/// Whether the store is to be looked after without a change: it failed, or waits for room.
+fn is_restless(level: &Level) -> bool {
+    level.closed.is_some() || level.is_full()
 }
 
 fn tend(outbox: &Outbox, health: &Health, clock: &Clock, acknowledge: Acknowledge, ripe: bool) {
