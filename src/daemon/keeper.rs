@@ -118,3 +118,62 @@ pub fn tell_findings(outbox: &Outbox, findings: &[Finding], now: DateTime<Utc>) 
         tracing::error!(%error, "outbox: the notice for HQ cannot be stored");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbox::Options;
+
+    /// What needs a technician is told to HQ long before the store would be looked after anyway.
+    #[test]
+    fn a_change_is_looked_after_at_once_and_without_one_the_store_rests() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let options = Options {
+            folder: folder.path().join("outbox"),
+            max_bytes: 64 << 20,
+            outlet: "jkt-014".to_owned(),
+            event_max_bytes: 128 * 1024,
+            retention: chrono::TimeDelta::days(30),
+            connections: Vec::new(),
+            retired: Vec::new(),
+        };
+        let outbox = Arc::new(Outbox::open(options, Clock::system().now()).unwrap().outbox);
+        let health = Arc::new(Health::default());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let told_after = runtime.block_on(async {
+            let keeping = keep(
+                Arc::clone(&outbox),
+                Arc::clone(&health),
+                Clock::system(),
+                Acknowledge::Broker,
+                Heartbeat::default(),
+            );
+            let keeping = tokio::spawn(keeping);
+            let (begun, before) = (Instant::now(), outbox.level().durable);
+            let mut levels = outbox.watch();
+            // The keeper has looked once and rests.
+            sleep_until(begun + TEND_AGAIN_AFTER / 2).await;
+            assert_eq!(outbox.level().durable, before);
+            health.raise(Condition::PosRefused, "front", "the token is refused", Clock::system().now());
+            levels.wait_for(|level| level.durable > before).await.unwrap();
+            keeping.abort();
+            begun.elapsed()
+        });
+        assert!((TEND_AGAIN_AFTER..TEND_EVERY).contains(&told_after), "{told_after:?}");
+    }
+
+    #[test]
+    fn only_a_store_that_failed_or_has_no_room_is_looked_after_without_a_change() {
+        let is_restless_with = |change: fn(&mut Level)| {
+            let mut level = Level::default();
+            let room = |level: &mut Level| level.limit_bytes = 1_000;
+            room(&mut level);
+            change(&mut level);
+            is_restless(&level)
+        };
+        assert!(!is_restless_with(|_| {}));
+        assert!(is_restless_with(|level| level.closed = Some("it failed".to_owned())));
+        assert!(is_restless_with(|level| level.card_full = true));
+        assert!(is_restless_with(|level| level.queued_bytes = 1_000));
+    }
+}

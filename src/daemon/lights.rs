@@ -239,3 +239,6 @@ fn write_report(body: &[u8]) {
     // Whoever read the reports may be gone; the daemon goes on.
     let _nobody_reads = out.write_all(body).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
 }
+
+#[cfg(test)]
+mod tests;
