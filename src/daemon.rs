@@ -103,8 +103,8 @@ pub enum DaemonError {
 /// # Errors
 /// The daemon cannot start or a stage ended; one line that says why.
 pub fn run(config: Config, mode: Mode) -> Result<(), DaemonError> {
-    // Where the kernel gives huge pages unasked, as Debian's for arm64, each thing of some size that is hardly touched,
-    // such as the stack of a thread, would come to hold 2 MiB.
+    // Where the kernel gives huge pages unasked, 2 MiB become resident at a thread's stack, or at the engine's tables,
+    // of which a few pages are used.
     let _an_old_kernel_has_none = rustix::thread::disable_transparent_huge_pages(true);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
