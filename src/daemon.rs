@@ -67,6 +67,9 @@ const BEGIN_MAX: Duration = Duration::from_secs(60);
 /// At a stop, polls in flight may end within this; then they are abandoned.
 const POLLS_STOP_MAX: Duration = Duration::from_secs(1);
 
+/// A thread for what blocks is kept this long: the keeper of the store wants one more often.
+const THREAD_KEPT: Duration = Duration::from_secs(10);
+
 /// How the daemon runs beside what its config says.
 #[derive(Debug, Clone)]
 pub struct Mode {
@@ -100,10 +103,13 @@ pub enum DaemonError {
 /// # Errors
 /// The daemon cannot start or a stage ended; one line that says why.
 pub fn run(config: Config, mode: Mode) -> Result<(), DaemonError> {
+    // Where the kernel gives huge pages unasked, 2 MiB become resident at a thread's stack, or at the engine's tables,
+    // of which a few pages are used.
+    let _an_old_kernel_has_none = rustix::thread::disable_transparent_huge_pages(true);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(16)
-        .thread_keep_alive(Duration::from_secs(5))
+        .thread_keep_alive(THREAD_KEPT)
         .build()
         .map_err(|error| DaemonError::System("an event loop", error))?;
     let result = runtime.block_on(run_stages(config, mode));

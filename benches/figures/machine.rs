@@ -1,6 +1,8 @@
 //! What is measured on, and how much of it is used.
 
-use std::{fs, process::Command};
+use std::{fs, process::Command, time::Duration};
+
+use tillbox::stop::Stop;
 
 /// The machine, the kernel and the day.
 pub fn description() -> String {
@@ -21,9 +23,30 @@ pub fn cpu_ms(process: &str) -> u64 {
 
 /// Resident memory of a process, in KiB.
 pub fn resident_kib(process: &str) -> u64 {
+    status(process, "VmRSS")
+}
+
+/// A number of a process's status as the kernel tells it, memory in KiB.
+pub fn status(process: &str, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
     line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+}
+
+/// What a process's threads did so far: microseconds on a processor, and how often they slept.
+pub fn activity(process: &str) -> (u64, u64) {
+    let threads = fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    threads.fold((0, 0), |(spent_us, sleeps), thread| {
+        let stat = fs::read_to_string(thread.path().join("schedstat")).unwrap_or_default();
+        let spent_ns: u64 = stat.split_whitespace().next().and_then(|first| first.parse().ok()).unwrap_or(0);
+        let thread = format!("{process}/task/{}", thread.file_name().to_string_lossy());
+        (spent_us + spent_ns / 1_000, sleeps + status(&thread, "voluntary_ctxt_switches"))
+    })
+}
+
+/// Lets time pass.
+pub fn wait(span: Duration) {
+    let _never_given = Stop::default().wait(span);
 }
 
 /// Bytes that this process has sent to the storage layer so far.
@@ -44,6 +67,11 @@ pub fn ratio(numerator: u64, denominator: u64) -> String {
     format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }
 
+/// A port of the loopback that nobody listens on.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
 /// A Mosquitto on a free port of the loopback, ended when dropped.
 pub struct Mosquitto {
     pub port: u16,
@@ -53,10 +81,17 @@ pub struct Mosquitto {
 
 impl Mosquitto {
     pub fn start() -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+        Self::start_with("")
+    }
+
+    /// Starts one with further settings.
+    pub fn start_with(settings: &str) -> Self {
+        let port = free_port();
         let folder = tempfile::tempdir().expect("a folder");
         let config = folder.path().join("mosquitto.conf");
-        let text = format!("listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nlog_type none\n");
+        let text = format!(
+            "listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 0\nlog_type none\nuser root\n{settings}"
+        );
         fs::write(&config, text).expect("a config file");
         let child = Command::new("mosquitto").arg("-c").arg(&config).spawn();
         let child = child.expect("Mosquitto must be installed: apt-get install mosquitto mosquitto-clients");

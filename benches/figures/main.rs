@@ -4,12 +4,14 @@
 //! broker is Mosquitto from Debian's package `mosquitto`, on the loopback.
 
 mod drain;
+mod idle;
 mod latency;
 mod machine;
 mod memory;
 mod records;
 mod requests;
 mod store;
+mod tls;
 
 fn main() {
     // Without `cargo bench` it is only asked whether this builds and starts.
@@ -18,11 +20,12 @@ fn main() {
     }
     println!("{}", machine::description());
     let chosen: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
-    let parts: [(&str, fn()); 5] = [
+    let parts: [(&str, fn()); 6] = [
         ("store", store::measure),
         ("latency", latency::measure),
         ("drain", drain::measure),
         ("memory", memory::measure),
+        ("idle", idle::measure),
         ("requests", requests::measure),
     ];
     for (name, measure) in parts {

@@ -15,11 +15,10 @@ use tillbox::{
         qasir::{Options, QasirServer},
         shop::Sale,
     },
-    stop::Stop,
 };
 
 use crate::{
-    machine::{Mosquitto, cpu_ms, resident_kib},
+    machine::{Mosquitto, cpu_ms, resident_kib, wait},
     records,
 };
 
@@ -118,8 +117,4 @@ path = "{}"
 fn end(daemon: &mut Child) {
     let _terminated = Command::new("kill").arg(daemon.id().to_string()).status();
     let _ended = daemon.wait();
-}
-
-fn wait(span: Duration) {
-    let _never_given = Stop::default().wait(span);
 }

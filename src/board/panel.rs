@@ -120,6 +120,12 @@ impl<L: Lines> Panel<L> {
         outputs.chain(unsettled.then_some(at_ms + LOOK_AGAIN_MS)).min()
     }
 
+    /// Whether there are lines to read: nothing tells when they change.
+    #[must_use]
+    pub fn has_inputs(&self) -> bool {
+        !self.inputs.is_empty()
+    }
+
     /// Whether a printer's contact is closed; one without a line never is.
     #[must_use]
     pub fn is_closed(&self, role: Role) -> bool {

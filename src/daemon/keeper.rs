@@ -3,19 +3,22 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
-use tokio::time::{Instant, interval};
+use tokio::time::{Instant, sleep_until};
 
 use crate::{
     clock::Clock,
     config::Acknowledge,
     health::{Condition, Health},
     notice::Notice,
-    outbox::{Finding, Outbox, REMOVE_AFTER},
+    outbox::{Finding, Level, Outbox, REMOVE_AFTER},
     watchdog::Heartbeat,
 };
 
-/// The store is looked after this often.
-const TEND_EVERY: Duration = Duration::from_secs(1);
+/// However much changes, the store is not looked after more often than this; one that failed or has no room is, so often.
+const TEND_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// The store is looked after this often at least, for what nobody tells: the room on the card, and the course of time.
+const TEND_EVERY: Duration = Duration::from_secs(5);
 
 /// Looking after the store is over within this, one that is copied before it is repaired included.
 const TEND_MAX: Duration = Duration::from_secs(600);
@@ -28,23 +31,37 @@ pub async fn keep(
     acknowledge: Acknowledge,
     heartbeat: Heartbeat,
 ) {
-    let mut ticks = interval(TEND_EVERY);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let (mut levels, mut facts) = (outbox.watch(), health.watch());
     let mut removed = (0, Instant::now());
     loop {
         heartbeat.promise(TEND_MAX);
-        ticks.tick().await;
-        let level = outbox.level();
+        let begun = Instant::now();
+        facts.mark_unchanged();
+        let level = levels.borrow_and_update().clone();
         if level.released != removed.0 || level.acknowledged == level.released {
-            removed = (level.released, Instant::now());
+            removed = (level.released, begun);
         }
         let ripe = removed.1.elapsed() >= REMOVE_AFTER;
-        let (outbox, health, clock) = (Arc::clone(&outbox), Arc::clone(&health), clock.clone());
-        let tended = tokio::task::spawn_blocking(move || tend(&outbox, &health, &clock, acknowledge, ripe));
+        let (tended, told, now) = (Arc::clone(&outbox), Arc::clone(&health), clock.clone());
+        let tended = tokio::task::spawn_blocking(move || tend(&tended, &told, &now, acknowledge, ripe));
         if tended.await.is_err() {
             tracing::error!("outbox: looking after the store panicked");
         }
+        if !is_restless(&levels.borrow()) {
+            // Whoever would tell of a change lives as long as what is held here.
+            tokio::select! {
+                () = sleep_until(begun + TEND_EVERY) => {}
+                _ = levels.changed() => {}
+                _ = facts.changed() => {}
+            }
+        }
+        sleep_until(begun + TEND_AGAIN_AFTER).await;
     }
+}
+
+/// Whether the store is to be looked after without a change: it failed, or waits for room.
+fn is_restless(level: &Level) -> bool {
+    level.closed.is_some() || level.is_full()
 }
 
 fn tend(outbox: &Outbox, health: &Health, clock: &Clock, acknowledge: Acknowledge, ripe: bool) {
@@ -99,5 +116,64 @@ pub fn tell_findings(outbox: &Outbox, findings: &[Finding], now: DateTime<Utc>) 
         && let Err(error) = outbox.tell(notices, now)
     {
         tracing::error!(%error, "outbox: the notice for HQ cannot be stored");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::outbox::Options;
+
+    /// What needs a technician is told to HQ long before the store would be looked after anyway.
+    #[test]
+    fn a_change_is_looked_after_at_once_and_without_one_the_store_rests() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let options = Options {
+            folder: folder.path().join("outbox"),
+            max_bytes: 64 << 20,
+            outlet: "jkt-014".to_owned(),
+            event_max_bytes: 128 * 1024,
+            retention: chrono::TimeDelta::days(30),
+            connections: Vec::new(),
+            retired: Vec::new(),
+        };
+        let outbox = Arc::new(Outbox::open(options, Clock::system().now()).unwrap().outbox);
+        let health = Arc::new(Health::default());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let told_after = runtime.block_on(async {
+            let keeping = keep(
+                Arc::clone(&outbox),
+                Arc::clone(&health),
+                Clock::system(),
+                Acknowledge::Broker,
+                Heartbeat::default(),
+            );
+            let keeping = tokio::spawn(keeping);
+            let (begun, before) = (Instant::now(), outbox.level().durable);
+            let mut levels = outbox.watch();
+            // The keeper has looked once and rests.
+            sleep_until(begun + TEND_AGAIN_AFTER / 2).await;
+            assert_eq!(outbox.level().durable, before);
+            health.raise(Condition::PosRefused, "front", "the token is refused", Clock::system().now());
+            levels.wait_for(|level| level.durable > before).await.unwrap();
+            keeping.abort();
+            begun.elapsed()
+        });
+        assert!((TEND_AGAIN_AFTER..TEND_EVERY).contains(&told_after), "{told_after:?}");
+    }
+
+    #[test]
+    fn only_a_store_that_failed_or_has_no_room_is_looked_after_without_a_change() {
+        let is_restless_with = |change: fn(&mut Level)| {
+            let mut level = Level::default();
+            let room = |level: &mut Level| level.limit_bytes = 1_000;
+            room(&mut level);
+            change(&mut level);
+            is_restless(&level)
+        };
+        assert!(!is_restless_with(|_| {}));
+        assert!(is_restless_with(|level| level.closed = Some("it failed".to_owned())));
+        assert!(is_restless_with(|level| level.card_full = true));
+        assert!(is_restless_with(|level| level.queued_bytes = 1_000));
     }
 }

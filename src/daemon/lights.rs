@@ -1,7 +1,7 @@
 //! The shell around the board: it shows what `signal` decides, reads the printer, and reports what changes.
 //!
 //! It sleeps until the next edge of a pattern or a pulse, or until something changed: a box at which nothing happens
-//! wakes a few times a second.
+//! wakes once in two seconds, and for the winks; with lines from a printer once a second, as nothing tells of those.
 
 use std::{io::Write as _, sync::Arc, time::Duration};
 
@@ -15,14 +15,21 @@ use super::Mode;
 use crate::{
     board::{lines::Lines, panel::Panel, profile::Role},
     health::{Condition, Facts, Health, Phase},
+    outbox::Level,
     overview::observer::SharedOutbox,
     signal::{Lights, Signals},
     status::{self, Description, State},
     watchdog::Heartbeat,
 };
 
-/// What the lights show is decided anew at least this often.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// What the lights show is decided anew at least this often, as some of it only the course of time tells …
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// … so often where a printer's contacts are to be read …
+const READ_EVERY: Duration = Duration::from_secs(1);
+
+/// … and so often while the box starts, or has no store yet that would tell of its changes.
+const START_EVERY: Duration = Duration::from_millis(500);
 
 /// However much changes, it is not looked at more often than this.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(125);
@@ -60,12 +67,12 @@ pub async fn drive_lights<L: Lines>(
     let started = Instant::now();
     let (mut shown, mut reported, mut told) = (None, None, (LIGHTS_TOLD, mode.clock.now()));
     let mut found = Found::default();
-    let mut changed = health.watch();
+    let mut changes = Changes { health: health.watch(), level: None };
     let mut receipts = 0;
     loop {
         heartbeat.promise(LIGHTS_MAX);
         let looked = Instant::now();
-        changed.mark_unchanged();
+        changes.mark_seen(&outbox);
         let all = health.receipts();
         panel.owe_pulses(all - receipts);
         receipts = all;
@@ -81,13 +88,19 @@ pub async fn drive_lights<L: Lines>(
         if shown.replace(lights) != Some(lights) && facts.phase != Phase::Starting {
             tell(lights, &mut told, now);
         }
+        let is_starting = facts.phase == Phase::Starting;
         let report = (facts, level);
         if mode.report && reported.as_ref() != Some(&report) {
             let (facts, level) = &report;
             write_report(&status::body(&describe(), State::Running, facts, level, now));
             reported = Some(report);
         }
-        drive_until_look(&mut panel, signals, started, looked, &mut changed).await;
+        let every = match panel.has_inputs() {
+            _ if is_starting || changes.level.is_none() => START_EVERY,
+            true => READ_EVERY,
+            false => LOOK_EVERY,
+        };
+        drive_until_look(&mut panel, signals, started, (looked, every), &mut changes).await;
         found.tell(&panel, &health, mode.clock.now());
     }
 }
@@ -97,16 +110,15 @@ async fn drive_until_look<L: Lines>(
     panel: &mut Panel<L>,
     signals: Signals,
     started: Instant,
-    looked: Instant,
-    changed: &mut watch::Receiver<u64>,
+    (looked, every): (Instant, Duration),
+    changes: &mut Changes,
 ) {
     loop {
         let now = Instant::now();
         let at_ms = millis(now - started);
         panel.drive(signals, at_ms);
-        // The sender lives as long as the health that the caller holds.
-        let has_changed = changed.has_changed().unwrap_or(false);
-        let look = looked + if has_changed { LOOK_AGAIN_AFTER } else { LOOK_EVERY };
+        let has_changed = changes.are_there();
+        let look = looked + if has_changed { LOOK_AGAIN_AFTER } else { every };
         if now >= look {
             return;
         }
@@ -118,7 +130,51 @@ async fn drive_until_look<L: Lines>(
         }
         tokio::select! {
             () = sleep_until(next) => {}
-            _ = changed.changed() => changed.mark_changed(),
+            () = changes.come() => {}
+        }
+    }
+}
+
+/// Who tells that the lights may have changed: the health, and the outbox once it is open. Both live as long as their
+/// handles that the caller holds.
+struct Changes {
+    health: watch::Receiver<u64>,
+    level: Option<watch::Receiver<Level>>,
+}
+
+impl Changes {
+    /// What there is now is about to be looked at.
+    fn mark_seen(&mut self, outbox: &SharedOutbox) {
+        self.health.mark_unchanged();
+        if self.level.is_none() {
+            self.level = outbox.get().map(|outbox| outbox.watch());
+        }
+        if let Some(level) = &mut self.level {
+            level.mark_unchanged();
+        }
+    }
+
+    /// Whether something changed since.
+    fn are_there(&self) -> bool {
+        let level = self.level.as_ref().is_some_and(|level| level.has_changed().unwrap_or(false));
+        level || self.health.has_changed().unwrap_or(false)
+    }
+
+    /// Waits until something changes; it then still counts as unseen.
+    async fn come(&mut self) {
+        let Self { health, level } = self;
+        let level_changes = async {
+            match level {
+                Some(level) => {
+                    let _it_lives = level.changed().await;
+                    level.mark_changed();
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            _ = health.changed() => health.mark_changed(),
+            () = level_changes => {}
         }
     }
 }
@@ -183,3 +239,6 @@ fn write_report(body: &[u8]) {
     // Whoever read the reports may be gone; the daemon goes on.
     let _nobody_reads = out.write_all(body).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
 }
+
+#[cfg(test)]
+mod tests;

@@ -19,8 +19,8 @@ use super::OutboxError;
 /// sled's page cache: it holds what is read and written, and a box has 512 MB for everything.
 const CACHE_BYTES: u64 = 4 * 1024 * 1024;
 
-/// sled collects one segment of garbage each time.
-const COLLECT_EVERY_MS: u64 = 500;
+/// sled collects garbage for at most half of this each time, and then wakes the card: it syncs, written or not.
+const COLLECT_EVERY_MS: u64 = 1_000;
 
 /// How long sled's own threads may go on holding the file of a store that was just closed.
 const LOCK_PATIENCE: Duration = Duration::from_millis(500);
