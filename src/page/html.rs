@@ -15,10 +15,7 @@ use crate::{
     board::profile::Light,
     overview::{Connection, Overview, Standing, Trouble},
     signal::Pattern,
-    texts::{
-        Language, Text, conditions,
-        lights, page,
-    },
+    texts::{Language, Text, conditions, lights, page},
     zone::Zone,
 };
 

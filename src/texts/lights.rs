@@ -95,7 +95,7 @@ const HOLD_STEADY: Advice = Advice::new(
     ],
 );
 const HOLD_SLOW: Advice = Advice::new(
-    ["The point of sale does not answer the box.", "Aplikasi kasir tidak menjawab boks."],
+    ["The point of sale does not answer the box.", "Boks tidak mendapat jawaban dari aplikasi kasir."],
     [
         "Go on selling. Check the internet connection and the point of sale; the box reads the sales later.",
         "Tetap berjualan seperti biasa. Periksa koneksi internet dan aplikasi kasir; boks membaca penjualannya nanti.",

@@ -164,7 +164,11 @@ fn every_pattern_on_every_light_is_as_the_table_says() {
                 drive(&mut panel, signals, 0, 11_000, |at| {
                     for other in Light::ALL {
                         let lit = other == light && pattern.lit(at);
-                        assert_eq!(bench.high(Role::Light(other)) != low, lit, "{pattern:?} on {other:?} at {at}, low: {low}");
+                        assert_eq!(
+                            bench.high(Role::Light(other)) != low,
+                            lit,
+                            "{pattern:?} on {other:?} at {at}, low: {low}"
+                        );
                     }
                 });
                 // No level was written that had not changed, but for one look each 5 s.
@@ -239,7 +243,11 @@ fn a_lost_line_is_named_and_taken_again_and_stops_no_other() {
         bench.with(role, |pin| pin.cut = true);
     }
     panel.drive(LIT, 0);
-    assert!(bench.high(Role::Light(Light::Sync)) && !bench.high(Role::Light(Light::Hold)) && bench.high(Role::Light(Light::Fault)));
+    assert!(
+        bench.high(Role::Light(Light::Sync))
+            && !bench.high(Role::Light(Light::Hold))
+            && bench.high(Role::Light(Light::Fault))
+    );
     assert_eq!(
         panel.lost().expect("two lines"),
         "board: no line for `hold` on GPIO-hold, `paper-low` on GPIO-paper-low: this machine has no GPIO chip; take \
