@@ -318,7 +318,7 @@ mod tests {
         let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
         let address = listener.local_addr().expect("its address");
         runtime.spawn(answer_all(listener, page, watchdog.clone()));
-        let turn = |span| runtime.block_on(tokio::time::sleep(span));
+        let turn = |span| runtime.block_on(async { tokio::time::sleep(span).await });
         turn(Duration::from_millis(1));
         let begun = Instant::now();
         assert!(watchdog.late(begun).is_empty());
@@ -349,7 +349,7 @@ mod tests {
         let taken = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
         let listen = taken.local_addr().expect("its address");
         runtime.spawn(serve(config::Page { listen, language: None }, page, watchdog.clone()));
-        runtime.block_on(tokio::time::sleep(Duration::from_millis(50)));
+        runtime.block_on(async { tokio::time::sleep(Duration::from_millis(50)).await });
         let now = Instant::now();
         assert!(names(&watchdog, now + LISTEN_AGAIN_AFTER).is_empty(), "it is back before it is missed");
         assert_eq!(names(&watchdog, now + HOURS), ["page"], "and missed if it does not come back");
