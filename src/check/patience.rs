@@ -77,6 +77,7 @@ mod tests {
     use super::*;
     use crate::{
         check::{Outcome, line::Server},
+        stop::Stop,
         tls,
     };
 
@@ -119,7 +120,7 @@ mod tests {
             stream.write_all(&[22, 3, 3, 64, 0])?;
             loop {
                 stream.write_all(&[2])?;
-                thread::sleep(Duration::from_millis(100));
+                let _nobody_stops = Stop::default().wait(Duration::from_millis(100));
             }
         };
         thread::spawn(move || listener.accept().and_then(|(stream, _)| drip(stream)));

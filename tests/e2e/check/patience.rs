@@ -6,7 +6,7 @@ use std::{
     thread,
 };
 
-use tillbox::check::ITEM_MAX;
+use tillbox::{check::ITEM_MAX, stop::Stop};
 
 use super::*;
 
@@ -33,7 +33,7 @@ fn drip(mut stream: TcpStream, begin: &[u8]) -> io::Result<()> {
     let _asked = stream.read(&mut [0; 1_024])?;
     for byte in begin.iter().chain([b'1'].iter().cycle()) {
         stream.write_all(&[*byte])?;
-        thread::sleep(Duration::from_secs(1));
+        let _nobody_stops = Stop::default().wait(Duration::from_secs(1));
     }
     Ok(())
 }
@@ -50,7 +50,7 @@ fn drip_tls(stream: TcpStream) -> io::Result<()> {
 fn checked(pos: SocketAddr, broker: &str) -> Checked {
     let mut place = Place::new();
     place.setup.pos_url = format!("http://{pos}/v1");
-    place.setup.broker = broker.to_owned();
+    broker.clone_into(&mut place.setup.broker);
     let begun = Instant::now();
     let checked = place.checked();
     // What is on this machine is tried meanwhile.
@@ -64,7 +64,7 @@ fn servers_that_accept_and_never_answer_are_left() {
     let checked = checked(server(mute), &format!("mqtt://{}", server(mute)));
     has(
         checked.line("fault pos front"),
-        &["qasir GET /outlets: expected an answer within 8 s, found none; check again"],
+        &["qasir GET /outlets: expected an answer within 8 s, found none", "; check again"],
     );
     has(checked.line("fault hq mqtt"), &["the broker does not answer in time", "; ask HQ whether it is overloaded"]);
 }
@@ -74,7 +74,7 @@ fn servers_that_drip_are_left() {
     let checked = checked(server(drip_http), &format!("mqtts://{}", server(drip_tls)));
     has(
         checked.line("fault pos front"),
-        &["qasir GET /outlets: expected an answer within 8 s, found none; check again"],
+        &["qasir GET /outlets: expected an answer within 8 s, found none", "; check again"],
     );
     has(
         checked.line("fault hq mqtts"),
