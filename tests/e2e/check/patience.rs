@@ -66,7 +66,7 @@ fn servers_that_accept_and_never_answer_are_left() {
         checked.line("fault pos front"),
         &["qasir GET /outlets: expected an answer within 8 s, found none", "; check again"],
     );
-    has(checked.line("fault hq mqtt"), &["the broker does not answer in time", "; ask HQ whether it is overloaded"]);
+    has(checked.line("fault hq mqtt"), &["the broker does not answer in time; expected a session; check again"]);
 }
 
 #[test]
