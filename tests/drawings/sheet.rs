@@ -6,7 +6,7 @@ pub const INK: &str = "#1d2733";
 pub const PALE: &str = "#5f6b78";
 pub const WIRE: &str = "#33475b";
 
-/// Advance widths of DejaVu Sans, in thousandths of the size, from the space to the tilde: what else may stand in its
+/// Advance widths of `DejaVu Sans`, in thousandths of the size, from the space to the tilde: what may stand in its
 /// place is narrower.
 const PLAIN: [u16; 95] = [
     318, 401, 460, 838, 636, 950, 780, 275, 390, 390, 500, 838, 318, 361, 318, 337, 636, 636, 636, 636, 636, 636, 636,
