@@ -5,7 +5,8 @@
 //!   they are of the closed list that only reads or logs in; POS Kasir and Olsera's open API make a session for it.
 //! - A daemon that runs meanwhile keeps its store, its socket and its session with the broker: the check has a client
 //!   id of its own.
-//! - Each wait for a server has a limit, and all items are tried side by side.
+//! - Each wait for a server has a limit, all items are tried side by side, and one that has not come to its end within
+//!   [`ITEM_MAX`] is left where it is: its line says what it waited for.
 //!
 //! Deliberately absent: publishing `status`, `checkpoint` or an event. What is retained belongs to the daemon.
 
@@ -14,17 +15,25 @@ mod certificate;
 mod clock;
 mod folder;
 mod line;
+mod patience;
 mod source;
 
-use std::{fmt, thread};
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+use self::patience::{Left, Trying};
 use crate::{
     board::gpio,
     config::{Board, Config},
 };
+
+/// No item takes longer: a resolver that hangs, or a server that drips, has its end here at the latest.
+pub const ITEM_MAX: Duration = Duration::from_secs(30);
 
 /// What became of one item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -104,33 +113,37 @@ pub fn worst(findings: &[Finding]) -> Outcome {
 /// Tries everything that the config names, in the order in which it names it.
 #[must_use]
 pub fn online(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
-    thread::scope(|scope| {
-        let sources: Vec<_> =
-            config.pos.iter().map(|pos| scope.spawn(move || source::check(&config.outlet, pos, now))).collect();
-        let brokers: Vec<_> = config
-            .hq
-            .brokers
-            .iter()
-            .map(|broker| scope.spawn(move || broker::check(&config.hq, &config.outlet, broker, now)))
-            .collect();
-        let folder = folder::check(&config.outbox);
-        let (mut dates, mut found) = (Vec::new(), Vec::new());
-        for (pos, tried) in config.pos.iter().zip(sources) {
-            // A panic is told where it belongs, and hides no other item.
-            let tried = tried.join().unwrap_or_else(|_| source::Tried::broken(&source::item(pos)));
-            dates.extend(tried.date.map(|date| (pos.name.clone(), date)));
-            found.extend(tried.findings);
-        }
-        found.extend(broker::client_certificate(&config.hq, now));
-        for (broker, tried) in config.hq.brokers.iter().zip(brokers) {
-            found.extend(tried.join().unwrap_or_else(|_| vec![broken(&broker::item(broker))]));
-        }
-        let mut all = clock::check(config, &dates, now);
-        all.extend(folder);
-        all.extend(found);
-        all.extend(board(&config.board));
-        all
-    })
+    let until = Instant::now() + ITEM_MAX;
+    let sources = config.pos.iter().map(|pos| {
+        let (outlet, pos) = (config.outlet.clone(), pos.clone());
+        Trying::begin(&source::item(&pos), move |waits| source::check(&outlet, &pos, now, waits))
+    });
+    let sources: Vec<_> = sources.collect();
+    let brokers = config.hq.brokers.iter().map(|broker| {
+        let (hq, outlet, broker) = (config.hq.clone(), config.outlet.clone(), broker.clone());
+        Trying::begin(&broker::item(&broker), move |waits| broker::check(&hq, &outlet, &broker, now, waits))
+    });
+    let brokers: Vec<_> = brokers.collect();
+    let outbox = config.outbox.clone();
+    let folder = Trying::begin("outbox", move |waits| {
+        waits.begin(format!("the file system of {}", outbox.path.display()));
+        folder::check(&outbox)
+    });
+    let (mut dates, mut found) = (Vec::new(), Vec::new());
+    for (pos, trying) in config.pos.iter().zip(sources) {
+        let tried = trying.end(until).unwrap_or_else(|left| source::Tried::left(&source::item(pos), &left));
+        dates.extend(tried.date.map(|date| (pos.name.clone(), date)));
+        found.extend(tried.findings);
+    }
+    found.extend(broker::client_certificate(&config.hq, now));
+    for (broker, trying) in config.hq.brokers.iter().zip(brokers) {
+        found.extend(trying.end(until).unwrap_or_else(|left| vec![left.finding(&broker::item(broker))]));
+    }
+    let mut all = clock::check(config, &dates, now);
+    all.extend(folder.end(until).unwrap_or_else(|left| vec![left.finding("outbox")]));
+    all.extend(found);
+    all.extend(board(&config.board));
+    all
 }
 
 /// The lines of the board, by their names.
@@ -152,6 +165,20 @@ fn board(board: &Board) -> Vec<Finding> {
     tried.collect()
 }
 
-fn broken(item: &str) -> Finding {
-    Finding::correct(item, "the check itself broke off", "report this to the authors of tillbox")
+impl Left {
+    fn finding(&self, item: &str) -> Finding {
+        match self {
+            // A panic is told where it belongs, and hides no other item.
+            Self::Broken => {
+                Finding::correct(item, "the check itself broke off", "report this to the authors of tillbox")
+            }
+            Self::Waiting(what) => {
+                let text = format!(
+                    "found no end within {} s, waiting for {what}; expected an answer by then",
+                    ITEM_MAX.as_secs()
+                );
+                Finding::later(item, text, "check the network and its DNS server, then whoever is waited for")
+            }
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! The wiring page: every stage is made here, supervised here, and stopped here in order.
 //!
 //! - One named thread per connection polls; one task forwards; one keeps the store; one drives the lights; one answers
-//!   whoever asks about the box on its socket.
-//! - The death of any of them ends the process with its reason, and systemd starts it anew.
+//!   whoever asks about the box on its socket, and one whoever opens its page.
+//! - The death of any of them but the last ends the process with its reason, and systemd starts it anew.
 //! - Stopping: polling first, then acknowledgements may come in, then the store settles. The whole of it takes less than
 //!   5 s; a request that hangs at a point of sale is abandoned.
 
@@ -139,7 +139,9 @@ async fn run_stages(config: Config, mode: Mode) -> Result<(), DaemonError> {
     let observer = Arc::new(Observer::new(&config, Arc::clone(&shared), Arc::clone(&health), clock.clone()));
     let looking = tokio::spawn(Arc::clone(&observer).note_regularly());
     // It shows a store that cannot be opened, too, and whatever becomes of it, the sales go on.
-    let page = config.page.map(|settings| tokio::spawn(page::serve(settings, show(&config, settings, &observer))));
+    let page = config
+        .page
+        .map(|settings| tokio::spawn(page::serve(settings, show(&config, settings, &observer), watchdog.clone())));
     let Some(outbox) = open_outbox(&config, &clock, &health, &stop, beat("store")).await? else { return Ok(()) };
     let outbox = Arc::clone(shared.get_or_init(|| Arc::new(outbox)));
     let (ended, mut endings) = mpsc::unbounded_channel();

@@ -27,7 +27,7 @@ use crate::{
     event::{Event, Stream, StreamId},
     gap::Gap,
     outbox::{Aside, Outbox, OutboxError},
-    overview::Overview,
+    overview::{Overview, Queue},
 };
 
 /// The name of the socket in the outbox's folder.
@@ -79,22 +79,8 @@ pub struct End {
 pub struct Summary {
     /// The outlet's id.
     pub outlet: String,
-    /// The stream.
-    pub stream: String,
-    /// Its generation, once it is known.
-    pub generation: Option<u32>,
-    /// The highest number that is stored.
-    pub durable: u64,
-    /// Every event up to here was published and acknowledged.
-    pub acknowledged: u64,
-    /// Every event up to here was released: what follows waits for HQ.
-    pub released: u64,
-    /// Bytes that the events take.
-    pub queued_bytes: u64,
-    /// Bytes that they may take.
-    pub limit_bytes: u64,
-    /// Why the store is closed, if it is.
-    pub closed: Option<String>,
+    /// Its figures.
+    pub outbox: Queue,
     /// By connection: what is not proven complete.
     pub open_gaps: BTreeMap<String, Vec<Gap>>,
     /// By connection: records that could not be read, the oldest first.
@@ -170,14 +156,7 @@ fn summary(outbox: &Outbox) -> Result<Summary, OutboxError> {
     let open_gaps = level.open_gaps.iter().filter(|(_, gaps)| !gaps.is_empty());
     Ok(Summary {
         outlet: outbox.outlet().to_owned(),
-        stream: level.stream_id.map(|id| id.to_string()).unwrap_or_default(),
-        generation: level.stream.as_ref().map(|stream| stream.generation),
-        durable: level.durable,
-        acknowledged: level.acknowledged,
-        released: level.released,
-        queued_bytes: level.queued_bytes,
-        limit_bytes: level.limit_bytes,
-        closed: level.closed,
+        outbox: Queue::of(outbox, &level, None),
         open_gaps: open_gaps.map(|(connection, gaps)| (connection.clone(), gaps.clone())).collect(),
         put_aside,
     })

@@ -328,9 +328,13 @@ fn told(asked: Result<(), InspectError>) -> ExitCode {
 
 fn list(inspected: &Inspected, json: bool, limit: usize) -> Result<(), InspectError> {
     let summary: Summary = inspected.summary()?;
-    let heads = inspected.heads(&summary, summary.released, limit)?;
+    let heads = inspected.heads(&summary, summary.outbox.released, limit)?;
     if json {
-        say(&format!("{:#}", serde_json::json!({ "outbox": summary, "waiting": heads })))
+        let Summary { outlet, outbox, open_gaps, put_aside } = summary;
+        let listed = serde_json::json!({
+            "outlet": outlet, "outbox": outbox, "open_gaps": open_gaps, "put_aside": put_aside, "waiting": heads,
+        });
+        say(&format!("{listed:#}"))
     } else {
         say(text::list(&summary, &heads).trim_end())
     }

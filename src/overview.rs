@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     gap::GapReason,
     health::{Condition, ConnectionHealth, Facts, Phase},
+    outbox::{Level, Outbox},
     signal::Lights,
 };
 
@@ -161,6 +162,26 @@ pub struct Queue {
 }
 
 impl Queue {
+    /// How an outbox stands at a level.
+    #[must_use]
+    pub fn of(outbox: &Outbox, level: &Level, drained_in_s: Option<u64>) -> Self {
+        let waits = level.unacknowledged() > 0;
+        let first = level.stream_id.filter(|_| waits).and_then(|id| outbox.waiting(id, level.acknowledged, 1).ok());
+        let oldest = first.and_then(|events| DateTime::parse_from_rfc3339(&events.first()?.draft.time).ok());
+        Self {
+            stream: level.stream_id.map(|id| id.to_string()),
+            generation: level.stream.as_ref().map(|stream| stream.generation),
+            durable: level.durable,
+            acknowledged: level.acknowledged,
+            released: level.released,
+            queued_bytes: level.queued_bytes,
+            limit_bytes: level.limit_bytes,
+            oldest_waiting: oldest.map(|at| at.with_timezone(&Utc)),
+            drained_in_s,
+            closed: level.closed.clone(),
+        }
+    }
+
     /// Events that wait to be sent.
     #[must_use]
     pub fn waiting(&self) -> u64 {

@@ -26,7 +26,9 @@ use tokio::{
 };
 
 use self::request::{HEAD_MAX_BYTES, Refusal, Request, What};
-use crate::{config, health::Condition, overview::Overview, signal::Pattern, texts::Language, zone::Zone};
+use crate::{
+    config, health::Condition, overview::Overview, signal::Pattern, texts::Language, watchdog::Watchdog, zone::Zone,
+};
 
 /// Connections at the same time, at most; others wait …
 const CONNECTIONS_MAX: usize = 32;
@@ -50,6 +52,12 @@ const LISTEN_AGAIN_AFTER: Duration = Duration::from_secs(15);
 /// Wait after a connection that could not be taken.
 const TRY_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
+/// Whoever listens looks up this often, so that it is seen to.
+const LOOK_UP_EVERY: Duration = Duration::from_secs(30);
+
+/// Making one answer, for which the store is read, is over within this.
+const MAKE_MAX: Duration = Duration::from_secs(180);
+
 /// What the page shows, and how.
 pub struct Page {
     /// Its language; `None` for each browser's own.
@@ -61,14 +69,15 @@ pub struct Page {
 }
 
 /// Listens where the config says and answers until the daemon ends. An address that cannot be had is told once, and
-/// tried again.
-pub async fn serve(config: config::Page, page: Arc<Page>) {
-    let mut told = false;
+/// tried again: that is a wait like another, of which the watchdog is told.
+pub async fn serve(config: config::Page, page: Arc<Page>, watchdog: Watchdog) {
+    let (mut told, listening) = (false, watchdog.stage("page", LOOK_UP_EVERY));
     loop {
         match TcpListener::bind(config.listen).await {
             Ok(listener) => {
                 tracing::info!(address = %config.listen, "page: a browser can read it");
-                return answer_all(listener, page).await;
+                drop(listening);
+                return answer_all(listener, page, watchdog).await;
             }
             Err(error) if told => tracing::debug!(%error, "page: still nowhere to listen"),
             Err(error) => {
@@ -77,20 +86,22 @@ pub async fn serve(config: config::Page, page: Arc<Page>) {
                 told = true;
             }
         }
+        listening.will_wait(LISTEN_AGAIN_AFTER);
         tokio::time::sleep(LISTEN_AGAIN_AFTER).await;
     }
 }
 
 /// Answers whoever connects.
-pub async fn answer_all(listener: TcpListener, page: Arc<Page>) {
-    let mut answering = JoinSet::new();
+pub async fn answer_all(listener: TcpListener, page: Arc<Page>, watchdog: Watchdog) {
+    let (mut answering, heartbeat) = (JoinSet::new(), watchdog.stage("page", LOOK_UP_EVERY));
     let mut open: Vec<(Id, IpAddr)> = Vec::with_capacity(CONNECTIONS_MAX);
     loop {
+        heartbeat.will_wait(LOOK_UP_EVERY);
         tokio::select! {
             accepted = listener.accept(), if answering.len() < CONNECTIONS_MAX => match accepted {
                 Ok((stream, from)) => {
                     if open.iter().filter(|(_, of)| *of == from.ip()).count() < CONNECTIONS_OF_ONE_MAX {
-                        let task = answering.spawn(answer(stream, Arc::clone(&page)));
+                        let task = answering.spawn(answer(stream, Arc::clone(&page), watchdog.clone()));
                         open.push((task.id(), from.ip()));
                     }
                 }
@@ -109,16 +120,18 @@ pub async fn answer_all(listener: TcpListener, page: Arc<Page>) {
                 };
                 open.retain(|(of, _)| *of != id);
             }
+            () = tokio::time::sleep(LOOK_UP_EVERY) => {}
         }
     }
 }
 
 /// Answers one request, and closes.
-async fn answer(mut stream: TcpStream, page: Arc<Page>) {
+async fn answer(mut stream: TcpStream, page: Arc<Page>, watchdog: Watchdog) {
     let Ok(Some(request)) = timeout(REQUEST_MAX, read_request(&mut stream)).await else { return };
     let (answer, head_only) = match request {
         Ok(Request { what, head_only }) => {
-            // The store is read for it; and a panic in there ends there.
+            // The store is read for it; and a panic in there ends there. Only this can hang: the network has its limits.
+            let _promise = watchdog.stage("page answer", MAKE_MAX);
             let made = tokio::task::spawn_blocking(move || page.answer(what)).await;
             (made.unwrap_or_else(|_| Answer::text(500, "the page failed; the box's journal says more\n")), head_only)
         }
@@ -259,5 +272,87 @@ impl Answer {
             bytes.extend_from_slice(body.as_bytes());
         }
         bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write as _, net::Ipv4Addr, sync::mpsc, thread, time::Instant};
+
+    use super::*;
+    use crate::watchdog::Heartbeat;
+
+    /// More than any promise that the page makes.
+    const HOURS: Duration = Duration::from_secs(3 * 3_600);
+
+    fn names(watchdog: &Watchdog, now: Instant) -> Vec<String> {
+        watchdog.late(now).into_iter().map(|late| late.stage).collect()
+    }
+
+    fn event_loop() -> tokio::runtime::Runtime {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().expect("an event loop")
+    }
+
+    /// A page of which nobody gets to see anything: making it never ends. It tells when that begins.
+    fn endless() -> (Arc<Page>, mpsc::Receiver<()>) {
+        let (begun, waiting) = mpsc::channel();
+        let overview = move || {
+            let _nobody_waits_any_more = begun.send(());
+            loop {
+                thread::park();
+            }
+        };
+        let zone = Zone::load("Asia/Jakarta").expect("the system's time zones");
+        (Arc::new(Page { language: None, zone, overview: Box::new(overview) }), waiting)
+    }
+
+    /// Another stage of the daemon, which keeps its word: whatever the page does, it is not late.
+    fn healthy(watchdog: &Watchdog) -> Heartbeat {
+        watchdog.stage("poll front", 10 * HOURS)
+    }
+
+    #[test]
+    fn a_page_that_hangs_is_named_and_one_that_turns_is_not() {
+        let (watchdog, (page, waiting)) = (Watchdog::default(), endless());
+        let (_healthy, runtime) = (healthy(&watchdog), event_loop());
+        let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
+        let address = listener.local_addr().expect("its address");
+        runtime.spawn(answer_all(listener, page, watchdog.clone()));
+        let turn = |span| runtime.block_on(async { tokio::time::sleep(span).await });
+        turn(Duration::from_millis(1));
+        let begun = Instant::now();
+        assert!(watchdog.late(begun).is_empty());
+        assert_eq!(names(&watchdog, begun + HOURS), ["page"], "an event loop that no longer turns");
+
+        // Somebody connects: the loop turns and promises anew.
+        turn(Duration::from_millis(50));
+        let mut visitor = std::net::TcpStream::connect(address).expect("a connection");
+        let before = watchdog.late(begun + HOURS)[0].by;
+        turn(Duration::from_millis(50));
+        assert!(watchdog.late(begun + HOURS)[0].by < before, "it promised anew");
+
+        // What it asks for never comes.
+        visitor.write_all(b"GET / HTTP/1.1\r\n\r\n").expect("a request");
+        turn(Duration::from_millis(50));
+        waiting.recv_timeout(Duration::from_secs(30)).expect("the request is read");
+        assert!(watchdog.late(Instant::now()).is_empty(), "it has its time");
+        let late = names(&watchdog, Instant::now() + HOURS);
+        assert!(late.contains(&"page answer".to_owned()) && late.contains(&"page".to_owned()), "{late:?}");
+        runtime.shutdown_background();
+        assert!(!names(&watchdog, Instant::now() + HOURS).contains(&"page".to_owned()), "it ended, and hangs no more");
+    }
+
+    #[test]
+    fn a_page_that_cannot_listen_keeps_its_promises() {
+        let (watchdog, (page, _waiting)) = (Watchdog::default(), endless());
+        let (_healthy, runtime) = (healthy(&watchdog), event_loop());
+        let taken = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
+        let listen = taken.local_addr().expect("its address");
+        runtime.spawn(serve(config::Page { listen, language: None }, page, watchdog.clone()));
+        runtime.block_on(async { tokio::time::sleep(Duration::from_millis(50)).await });
+        let now = Instant::now();
+        assert!(names(&watchdog, now + LISTEN_AGAIN_AFTER).is_empty(), "it is back before it is missed");
+        assert_eq!(names(&watchdog, now + HOURS), ["page"], "and missed if it does not come back");
+        runtime.shutdown_background();
     }
 }

@@ -12,7 +12,6 @@
 mod boot;
 mod place;
 mod report;
-mod texts;
 
 use std::{
     fmt::Write as _,
@@ -32,6 +31,7 @@ use self::{
 use crate::{
     config::{Arrival, Config, is_remains_of},
     instant,
+    texts::report as words,
 };
 
 /// Beside the config: the digest of what was taken over from a partition that could not be erased.
@@ -87,10 +87,10 @@ pub fn provision(options: &Options, now: DateTime<Utc>) -> Outcome {
     let report = match &outcome {
         Outcome::Nothing | Outcome::TakenOver(_) => return options.told(outcome),
         Outcome::Refused(text) => {
-            let meanwhile = if options.config.exists() { texts::GOES_ON } else { texts::HAS_NONE };
-            Report::of(&[&texts::REFUSED, &meanwhile]).with(text)
+            let meanwhile = if options.config.exists() { words::GOES_ON } else { words::HAS_NONE };
+            Report::of(&[words::REFUSED, meanwhile]).with(text)
         }
-        Outcome::NotStored(text) => Report::of(&[&texts::NOT_STORED]).with(text),
+        Outcome::NotStored(text) => Report::of(&[words::NOT_STORED]).with(text),
     };
     let unwritten = report.write(&boot).err().map(|error| no_report(&boot, &error));
     options.told(outcome.with(unwritten.as_deref().unwrap_or_default()))
@@ -161,7 +161,7 @@ fn finish(
         instant::text_utc(now.trunc_subsecs(0)),
         summary.trim_end()
     );
-    let news = || Report::of(&[&texts::TAKEN_OVER, &texts::ERASED]).with(&detail).write(boot);
+    let news = || Report::of(&[words::TAKEN_OVER, words::ERASED]).with(&detail).write(boot);
     // The files beside the config go first: only the config tells their names.
     let beside = carried.iter().map(|name| boot.join(name));
     let mut erased = beside.map(|file| place::erase(&file).map_err(|error| not_erased(&file, &error)));
@@ -183,7 +183,7 @@ fn finish(
             let left = digest(&pieces.iter().filter(there).collect::<Vec<_>>());
             let marked = place::put(options.folder(), &[(TAKEN.to_owned(), left.into_bytes())], None);
             let names = [carried, &[NAME]].concat().join("\n");
-            let report = Report::of(&[&texts::TAKEN_OVER, &texts::STAYS]).with(&names).with(&detail);
+            let report = Report::of(&[words::TAKEN_OVER, words::STAYS]).with(&names).with(&detail);
             text.push(stays);
             text.extend(report.write(boot).err().map(|error| no_report(boot, &error)));
             text.extend(marked.err().map(|error| format!("that it was taken over cannot be noted: {error}")));

@@ -17,7 +17,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    board::profile::Role,
+    board::profile::{Light, Role},
     health::{Condition, Facts, Phase},
     outbox::Level,
 };
@@ -90,6 +90,16 @@ pub struct Lights {
 impl Lights {
     /// What a box shows that is not running.
     pub const DARK: Self = Self { sync: Pattern::Off, hold: Pattern::Off, fault: Pattern::Off };
+
+    /// How a light is lit.
+    #[must_use]
+    pub fn of(self, light: Light) -> Pattern {
+        match light {
+            Light::Sync => self.sync,
+            Light::Hold => self.hold,
+            Light::Fault => self.fault,
+        }
+    }
 }
 
 /// What the output lines show, but for the pulses.
@@ -115,9 +125,7 @@ impl Signals {
     #[must_use]
     pub fn pattern(self, role: Role) -> Option<Pattern> {
         match role {
-            Role::Sync => Some(self.lights.sync),
-            Role::Hold => Some(self.lights.hold),
-            Role::Fault => Some(self.lights.fault),
+            Role::Light(light) => Some(self.lights.of(light)),
             Role::ReceiptReady => Some(if self.receipt_ready { Pattern::Steady } else { Pattern::Off }),
             Role::ReceiptPulse | Role::PaperLow | Role::PaperEnd | Role::PrinterFault => None,
         }

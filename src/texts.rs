@@ -3,9 +3,11 @@
 //! One table, so that a word is the same wherever it stands, and a test can tell that no text is missing in either
 //! language. Texts for the journal, for `tillbox check` and for HQ are not here: those are for technicians, in English.
 
+pub mod card;
 pub mod conditions;
 pub mod lights;
 pub mod page;
+pub mod report;
 
 use serde::{Deserialize, Serialize};
 
@@ -147,6 +149,20 @@ impl Text {
     }
 }
 
+/// Declares each text once, by name, and lists all of them.
+macro_rules! texts {
+    ($($name:ident = $english:literal, $indonesian:literal;)*) => {
+        $(
+            #[doc = $english]
+            pub const $name: Text = Text::new($english, $indonesian);
+        )*
+
+        /// Every text of this part, by its name.
+        pub const ALL: &[(&str, Text)] = &[$((stringify!($name), $name)),*];
+    };
+}
+use texts;
+
 /// What something means, and what to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Advice {
@@ -165,17 +181,18 @@ impl Advice {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{health::Condition, signal::Pattern};
+    use crate::{board::profile::Light, health::Condition, signal::Pattern};
 
     fn all() -> Vec<(String, Text)> {
-        let mut all: Vec<(String, Text)> = page::ALL.iter().map(|(name, text)| ((*name).to_owned(), *text)).collect();
+        let parts = [page::ALL, card::ALL, report::ALL].into_iter().flatten();
+        let mut all: Vec<(String, Text)> = parts.map(|(name, text)| ((*name).to_owned(), *text)).collect();
         let mut advice = |name: String, advice: Advice| {
             all.push((format!("{name}, meaning"), advice.meaning));
             all.push((format!("{name}, to do"), advice.to_do));
         };
-        for line in lights::Line::ALL {
+        for light in Light::ALL {
             for pattern in [Pattern::Off, Pattern::Steady, Pattern::SteadyWink, Pattern::Slow, Pattern::Fast] {
-                advice(format!("{line:?} {pattern:?}"), lights::advice(line, pattern));
+                advice(format!("{light:?} {pattern:?}"), lights::advice(light, pattern));
             }
         }
         for (code, of) in conditions::ALL {

@@ -30,15 +30,37 @@ pub fn of_model(model: &str) -> Option<&'static str> {
     known.iter().find(|(begins, _)| model.starts_with(begins)).map(|(_, name)| *name)
 }
 
+/// One of the three lights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Light {
+    /// Green.
+    Sync,
+    /// Yellow.
+    Hold,
+    /// Red.
+    Fault,
+}
+
+impl Light {
+    /// Every light, from the top.
+    pub const ALL: [Self; 3] = [Self::Sync, Self::Hold, Self::Fault];
+
+    /// The name on the box.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sync => "sync",
+            Self::Hold => "hold",
+            Self::Fault => "fault",
+        }
+    }
+}
+
 /// What a line is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
-    /// The green light.
-    Sync,
-    /// The yellow light.
-    Hold,
-    /// The red light.
-    Fault,
+    /// A light, which every board has.
+    Light(Light),
     /// To the printer: captured sales are durable.
     ReceiptReady,
     /// To the printer: a new sale.
@@ -54,9 +76,9 @@ pub enum Role {
 impl Role {
     /// Every role: the lights, the other outputs, the inputs.
     pub const ALL: [Self; 8] = [
-        Self::Sync,
-        Self::Hold,
-        Self::Fault,
+        Self::Light(Light::Sync),
+        Self::Light(Light::Hold),
+        Self::Light(Light::Fault),
         Self::ReceiptReady,
         Self::ReceiptPulse,
         Self::PaperLow,
@@ -64,16 +86,11 @@ impl Role {
         Self::PrinterFault,
     ];
 
-    /// The three lights, which every board has.
-    pub const LIGHTS: [Self; 3] = [Self::Sync, Self::Hold, Self::Fault];
-
     /// The name in profiles and messages.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
-            Self::Sync => "sync",
-            Self::Hold => "hold",
-            Self::Fault => "fault",
+            Self::Light(light) => light.name(),
             Self::ReceiptReady => "receipt-ready",
             Self::ReceiptPulse => "receipt-pulse",
             Self::PaperLow => "paper-low",

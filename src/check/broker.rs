@@ -21,6 +21,7 @@ use super::{
     Finding, Outcome,
     certificate::Validity,
     line::{Secured, Server, Unreached},
+    patience::Waits,
 };
 use crate::{
     config::{Broker, Hq, Outlet},
@@ -49,12 +50,13 @@ pub fn item(broker: &Broker) -> String {
 }
 
 /// Tries one broker.
-pub fn check(hq: &Hq, outlet: &Outlet, broker: &Broker, now: DateTime<Utc>) -> Vec<Finding> {
+pub fn check(hq: &Hq, outlet: &Outlet, broker: &Broker, now: DateTime<Utc>, waits: &Waits) -> Vec<Finding> {
     let item = item(broker);
-    let (secured, tls) = match reach(hq, broker, now) {
+    let (secured, tls) = match reach(hq, broker, now, waits) {
         Ok(reached) => reached,
         Err(Unreached { outcome, text, remedy }) => return vec![Finding::not_ok(&item, outcome, text, remedy)],
     };
+    waits.begin(format!("{broker} to let the box in and to give a hello back"));
     let mut findings = vec![match greet(hq, outlet, broker, tls) {
         Ok(took) => Finding::ok(&item, welcome(secured.as_ref(), outlet, hq, took, now)),
         Err(Unreached { outcome, text, remedy }) => Finding::not_ok(&item, outcome, text, remedy),
@@ -95,8 +97,8 @@ fn leaf(path: &Path) -> Option<Validity> {
 
 type Reached = (Option<Secured>, Option<Arc<ClientConfig>>);
 
-fn reach(hq: &Hq, broker: &Broker, now: DateTime<Utc>) -> Result<Reached, Unreached> {
-    let server = Server { host: &broker.host, port: broker.port, key: "brokers", now };
+fn reach(hq: &Hq, broker: &Broker, now: DateTime<Utc>, waits: &Waits) -> Result<Reached, Unreached> {
+    let server = Server { host: &broker.host, port: broker.port, key: "brokers", now, waits };
     let stream = server.connect()?;
     if !broker.tls {
         return Ok((None, None));
@@ -131,7 +133,7 @@ fn greet(hq: &Hq, outlet: &Outlet, broker: &Broker, tls: Option<Arc<ClientConfig
             "ask HQ whether it is overloaded",
         )
     };
-    runtime.block_on(async {
+    let greeted = runtime.block_on(async {
         timeout(ALL_MAX, async {
             let mut wire = Wire::open(connect).await.map_err(|error| told(&error, outlet))?;
             let greeted = hello(&mut wire, hq, outlet).await;
@@ -140,7 +142,10 @@ fn greet(hq: &Hq, outlet: &Outlet, broker: &Broker, tls: Option<Arc<ClientConfig
         })
         .await
         .unwrap_or_else(|_| Err(silent()))
-    })
+    });
+    // A resolver that hangs holds no more than its own thread.
+    runtime.shutdown_background();
+    greeted
 }
 
 async fn hello(wire: &mut Wire, hq: &Hq, outlet: &Outlet) -> Result<Duration, Unreached> {

@@ -11,7 +11,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use rustls::{AlertDescription, CertificateError, ClientConfig, ClientConnection, pki_types::ServerName};
 
-use super::{Outcome, certificate::Validity, clock::shown};
+use super::{Outcome, certificate::Validity, clock::shown, patience::Waits};
 use crate::instant;
 
 /// How long a name may take to resolve, a connection to be made, and each read or write of the TLS handshake.
@@ -31,6 +31,8 @@ pub struct Server<'a> {
     /// The config's key that leads there.
     pub key: &'static str,
     pub now: DateTime<Utc>,
+    /// Is told of each wait.
+    pub waits: &'a Waits,
 }
 
 /// Why a server is not reached.
@@ -55,6 +57,7 @@ impl Server<'_> {
     pub fn connect(&self) -> Result<TcpStream, Unreached> {
         let mut refused = None;
         for address in self.resolve()?.into_iter().take(ADDRESSES_MAX) {
+            self.waits.begin(format!("a connection to {address}"));
             match TcpStream::connect_timeout(&address, STEP_MAX) {
                 Ok(stream) => return Ok(stream),
                 Err(error) => refused = Some((address, error)),
@@ -77,6 +80,7 @@ impl Server<'_> {
 
     /// The system's resolver knows no time limit, so it is left behind where it takes too long.
     fn resolve(&self) -> Result<Vec<SocketAddr>, Unreached> {
+        self.waits.begin(format!("the name {} to be resolved", self.host));
         let (sender, answer) = mpsc::channel();
         let (host, port) = (self.host.to_owned(), self.port);
         thread::spawn(move || {
@@ -107,6 +111,7 @@ impl Server<'_> {
             ClientConnection::new(config, name).map_err(|error| error.to_string())
         });
         let mut connection = made.map_err(|error| self.insecure(&error, "correct the config"))?;
+        self.waits.begin(format!("{}:{} in the TLS handshake", self.host, self.port));
         while connection.is_handshaking() {
             connection.complete_io(&mut stream).map_err(|error| self.failed(&error))?;
         }

@@ -8,9 +8,10 @@ use std::{
 use chrono::{DateTime, Utc};
 
 use super::{
-    Finding, Outcome, broken,
+    Finding, Outcome,
     clock::Told,
     line::{Secured, Server, Unreached},
+    patience::{Left, Waits},
 };
 use crate::{
     config::{Outlet, Pos},
@@ -40,8 +41,9 @@ pub struct Tried {
 }
 
 impl Tried {
-    pub fn broken(item: &str) -> Self {
-        Self { findings: vec![broken(item)], date: None }
+    /// Of a connection that did not come to its end.
+    pub fn left(item: &str, left: &Left) -> Self {
+        Self { findings: vec![left.finding(item)], date: None }
     }
 }
 
@@ -51,14 +53,14 @@ pub fn item(pos: &Pos) -> String {
 }
 
 /// Tries one connection.
-pub fn check(outlet: &Outlet, pos: &Pos, now: DateTime<Utc>) -> Tried {
+pub fn check(outlet: &Outlet, pos: &Pos, now: DateTime<Utc>, waits: &Waits) -> Tried {
     let item = item(pos);
     let mut date = None;
     let mut findings = Vec::new();
-    match reach(pos, now) {
+    match reach(pos, now, waits) {
         Err(Unreached { outcome, text, remedy }) => findings.push(Finding::not_ok(&item, outcome, text, remedy)),
         Ok(secured) => {
-            findings.push(let_in(&item, outlet, pos, secured.as_ref(), now, &mut date));
+            findings.push(let_in(&item, outlet, pos, secured.as_ref(), now, (waits, &mut date)));
             let ends = secured.and_then(|secured| secured.validity).filter(|validity| validity.ends_soon(now));
             findings.extend(ends.map(|validity| {
                 let text = format!("found that the server's certificate {}; expected 30 days", validity.text(now));
@@ -70,9 +72,9 @@ pub fn check(outlet: &Outlet, pos: &Pos, now: DateTime<Utc>) -> Tried {
 }
 
 /// Goes to the server and back, without a word to it.
-fn reach(pos: &Pos, now: DateTime<Utc>) -> Result<Option<Secured>, Unreached> {
+fn reach(pos: &Pos, now: DateTime<Utc>, waits: &Waits) -> Result<Option<Secured>, Unreached> {
     let (tls, host, port) = endpoint(&pos.base_url);
-    let server = Server { host, port, key: "base-url", now };
+    let server = Server { host, port, key: "base-url", now, waits };
     let stream = server.connect()?;
     if !tls {
         return Ok(None);
@@ -111,7 +113,7 @@ fn let_in(
     pos: &Pos,
     secured: Option<&Secured>,
     now: DateTime<Utc>,
-    date: &mut Option<Told>,
+    (waits, date): (&Waits, &mut Option<Told>),
 ) -> Finding {
     let secret = match pos.credentials.secret().read() {
         Ok(secret) => secret,
@@ -127,13 +129,13 @@ fn let_in(
     let begin = Begin { secret, cursor: None, gaps: Vec::new(), memory: Arc::new(Nothing), now };
     let made = connector(&pos.base_url, pos.system, &pos.credentials, terms(outlet, pos, now), begin);
     let mut trial = Trial { item, pos, connector: made };
-    let asked = trial.ask(&client, date);
+    let asked = trial.ask(&client, waits, date);
     asked.unwrap_or_else(|| trial.welcome(secured))
 }
 
 impl Trial<'_> {
     /// Takes the connector's steps until it knows whose sales it reads; gives what is wrong.
-    fn ask(&mut self, client: &Client, date: &mut Option<Told>) -> Option<Finding> {
+    fn ask(&mut self, client: &Client, waits: &Waits, date: &mut Option<Told>) -> Option<Finding> {
         let begun = Instant::now();
         for _ in 0..REQUESTS_MAX {
             if self.connector.progress().identity.is_some() || begun.elapsed() > BEGIN_WITHIN {
@@ -141,6 +143,7 @@ impl Trial<'_> {
             }
             // One that wants to wait has said what it had to say.
             let Step::Ask(request) = self.connector.next(Utc::now()) else { return None };
+            waits.begin(format!("the answer to {} {request}", self.pos.system.name()));
             let answered = client.ask(&request, &|status| self.connector.accepts(status));
             let now = Utc::now();
             let asked = format!("{} {request}", self.pos.system.name());

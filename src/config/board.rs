@@ -12,7 +12,7 @@ use super::{
     read::{Document, Read, Table, Value, shown},
     value,
 };
-use crate::board::profile::{At, Bias, KNOWN, Line, Profile, Role};
+use crate::board::profile::{At, Bias, KNOWN, Light, Line, Profile, Role};
 
 /// The name for no hardware.
 const NONE: &str = "none";
@@ -78,8 +78,8 @@ fn read(name: &str, text: &str, file: &str) -> Result<Profile, Vec<String>> {
         let _title = root.optional("name", value::name);
         let chip = root.optional("chip", chip);
         root.table("lines", Some("write `[lines.sync]`, `[lines.hold]`, `[lines.fault]`"), |table| {
-            for role in Role::LIGHTS {
-                table.require(&[role.name()], &format!("write `[lines.{role}]` with its line", role = role.name()));
+            for light in Light::ALL {
+                table.require(&[light.name()], &format!("write `[lines.{}]` with its line", light.name()));
             }
             let lines = lines(table, |table, role| line(table, role, None, chip.as_deref()));
             Some(lines)

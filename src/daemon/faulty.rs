@@ -73,6 +73,6 @@ fn lights_of(config: &Path) -> Profile {
         Config::known_board(profile::of_model(&model)?)
     });
     let lines = board.as_ref().map_or(&[][..], Board::lines);
-    let lights = lines.iter().filter(|line| Role::LIGHTS.contains(&line.role)).cloned();
+    let lights = lines.iter().filter(|line| matches!(line.role, Role::Light(_))).cloned();
     Profile { name: "lights".to_owned(), lines: lights.collect() }
 }

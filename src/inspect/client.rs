@@ -144,7 +144,7 @@ impl Inspected {
     /// There is no answer, or no such event.
     pub fn event(&self, number: u64) -> Result<String, InspectError> {
         let summary = self.summary()?;
-        let (first, last) = (summary.released + 1, summary.durable);
+        let (first, last) = (summary.outbox.released + 1, summary.outbox.durable);
         if number < first || number > last {
             return Err(InspectError::NoSuchEvent { number, first, last });
         }
@@ -165,8 +165,8 @@ impl Inspected {
         mut take: impl FnMut(&str) -> Result<(), InspectError>,
     ) -> Result<(), InspectError> {
         let summary = self.summary()?;
-        let mut after = from.saturating_sub(1).max(summary.released);
-        while after < summary.durable {
+        let mut after = from.saturating_sub(1).max(summary.outbox.released);
+        while after < summary.outbox.durable {
             let (lines, Some(last)) = self.events(&summary, after, EVENTS_MAX, false)? else { break };
             lines.iter().try_for_each(|line| take(line))?;
             after = last;
@@ -175,7 +175,7 @@ impl Inspected {
     }
 
     fn events(&self, summary: &Summary, after: u64, most: usize, heads: bool) -> Result<Lines, InspectError> {
-        let stream = Some(summary.stream.clone());
+        let stream = summary.outbox.stream.clone();
         self.ask(&Question { ask: "events".to_owned(), stream, after, most: Some(most), heads })
     }
 

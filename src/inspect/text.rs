@@ -1,21 +1,21 @@
 //! What `tillbox outbox list` shows a person.
 
 use super::{Head, Summary};
-use crate::{instant::text_utc, outbox::Aside};
+use crate::{instant::text_utc, outbox::Aside, overview::Queue};
 
 /// The outbox in lines, with the events that wait first.
 #[must_use]
 pub fn list(summary: &Summary, heads: &[Head]) -> String {
     let mut text = String::new();
-    let waiting = summary.durable.saturating_sub(summary.released);
-    let generation =
-        summary.generation.map_or("not known before HQ is reached".to_owned(), |number| number.to_string());
-    push(&mut text, &format!("outlet   {}", summary.outlet));
-    push(&mut text, &format!("stream   {}, generation {generation}", summary.stream));
-    let Summary { durable, acknowledged, released, queued_bytes, limit_bytes, .. } = summary;
+    let Summary { outlet, outbox, .. } = summary;
+    let waiting = outbox.durable.saturating_sub(outbox.released);
+    let generation = outbox.generation.map_or("not known before HQ is reached".to_owned(), |number| number.to_string());
+    push(&mut text, &format!("outlet   {outlet}"));
+    push(&mut text, &format!("stream   {}, generation {generation}", outbox.stream.as_deref().unwrap_or_default()));
+    let Queue { durable, acknowledged, released, queued_bytes, limit_bytes, .. } = outbox;
     push(&mut text, &format!("numbers  durable {durable}, acknowledged {acknowledged}, released {released}"));
     push(&mut text, &format!("bytes    {queued_bytes} of {limit_bytes}"));
-    if let Some(reason) = &summary.closed {
+    if let Some(reason) = &outbox.closed {
         push(&mut text, &format!("closed   {reason}"));
     }
 
@@ -24,7 +24,7 @@ pub fn list(summary: &Summary, heads: &[Head]) -> String {
     for head in heads {
         let Head { number, event_type, connection, subject, time } = head;
         let connection = connection.as_deref().unwrap_or("-");
-        let sent = if *number <= summary.acknowledged { "  (at the broker)" } else { "" };
+        let sent = if *number <= outbox.acknowledged { "  (at the broker)" } else { "" };
         push(&mut text, &format!("  {number:>8}  {event_type:<11}  {connection}  {subject}  {time}{sent}"));
     }
     let shown = u64::try_from(heads.len()).unwrap_or(waiting);

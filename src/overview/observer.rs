@@ -162,7 +162,7 @@ impl Observer {
             hq,
             connections,
             conditions: troubles(&facts),
-            outbox: outbox.map(|outbox| queue(outbox, &level, drained_in_s)),
+            outbox: outbox.map(|outbox| Queue::of(outbox, &level, drained_in_s)),
             sales,
             gaps: gaps
                 .take(GAPS_LISTED_MAX)
@@ -210,22 +210,4 @@ fn troubles(facts: &Facts) -> Vec<Trouble> {
         needs_technician: condition.needs_technician(),
     });
     troubles.collect()
-}
-
-fn queue(outbox: &Outbox, level: &Level, drained_in_s: Option<u64>) -> Queue {
-    let waits = level.unacknowledged() > 0;
-    let first = level.stream_id.filter(|_| waits).and_then(|id| outbox.waiting(id, level.acknowledged, 1).ok());
-    let oldest = first.and_then(|events| DateTime::parse_from_rfc3339(&events.first()?.draft.time).ok());
-    Queue {
-        stream: level.stream_id.map(|id| id.to_string()),
-        generation: level.stream.as_ref().map(|stream| stream.generation),
-        durable: level.durable,
-        acknowledged: level.acknowledged,
-        released: level.released,
-        queued_bytes: level.queued_bytes,
-        limit_bytes: level.limit_bytes,
-        oldest_waiting: oldest.map(|at| at.with_timezone(&Utc)),
-        drained_in_s,
-        closed: level.closed.clone(),
-    }
 }

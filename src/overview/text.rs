@@ -4,11 +4,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Connection, Overview, Queue, Standing, Trouble};
 use crate::{
+    board::profile::Light,
     page::write::Writer,
-    texts::{
-        Language,
-        lights::{self, Line},
-    },
+    texts::{Language, lights},
     zone::Zone,
 };
 
@@ -22,14 +20,14 @@ pub fn status(overview: &Overview, zone: &Zone) -> String {
     lines.add("outlet", &format!("{outlet}{name}, {}", zone.name()));
     lines.add("tillbox", &format!("{version}, up since {}", lines.when(*up_since)));
     let gravest = lights::gravest(overview.lights);
-    let advice = lights::advice(gravest, gravest.of(overview.lights));
+    let advice = lights::advice(gravest, overview.lights.of(gravest));
     lines.add("state", advice.meaning.of(Language::English));
     lines.add("to do", advice.to_do.of(Language::English));
     lines.blank();
-    for line in Line::ALL {
-        let pattern = line.of(overview.lights);
-        let meaning = lights::advice(line, pattern).meaning.of(Language::English);
-        let (name, lit) = (line.name(), lights::pattern(pattern).of(Language::English));
+    for light in Light::ALL {
+        let pattern = overview.lights.of(light);
+        let meaning = lights::advice(light, pattern).meaning.of(Language::English);
+        let (name, lit) = (light.name(), lights::pattern(pattern).of(Language::English));
         lines.add("light", &format!("{name:<6}{lit:<14} {meaning}"));
     }
     lines.blank();

@@ -12,13 +12,10 @@ use super::{
     write::{Escaped, Writer},
 };
 use crate::{
+    board::profile::Light,
     overview::{Connection, Overview, Standing, Trouble},
     signal::Pattern,
-    texts::{
-        Language, Text, conditions,
-        lights::{self, Line},
-        page,
-    },
+    texts::{Language, Text, conditions, lights, page},
     zone::Zone,
 };
 
@@ -105,8 +102,8 @@ impl Document<'_> {
     /// What the lights mean now, in one sentence, and what to do.
     fn sentence(&mut self) {
         let tone = tone(self.overview);
-        let line = lights::gravest(self.overview.lights);
-        let advice = lights::advice(line, line.of(self.overview.lights));
+        let light = lights::gravest(self.overview.lights);
+        let advice = lights::advice(light, self.overview.lights.of(light));
         let drawing = match tone {
             "ok" => "<path d=\"M14 25l7 7 14-16\"/>",
             "busy" => "<path d=\"M24 36V13M14 22l10-10 10 10\"/>",
@@ -127,8 +124,8 @@ impl Document<'_> {
     /// The three lights: each with its colour and pattern in words, drawn as it is lit, and as a strip of time.
     fn lights(&mut self) {
         let _ = write!(self.to, "<section class=box><h2>{}</h2><ul>", self.say(page::LIGHTS));
-        for line in Line::ALL {
-            let (name, pattern) = (line.name(), line.of(self.overview.lights));
+        for light in Light::ALL {
+            let (name, pattern) = (light.name(), self.overview.lights.of(light));
             let (motion, dashes) = match pattern {
                 Pattern::Off => ("off", ""),
                 Pattern::Steady => ("", ""),
@@ -144,10 +141,10 @@ impl Document<'_> {
                  <path class=\"strip {}\"{dashes} d=\"M44 22h44\"/></svg>\
                  <div><strong>{} · {}</strong><small>{}</small>{}</div>",
                 if lit.is_empty() { "off" } else { lit },
-                self.say(line.colour()),
+                self.say(lights::colour(light)),
                 name.to_uppercase(),
                 self.say(lights::pattern(pattern)),
-                self.say(lights::advice(line, pattern).meaning),
+                self.say(lights::advice(light, pattern).meaning),
             );
         }
         self.to.push_str("</ul></section>");

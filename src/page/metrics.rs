@@ -7,9 +7,9 @@ use std::fmt::Write as _;
 use chrono::{DateTime, Utc};
 
 use crate::{
+    board::profile::Light,
     overview::{Overview, Standing},
     signal::Pattern,
-    texts::lights::Line,
 };
 
 /// Writes every metric.
@@ -21,9 +21,9 @@ pub fn metrics(overview: &Overview) -> String {
     to.gauge("tillbox_start_time_seconds", "When the daemon started, in Unix time.");
     to.sample(&[], unix(overview.up_since));
     to.gauge("tillbox_light", "How each light is lit: 1 for the pattern that shows.");
-    for line in Line::ALL {
+    for light in Light::ALL {
         for (pattern, name) in PATTERNS {
-            to.sample(&[("line", line.name()), ("pattern", name)], u8::from(line.of(overview.lights) == pattern));
+            to.sample(&[("line", light.name()), ("pattern", name)], u8::from(overview.lights.of(light) == pattern));
         }
     }
     to.gauge("tillbox_condition", "1 for each condition that holds; since when is its own metric.");

@@ -6,7 +6,7 @@ use std::{
     path::Path,
 };
 
-use super::texts::Text;
+use crate::texts::{Language, Text};
 
 /// Its name on the boot partition.
 pub const REPORT: &str = "tillbox-report.txt";
@@ -16,12 +16,12 @@ pub(super) struct Report(String);
 
 impl Report {
     /// A report that begins with what happened, in both languages.
-    pub(super) fn of(happened: &[&Text]) -> Self {
+    pub(super) fn of(happened: &[Text]) -> Self {
         let mut report = Self(format!("TILLBOX {}\n", env!("CARGO_PKG_VERSION")));
-        for language in [|text: &Text| text.english, |text: &Text| text.indonesian] {
+        for language in Language::ALL {
             report.0.push('\n');
             for text in happened {
-                report.paragraph(language(text));
+                report.paragraph(text.of(language));
             }
         }
         report
@@ -72,12 +72,13 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::texts, *};
+    use super::*;
+    use crate::texts::report::{GOES_ON, REFUSED};
 
     #[test]
     fn a_report_reads_in_an_old_editor() {
         let folder = tempfile::tempdir().unwrap();
-        Report::of(&[&texts::REFUSED, &texts::GOES_ON]).with("tillbox.toml:1:2: a fault").write(folder.path()).unwrap();
+        Report::of(&[REFUSED, GOES_ON]).with("tillbox.toml:1:2: a fault").write(folder.path()).unwrap();
         let text = fs::read_to_string(folder.path().join(REPORT)).unwrap();
         assert!(text.lines().all(|line| line.chars().count() <= 76), "{text}");
         assert_eq!(text.matches('\n').count(), text.matches("\r\n").count());

@@ -1,51 +1,18 @@
 //! What the lights mean and what to do, for the page and the cashier's card.
 
 use super::{Advice, Text};
-use crate::signal::{Lights, Pattern};
+use crate::{
+    board::profile::Light,
+    signal::{Lights, Pattern},
+};
 
-/// One of the three lights.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Line {
-    /// Green.
-    Sync,
-    /// Yellow.
-    Hold,
-    /// Red.
-    Fault,
-}
-
-impl Line {
-    /// Every light, from the top.
-    pub const ALL: [Self; 3] = [Self::Sync, Self::Hold, Self::Fault];
-
-    /// The name on the box.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sync => "sync",
-            Self::Hold => "hold",
-            Self::Fault => "fault",
-        }
-    }
-
-    /// Its colour in words.
-    #[must_use]
-    pub fn colour(self) -> Text {
-        match self {
-            Self::Sync => Text::new("Green", "Hijau"),
-            Self::Hold => Text::new("Yellow", "Kuning"),
-            Self::Fault => Text::new("Red", "Merah"),
-        }
-    }
-
-    /// How it is lit.
-    #[must_use]
-    pub fn of(self, lights: Lights) -> Pattern {
-        match self {
-            Self::Sync => lights.sync,
-            Self::Hold => lights.hold,
-            Self::Fault => lights.fault,
-        }
+/// A light's colour in words.
+#[must_use]
+pub fn colour(light: Light) -> Text {
+    match light {
+        Light::Sync => Text::new("Green", "Hijau"),
+        Light::Hold => Text::new("Yellow", "Kuning"),
+        Light::Fault => Text::new("Red", "Merah"),
     }
 }
 
@@ -60,32 +27,32 @@ pub fn pattern(pattern: Pattern) -> Text {
     }
 }
 
-/// The line that says most: red before yellow before green.
+/// The light that says most: red before yellow before green.
 #[must_use]
-pub fn gravest(lights: Lights) -> Line {
+pub fn gravest(lights: Lights) -> Light {
     match lights {
-        Lights { fault, .. } if fault != Pattern::Off => Line::Fault,
-        Lights { hold, .. } if hold != Pattern::Off => Line::Hold,
-        _ => Line::Sync,
+        Lights { fault, .. } if fault != Pattern::Off => Light::Fault,
+        Lights { hold, .. } if hold != Pattern::Off => Light::Hold,
+        _ => Light::Sync,
     }
 }
 
-/// What a line means when it is lit in a way, and what to do.
+/// What a light means when it is lit in a way, and what to do.
 #[must_use]
-pub fn advice(line: Line, pattern: Pattern) -> Advice {
-    match (line, pattern) {
-        (Line::Sync, Pattern::Off) => SYNC_OFF,
-        (Line::Sync, Pattern::Steady | Pattern::SteadyWink) => SYNC_STEADY,
-        (Line::Sync, Pattern::Slow) => SYNC_SLOW,
-        (Line::Sync, Pattern::Fast) => SYNC_FAST,
-        (Line::Hold, Pattern::Off) => HOLD_OFF,
-        (Line::Hold, Pattern::Steady | Pattern::SteadyWink) => HOLD_STEADY,
-        (Line::Hold, Pattern::Slow) => HOLD_SLOW,
-        (Line::Hold, Pattern::Fast) => HOLD_FAST,
-        (Line::Fault, Pattern::Off) => FAULT_OFF,
-        (Line::Fault, Pattern::Steady | Pattern::SteadyWink) => FAULT_STEADY,
-        (Line::Fault, Pattern::Slow) => FAULT_SLOW,
-        (Line::Fault, Pattern::Fast) => FAULT_FAST,
+pub fn advice(light: Light, pattern: Pattern) -> Advice {
+    match (light, pattern) {
+        (Light::Sync, Pattern::Off) => SYNC_OFF,
+        (Light::Sync, Pattern::Steady | Pattern::SteadyWink) => SYNC_STEADY,
+        (Light::Sync, Pattern::Slow) => SYNC_SLOW,
+        (Light::Sync, Pattern::Fast) => SYNC_FAST,
+        (Light::Hold, Pattern::Off) => HOLD_OFF,
+        (Light::Hold, Pattern::Steady | Pattern::SteadyWink) => HOLD_STEADY,
+        (Light::Hold, Pattern::Slow) => HOLD_SLOW,
+        (Light::Hold, Pattern::Fast) => HOLD_FAST,
+        (Light::Fault, Pattern::Off) => FAULT_OFF,
+        (Light::Fault, Pattern::Steady | Pattern::SteadyWink) => FAULT_STEADY,
+        (Light::Fault, Pattern::Slow) => FAULT_SLOW,
+        (Light::Fault, Pattern::Fast) => FAULT_FAST,
     }
 }
 
@@ -128,7 +95,7 @@ const HOLD_STEADY: Advice = Advice::new(
     ],
 );
 const HOLD_SLOW: Advice = Advice::new(
-    ["The point of sale does not answer the box.", "Aplikasi kasir tidak menjawab boks."],
+    ["The point of sale does not answer the box.", "Boks tidak mendapat jawaban dari aplikasi kasir."],
     [
         "Go on selling. Check the internet connection and the point of sale; the box reads the sales later.",
         "Tetap berjualan seperti biasa. Periksa koneksi internet dan aplikasi kasir; boks membaca penjualannya nanti.",

@@ -1,19 +1,6 @@
 //! The words of the page.
 
-use super::Text;
-
-/// Declares each text once, by name, and lists all of them.
-macro_rules! texts {
-    ($($name:ident = $english:literal, $indonesian:literal;)*) => {
-        $(
-            #[doc = $english]
-            pub const $name: Text = Text::new($english, $indonesian);
-        )*
-
-        /// Every text of the page, by its name.
-        pub const ALL: &[(&str, Text)] = &[$((stringify!($name), $name)),*];
-    };
-}
+use super::{Text, texts};
 
 texts! {
     TITLE = "Till box of {}", "Boks kasir {}";

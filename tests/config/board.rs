@@ -2,7 +2,7 @@
 
 use tempfile::TempDir;
 use tillbox::{
-    board::profile::{At, Bias, KNOWN, Profile, Role},
+    board::profile::{At, Bias, KNOWN, Light, Profile, Role},
     config::{Board, Config},
 };
 
@@ -53,7 +53,11 @@ fn every_known_profile_has_a_line_for_each_role() {
 fn every_raspberry_pi_is_wired_alike() {
     let wires = |name: &str| {
         let lines = board(&format!("profile = {name:?}")).lines;
-        lines.into_iter().map(|line| (line.role, line.at, line.pin)).collect::<Vec<_>>()
+        let number = |at: At| match at {
+            At::Name(name) => name,
+            At::Offset(offset) => format!("GPIO{offset}"),
+        };
+        lines.into_iter().map(|line| (line.role, number(line.at), line.pin)).collect::<Vec<_>>()
     };
     let pis = KNOWN.iter().filter(|(name, _)| name.starts_with("raspberry"));
     for (name, _) in pis {
@@ -68,7 +72,7 @@ fn the_template_is_a_profile() {
     let path = file(&folder, "tillbox.toml", &format!("{LEAST}\nboard.profile = \"board.toml\""), 0o600);
     let Board::Profile(profile) = Config::load(&path).expect("valid").board else { panic!("no board") };
     assert_eq!((profile.name.as_str(), profile.lines.len()), ("board.toml", 8));
-    assert_eq!(profile.line(Role::Sync).expect("sync").at, At::Name("GPIO17".to_owned()));
+    assert_eq!(profile.line(Role::Light(Light::Sync)).expect("sync").at, At::Name("GPIO17".to_owned()));
 }
 
 #[test]
@@ -84,13 +88,16 @@ fn a_config_changes_single_keys() {
     assert!(!line(Role::PaperEnd).active_low && line(Role::PaperLow).active_low);
     assert_eq!(line(Role::PaperEnd).bias, Some(Bias::PullUp), "the rest stays");
     assert!(profile.line(Role::PrinterFault).is_none());
-    assert_eq!((&line(Role::Hold).at, line(Role::Hold).pin), (&At::Name("GPIO26".to_owned()), None));
-    assert_eq!(line(Role::Hold).chip.as_deref(), Some("pinctrl-rp1"));
-    let fault = line(Role::Fault);
+    assert_eq!(
+        (&line(Role::Light(Light::Hold)).at, line(Role::Light(Light::Hold)).pin),
+        (&At::Name("GPIO26".to_owned()), None)
+    );
+    assert_eq!(line(Role::Light(Light::Hold)).chip.as_deref(), Some("pinctrl-rp1"));
+    let fault = line(Role::Light(Light::Fault));
     assert_eq!((&fault.at, fault.chip.as_deref(), fault.active_low), (&At::Offset(3), Some("other"), true));
 
     let own = board("lines.sync = { line = \"LED\" }");
-    assert_eq!((own.lines.len(), own.line(Role::Sync).expect("sync").chip.clone()), (1, None));
+    assert_eq!((own.lines.len(), own.line(Role::Light(Light::Sync)).expect("sync").chip.clone()), (1, None));
 }
 
 #[test]

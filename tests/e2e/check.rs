@@ -1,6 +1,7 @@
 //! `tillbox check --online`: each thing that can be wrong is one line with one remedy, and nothing on disk changes.
 
 mod hq;
+mod patience;
 mod pos;
 
 use std::{

@@ -16,6 +16,7 @@ use std::{
 use tillbox::{
     overview::Overview,
     page::{self, Page},
+    watchdog::Watchdog,
     zone::Zone,
 };
 use tokio::net::TcpListener;
@@ -38,7 +39,7 @@ fn served_by(overview: impl Fn() -> Arc<Overview> + Send + Sync + 'static) -> So
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("an event loop");
     let listener = runtime.block_on(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).expect("a free port");
     let address = listener.local_addr().expect("its address");
-    thread::spawn(move || runtime.block_on(page::answer_all(listener, page)));
+    thread::spawn(move || runtime.block_on(page::answer_all(listener, page, Watchdog::default())));
     address
 }
 

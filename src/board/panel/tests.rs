@@ -12,7 +12,7 @@ use embedded_hal::digital::{ErrorKind, ErrorType};
 
 use super::*;
 use crate::{
-    board::profile::At,
+    board::profile::{At, Light},
     health::Health,
     outbox::Level,
     signal::{Lights, Pattern},
@@ -156,20 +156,24 @@ fn drive(panel: &mut Panel<Bench>, signals: Signals, from_ms: u64, to_ms: u64, m
 #[test]
 fn every_pattern_on_every_light_is_as_the_table_says() {
     for pattern in [Pattern::Off, Pattern::Steady, Pattern::SteadyWink, Pattern::Slow, Pattern::Fast] {
-        for light in Role::LIGHTS {
+        for light in Light::ALL {
             for low in [false, true] {
                 let (bench, mut panel) = panel(if low { &Role::ALL } else { &[] });
                 let of = |role| if role == light { pattern } else { Pattern::Off };
-                let signals = signals(of(Role::Sync), of(Role::Hold), of(Role::Fault));
+                let signals = signals(of(Light::Sync), of(Light::Hold), of(Light::Fault));
                 drive(&mut panel, signals, 0, 11_000, |at| {
-                    for role in Role::LIGHTS {
-                        let lit = role == light && pattern.lit(at);
-                        assert_eq!(bench.high(role) != low, lit, "{pattern:?} on {role:?} at {at}, low: {low}");
+                    for other in Light::ALL {
+                        let lit = other == light && pattern.lit(at);
+                        assert_eq!(
+                            bench.high(Role::Light(other)) != low,
+                            lit,
+                            "{pattern:?} on {other:?} at {at}, low: {low}"
+                        );
                     }
                 });
                 // No level was written that had not changed, but for one look each 5 s.
                 let edges = (1..11_000).filter(|at| pattern.lit(*at) != pattern.lit(at - 1)).count();
-                assert!(bench.with(light, |pin| pin.writes) as usize <= edges + 4, "{pattern:?}");
+                assert!(bench.with(Role::Light(light), |pin| pin.writes) as usize <= edges + 4, "{pattern:?}");
             }
         }
     }
@@ -235,34 +239,38 @@ fn a_contact_counts_once_it_is_steady() {
 #[test]
 fn a_lost_line_is_named_and_taken_again_and_stops_no_other() {
     let (bench, mut panel) = panel(&[]);
-    for role in [Role::Hold, Role::PaperLow] {
+    for role in [Role::Light(Light::Hold), Role::PaperLow] {
         bench.with(role, |pin| pin.cut = true);
     }
     panel.drive(LIT, 0);
-    assert!(bench.high(Role::Sync) && !bench.high(Role::Hold) && bench.high(Role::Fault));
+    assert!(
+        bench.high(Role::Light(Light::Sync))
+            && !bench.high(Role::Light(Light::Hold))
+            && bench.high(Role::Light(Light::Fault))
+    );
     assert_eq!(
         panel.lost().expect("two lines"),
         "board: no line for `hold` on GPIO-hold, `paper-low` on GPIO-paper-low: this machine has no GPIO chip; take \
          out [board] profile, or run on the board that it names"
     );
-    for role in [Role::Hold, Role::PaperLow] {
+    for role in [Role::Light(Light::Hold), Role::PaperLow] {
         bench.with(role, |pin| pin.cut = false);
     }
     drive(&mut panel, LIT, 1, TRY_AGAIN_MS, |_| ());
     assert!(panel.lost().is_some(), "it is not asked for all the time");
-    assert_eq!(bench.with(Role::Hold, |pin| pin.taken), 1);
+    assert_eq!(bench.with(Role::Light(Light::Hold), |pin| pin.taken), 1);
     drive(&mut panel, LIT, TRY_AGAIN_MS, TRY_AGAIN_MS + 501, |_| ());
     assert_eq!(panel.lost(), None);
-    assert!(bench.high(Role::Hold));
+    assert!(bench.high(Role::Light(Light::Hold)));
 
     // A line that never changes is noticed, too, when it goes at run time, and is right when it returns.
-    bench.with(Role::Sync, |pin| (pin.cut, pin.high) = (true, false));
+    bench.with(Role::Light(Light::Sync), |pin| (pin.cut, pin.high) = (true, false));
     drive(&mut panel, LIT, 6_000, 11_000, |_| ());
     let lost = panel.lost().expect("sync");
     assert_eq!(lost, "board: no line for `sync` on GPIO-sync: no such device; look whether `gpioinfo` still lists it");
-    bench.with(Role::Sync, |pin| pin.cut = false);
+    bench.with(Role::Light(Light::Sync), |pin| pin.cut = false);
     drive(&mut panel, LIT, 11_000, 17_000, |_| ());
-    assert!(panel.lost().is_none() && bench.high(Role::Sync));
+    assert!(panel.lost().is_none() && bench.high(Role::Light(Light::Sync)));
 }
 
 #[test]

@@ -12,10 +12,13 @@
 //!
 //! Pure: no clock and no I/O.
 
+mod count;
+
 use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use self::count::{Count, fallen};
 use super::{
     cursor::{Back, ListCursor, Order},
     paging::{self, Onward},
@@ -24,12 +27,6 @@ use super::{
 
 /// How far back recent records are read again each hour, and how many pages at most.
 const RECENT: (TimeDelta, u64) = (TimeDelta::days(3), 30);
-
-/// After so many moves a reading that does not come to its end no longer goes by the source's count; nor after so many
-/// in the time after which it is trusted again, if it has not fallen since.
-const MOVES_MAX: u32 = 3;
-const FALLS_MAX: usize = 6;
-const TRUSTED_AFTER: TimeDelta = TimeDelta::hours(1);
 
 /// Why a page is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,19 +80,6 @@ pub struct Walk {
     /// Rows of a full page.
     rows: u64,
     count: Count,
-}
-
-/// What became of the source's own count of its records.
-#[derive(Debug, Default)]
-struct Count {
-    /// As it was told last.
-    last: Option<u64>,
-    /// Moves since a reading of everything came to its end.
-    moves: u32,
-    /// When records moved lately.
-    moved: Vec<DateTime<Utc>>,
-    /// It changes from page to page and is not gone by; when it fell last.
-    distrusted: Option<DateTime<Utc>>,
 }
 
 #[derive(Debug)]
@@ -185,7 +169,7 @@ impl Walk {
     pub fn take(&mut self, own: &mut ListCursor, purpose: Purpose, sight: &Sight, now: DateTime<Utc>) -> Step {
         self.rows = self.rows.max(u64::try_from(sight.rows).unwrap_or(0));
         let mut sight = sight.clone();
-        self.weigh_count(&mut sight, now);
+        sight.meta.total = self.count.weigh(sight.meta.total, now);
         let step = match purpose {
             Purpose::Newest => self.take_newest(own, &sight),
             Purpose::Recent => self.take_recent(own, &sight, now),
@@ -194,39 +178,16 @@ impl Walk {
         self.judge_count(own, step, purpose, now)
     }
 
-    /// Hides a count that is not to be relied on.
-    fn weigh_count(&mut self, sight: &mut Sight, now: DateTime<Utc>) {
-        let fell = fallen(self.count.last, sight).is_some();
-        self.count.last = sight.meta.total.or(self.count.last);
-        match self.count.distrusted {
-            None => return,
-            Some(_) if fell => self.count.distrusted = Some(now),
-            Some(last) if now - last >= TRUSTED_AFTER => {
-                self.count = Count { last: self.count.last, ..Count::default() };
-                return;
-            }
-            Some(_) => {}
-        }
-        sight.meta.total = None;
-    }
-
-    /// A count by which records move again and again is one that lies: two servers that differ may answer in turn.
+    /// What a step says of the source's count; one that lies is forgotten wherever it was kept.
     fn judge_count(&mut self, own: &mut ListCursor, step: Step, purpose: Purpose, now: DateTime<Utc>) -> Step {
-        let count = &mut self.count;
-        if step.moved {
-            count.moves = count.moves.saturating_add(1);
-            count.moved.retain(|moved| now - *moved < TRUSTED_AFTER);
-            count.moved.push(now);
-            if count.moves >= MOVES_MAX || count.moved.len() >= FALLS_MAX {
-                count.distrusted = Some(now);
-                own.total = None;
-                own.back.iter_mut().for_each(|back| back.total = None);
-                self.newest.iter_mut().for_each(|newest| newest.total = None);
-            }
-        } else if step.done && purpose != Purpose::Recent && own.whole && own.back.is_none() {
-            count.moves = 0;
+        if step.moved && self.count.moved(now) {
+            own.total = None;
+            own.back.iter_mut().for_each(|back| back.total = None);
+            self.newest.iter_mut().for_each(|newest| newest.total = None);
+        } else if !step.moved && step.done && purpose != Purpose::Recent && own.whole && own.back.is_none() {
+            self.count.held();
         }
-        let lies = self.count.distrusted.filter(|_| purpose != Purpose::Recent).map(|_| COUNT_CHANGES);
+        let lies = (self.count.is_distrusted() && purpose != Purpose::Recent).then_some(COUNT_CHANGES);
         Step { lies: step.lies.or(lies), ..step }
     }
 
@@ -288,7 +249,7 @@ impl Walk {
             }
             Order::OldestFirst if own.page == 1 => self.forward(own, newest, 1, sight),
             // Where to look for the end, any count may say.
-            Order::OldestFirst => match paging::pages(&Meta { total: self.count.last, ..sight.meta }, sight.rows)
+            Order::OldestFirst => match paging::pages(&Meta { total: self.count.last(), ..sight.meta }, sight.rows)
                 .filter(|pages| *pages > 1)
             {
                 Some(last) if onward == Onward::Next => {
@@ -325,7 +286,7 @@ impl Walk {
     fn forward(&mut self, own: &mut ListCursor, newest: &mut Newest, page: u64, sight: &Sight) -> Step {
         let shorter = sight.meta.total.zip(own.total).is_some_and(|(total, before)| total < before);
         // A server that lags behind another shows fewer at the end; what was moved is missing before it.
-        let end = self.count.distrusted.map_or(u64::MAX, |_| highest(sight));
+        let end = if self.count.is_distrusted() { highest(sight) } else { u64::MAX };
         let stays = |id: &u64| *id >= end || sight.ids.contains(&Some(*id));
         let missing = page == own.page && !own.on.iter().all(stays);
         if shorter || missing {
@@ -358,7 +319,7 @@ impl Walk {
     }
 
     fn down(&mut self, own: &mut ListCursor, newest: &mut Newest, page: u64, sight: &Sight) -> Step {
-        if let Some(fallen) = fallen(newest.total, sight) {
+        if let Some(fallen) = fallen(newest.total, sight.meta.total) {
             newest.total = sight.meta.total;
             newest.stage = Stage::Down(page.saturating_sub(paging::moved_by(&sight.meta, sight.rows, fallen)).max(1));
             return Step { moved: true, ..Step::default() };
@@ -431,7 +392,7 @@ impl Walk {
                 back.next -= 1;
                 return Step::default();
             }
-        } else if let Some(fallen) = fallen(back.total, sight) {
+        } else if let Some(fallen) = fallen(back.total, sight.meta.total) {
             back.total = sight.meta.total;
             back.next = back.next.saturating_sub(paging::moved_by(&sight.meta, sight.rows, fallen)).max(1);
             return Step { moved: true, ..Step::default() };
@@ -500,11 +461,6 @@ fn remember(own: &mut ListCursor, page: u64, sight: &Sight) {
 
 fn highest(sight: &Sight) -> u64 {
     sight.ids.iter().flatten().copied().max().unwrap_or(0)
-}
-
-/// By how much the list has become shorter since the page before.
-fn fallen(before: Option<u64>, sight: &Sight) -> Option<u64> {
-    before?.checked_sub(sight.meta.total?).filter(|fallen| *fallen > 0)
 }
 
 /// Which way a page is sorted; `None` if it has too few ids to tell.
