@@ -43,8 +43,13 @@ impl Parts {
     pub fn new_card(&self) {
         let card = self.card();
         let _there_was_none = fs::remove_file(&card);
-        let made =
-            Command::new("/sbin/mkfs.ext4").args(["-q", "-F"]).arg(&card).arg(CARD).stderr(Stdio::null()).status();
+        let made = Command::new("/sbin/mkfs.ext4")
+            .args(["-q", "-F"])
+            .arg(&card)
+            .arg(CARD)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
         assert!(made.is_ok_and(|status| status.success()), "mkfs.ext4 cannot make a card: install Debian's e2fsprogs");
     }
 
