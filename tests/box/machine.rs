@@ -81,7 +81,7 @@ impl Parts {
         let (socket, console) = (self.folder.join("port"), self.folder.join(format!("console-{number}.log")));
         let _there_was_none = fs::remove_file(&socket);
         let listener = UnixListener::bind(&socket).unwrap();
-        let mut command = Command::new("qemu-system-aarch64");
+        let mut command = ends_with_us("qemu-system-aarch64");
         command
             .args(["-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "256", "-display", "none", "-no-reboot"])
             .args(["-monitor", "none", "-append", "console=ttyAMA0 quiet panic=-1"])
@@ -155,6 +155,13 @@ impl Drop for Machine {
     fn drop(&mut self) {
         self.switch_off();
     }
+}
+
+/// A program that the kernel ends when this process is gone, however that ended.
+pub fn ends_with_us(program: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--", program]);
+    command
 }
 
 /// A folder for a run of this name, which replaces the one of the run before.

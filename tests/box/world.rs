@@ -4,7 +4,7 @@ use std::{
     fs::{self, File},
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     sync::Arc,
     time::Duration,
 };
@@ -26,7 +26,7 @@ use tillbox::{
     zone::Zone,
 };
 
-use crate::wait::until;
+use crate::{machine::ends_with_us, wait::until};
 
 /// The outlet's id.
 const OUTLET: &str = "box-001";
@@ -260,7 +260,7 @@ impl Mosquitto {
     fn start_again(&mut self) {
         let program = ["/usr/sbin/mosquitto", "mosquitto"].into_iter().find(|path| Path::new(path).exists());
         let log = File::options().create(true).append(true).open(self.folder.join("mosquitto.log")).unwrap();
-        let mut command = Command::new(program.unwrap_or("mosquitto"));
+        let mut command = ends_with_us(program.unwrap_or("mosquitto"));
         command.arg("-c").arg(self.folder.join("mosquitto.conf"));
         let spawned = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
         self.child = Some(spawned.unwrap_or_else(|error| panic!("mosquitto: {error}")));
