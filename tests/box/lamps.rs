@@ -48,10 +48,23 @@ pub struct Trace {
     pub blind_ms: u64,
 }
 
-/// Watches lines for a span, or until nothing changes for so long after a change.
-pub fn watch(machine: &mut Machine, lines: &[u32], span_ms: u32, quiet_ms: u32) -> Vec<Trace> {
+/// Watches lines for a span.
+pub fn watch(machine: &mut Machine, lines: &[u32], span_ms: u32) -> Vec<Trace> {
+    watch_while(machine, lines, span_ms, 0, || {})
+}
+
+/// Watches lines from before something is done, for a span, or until nothing changes for so long after a change.
+pub fn watch_while(
+    machine: &mut Machine,
+    lines: &[u32],
+    span_ms: u32,
+    quiet_ms: u32,
+    deed: impl FnOnce(),
+) -> Vec<Trace> {
     let numbers: Vec<_> = lines.iter().map(u32::to_string).collect();
-    let said = machine.run(&format!("watch-lines {span_ms} {quiet_ms} {}", numbers.join(" ")));
+    machine.run(&format!("watch-lines {span_ms} {quiet_ms} {} >/tmp/watched 2>&1 &", numbers.join(" ")));
+    deed();
+    let said = machine.run("wait $!; cat /tmp/watched");
     let words: Vec<Vec<&str>> = said.lines().map(|line| line.split(' ').collect()).collect();
     let ms = |word: &str| word.parse::<u64>().unwrap();
     let Some((["end", end, blind], levels)) = words.split_last().map(|(last, levels)| (last.as_slice(), levels)) else {
@@ -68,7 +81,7 @@ pub fn watch(machine: &mut Machine, lines: &[u32], span_ms: u32, quiet_ms: u32) 
 /// The three lights, for so long that each of the patterns could be told from the others.
 pub fn look(machine: &mut Machine, lines: [u32; 3], expected: [Seen; 3]) -> [Seen; 3] {
     let span_ms = if expected.contains(&Seen::SteadyWink) { WINK_SPAN_MS } else { SPAN_MS };
-    let traces = watch(machine, &lines, span_ms, 0);
+    let traces = watch(machine, &lines, span_ms);
     [0, 1, 2].map(|line| traces[line].seen())
 }
 

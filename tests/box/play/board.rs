@@ -37,7 +37,7 @@ fn ends(play: &mut Play) {
 
     // The kernel takes the lines back; what they are then is the driver's choice, and gpio-sim's is the pull.
     play.machine.run("stop -KILL");
-    let left = watch(&mut play.machine, &[LIGHTS.as_slice(), &[RECEIPT_READY]].concat(), 1_000, 0);
+    let left = watch(&mut play.machine, &[LIGHTS.as_slice(), &[RECEIPT_READY]].concat(), 1_000);
     let levels: Vec<_> = left.iter().map(|trace| u8::from(trace.edges[0].1)).collect();
     println!("  after SIGKILL the kernel leaves green, yellow, red and receipt-ready at {levels:?}");
     play.shows("the program was killed", [Off, Off, Off]);

@@ -8,7 +8,7 @@ use super::{ALL_IS_WELL, PAPER_END, PAPER_LOW, PATIENCE, PRINTER_FAULT, Play, RE
 use crate::{
     lamps::{
         Seen::{Off, Slow},
-        watch,
+        watch, watch_while,
     },
     wait::{pass, until},
 };
@@ -52,15 +52,14 @@ fn contacts(play: &mut Play) {
 }
 
 fn pulses(play: &mut Play) {
-    let [idle] = one(watch(&mut play.machine, &[RECEIPT_PULSE], 3_000, 0));
+    let [idle] = one(watch(&mut play.machine, &[RECEIPT_PULSE], 3_000));
     play.expect(idle.rises() == 0, "what was sold long ago gives no pulse, and nothing is owed");
 
     let burst: Vec<_> = sales(play, "B", BURST, 1).collect();
-    for shop in 0..2 {
-        play.world.ring_up(shop, burst.iter().skip(shop).step_by(2).cloned());
-    }
-    // Nothing may be read before it is watched, and a watch ends with the burst.
-    let [trace] = one(watch(&mut play.machine, &[RECEIPT_PULSE], 170_000, QUIET_MS));
+    let world = &play.world;
+    let [trace] = one(watch_while(&mut play.machine, &[RECEIPT_PULSE], 170_000, QUIET_MS, || {
+        (0..2).for_each(|shop| world.ring_up(shop, burst.iter().skip(shop).step_by(2).cloned()));
+    }));
     let shortest = |level| trace.stays().filter(|(of, _)| *of == level).map(|(_, ms)| ms).min().unwrap_or(0);
     let (on, off) = (shortest(true), shortest(false));
     println!("  {BURST} sales: {} pulses in {} ms, at least {on} ms on and {off} ms off", trace.rises(), trace.end_ms);
@@ -78,7 +77,7 @@ fn pulses(play: &mut Play) {
     pass(Duration::from_secs(2));
     play.restart("tillbox");
     play.expect_session("the program comes back amid a burst");
-    let [owed] = one(watch(&mut play.machine, &[RECEIPT_PULSE], 6_000, 0));
+    let [owed] = one(watch(&mut play.machine, &[RECEIPT_PULSE], 6_000));
     play.expect(owed.rises() == 0, "a restart owes no pulse");
     play.expect_proof("the burst is at HQ after the restart");
 }
