@@ -44,38 +44,46 @@ pub struct Trace {
     /// Since when, in milliseconds, and which level; the first is where it began.
     pub edges: Vec<(u64, bool)>,
     pub end_ms: u64,
-    /// What lasted longer than this was seen.
-    pub blind_ms: u64,
 }
 
 /// Watches lines for a span.
 pub fn watch(machine: &mut Machine, lines: &[u32], span_ms: u32) -> Vec<Trace> {
-    watch_while(machine, lines, span_ms, 0, || {})
-}
-
-/// Watches lines from before something is done, for a span, or until nothing changes for so long after a change.
-pub fn watch_while(
-    machine: &mut Machine,
-    lines: &[u32],
-    span_ms: u32,
-    quiet_ms: u32,
-    deed: impl FnOnce(),
-) -> Vec<Trace> {
     let numbers: Vec<_> = lines.iter().map(u32::to_string).collect();
-    machine.run(&format!("watch-lines {span_ms} {quiet_ms} {} >/tmp/watched 2>&1 &", numbers.join(" ")));
-    deed();
-    let said = machine.run("wait $!; cat /tmp/watched");
+    let said = machine.run(&format!("watch-lines {span_ms} {}", numbers.join(" ")));
     let words: Vec<Vec<&str>> = said.lines().map(|line| line.split(' ').collect()).collect();
     let ms = |word: &str| word.parse::<u64>().unwrap();
-    let Some((["end", end, blind], levels)) = words.split_last().map(|(last, levels)| (last.as_slice(), levels)) else {
+    let Some((["end", end], levels)) = words.split_last().map(|(last, levels)| (last.as_slice(), levels)) else {
         panic!("the guest's watch said {said}");
     };
     let trace = |line: usize| {
         let mut edges: Vec<_> = levels.iter().map(|words| (ms(words[0]), words[1].as_bytes()[line] == b'1')).collect();
         edges.dedup_by_key(|edge| edge.1);
-        Trace { edges, end_ms: ms(end), blind_ms: ms(blind) }
+        Trace { edges, end_ms: ms(end) }
     };
     (0..lines.len()).map(trace).collect()
+}
+
+/// Begins to record, in the kernel, each level that a line is given: however late the guest is with what else it does,
+/// none is missed.
+pub fn record(machine: &mut Machine, line: u32) {
+    machine.run(&format!("record {line}"));
+}
+
+/// What was recorded, from the first change to the last; empty if there was none.
+pub fn recorded(machine: &mut Machine) -> Trace {
+    let said = machine.run("recorded");
+    let mut edges: Vec<_> = said
+        .lines()
+        .filter_map(|line| {
+            let (us, level) = line.split_once(' ')?;
+            Some((us.replace('.', "").parse::<u64>().ok()? / 1_000, level == "1"))
+        })
+        .collect();
+    // The levels that did not change are written again from time to time; before the first it was off.
+    edges.dedup_by_key(|edge| edge.1);
+    let from = edges.iter().position(|(_, level)| *level).unwrap_or(edges.len());
+    edges.drain(..from);
+    Trace { end_ms: edges.last().map_or(0, |edge| edge.0), edges }
 }
 
 /// The three lights, for so long that each of the patterns could be told from the others.
@@ -86,14 +94,12 @@ pub fn look(machine: &mut Machine, lines: [u32; 3], expected: [Seen; 3]) -> [See
 }
 
 impl Trace {
-    /// Each stay on a level that both began and ended while it was watched: the level, and for how many milliseconds.
-    pub fn stays(&self) -> impl Iterator<Item = (bool, u64)> {
-        self.edges.windows(2).skip(1).map(|pair| (pair[0].1, pair[1].0 - pair[0].0))
-    }
-
-    /// How often it went on.
-    pub fn rises(&self) -> usize {
-        self.edges.iter().skip(1).filter(|(_, level)| *level).count()
+    /// How long it stayed at a level each time, the shortest first, in milliseconds.
+    pub fn stays_ms(&self, level: bool) -> Vec<u64> {
+        let pairs = self.edges.windows(2).filter(|pair| pair[0].1 == level);
+        let mut stays: Vec<_> = pairs.map(|pair| pair[1].0 - pair[0].0).collect();
+        stays.sort_unstable();
+        stays
     }
 
     fn lit_ms(&self) -> u64 {
