@@ -170,6 +170,11 @@ max-size = "32MiB"
         self.clock.now().with_nanosecond(0).unwrap() - TimeDelta::seconds(seconds.into())
     }
 
+    /// So many characters that nothing can compress by much, of the run's own chance.
+    pub fn noise(&mut self, chars: usize) -> String {
+        (0..chars).map(|_| char::from(b'0' + u8::try_from(self.chance.below(74)).unwrap())).collect()
+    }
+
     /// A span below a bound, of the run's own chance.
     pub fn chance_ms(&mut self, bound: u32) -> Duration {
         Duration::from_millis(u64::from(self.chance.below(bound)))

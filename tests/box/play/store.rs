@@ -1,6 +1,7 @@
 //! The card, and how much is kept on it.
 
-use tillbox::demo::shop::Sale;
+use chrono::TimeDelta;
+use tillbox::demo::shop::{Line, Sale};
 
 use super::{ALL_IS_WELL, PATIENCE, Play, RECEIPT_READY};
 use crate::{
@@ -8,14 +9,15 @@ use crate::{
     wait::until,
 };
 
-/// Lines on a slip of which a few hundred fill the outbox.
-const MANY_LINES: usize = 250;
+/// A slip of which a few hundred fill the outbox: so many lines, of names that no compression makes short.
+const MANY_LINES: u32 = 200;
+const NAME_CHARS: usize = 240;
 
-/// So many such slips are rung up at a time: well below what one answer may hold.
-const SLIPS: u32 = 10;
+/// So many such slips are rung up at a time: a step of about 5 %.
+const SLIPS: u32 = 15;
 
 /// Slips that a run needs at most: more would mean that the outbox does not fill.
-const SLIPS_MAX: u32 = 1_000;
+const SLIPS_MAX: u32 = 900;
 
 pub(super) fn act(play: &mut Play) {
     play.expect_first_session();
@@ -52,16 +54,14 @@ fn outbox_fills(play: &mut Play) {
 
 /// Rings up a few long slips, and waits until the box has them or has no room.
 fn ring_up_many_lines(play: &mut Play, slips: &mut u32) {
-    let at = play.world.ago(60);
+    let newest = play.world.ago(60);
     let before = queued_percent(play);
-    play.world.ring_up(
-        0,
-        (*slips..*slips + SLIPS).map(|number| {
-            let sale =
-                Sale::plain(&format!("L-{number:06}"), 1_000, at - chrono::TimeDelta::seconds((number % 300).into()));
-            Sale { lines: vec![sale.lines[0].clone(); MANY_LINES], ..sale }
-        }),
-    );
+    for number in *slips..*slips + SLIPS {
+        let plain = Sale::plain(&format!("L-{number:06}"), 1_000, newest - TimeDelta::seconds((number % 400).into()));
+        let line = |_| Line { name: play.world.noise(NAME_CHARS), ..plain.lines[0].clone() };
+        let lines = (0..MANY_LINES).map(line).collect();
+        play.world.ring_up(0, [Sale { lines, ..plain.clone() }]);
+    }
     *slips += SLIPS;
     let _it_may_be_full = until(PATIENCE / 10, || queued_percent(play) > before);
 }
@@ -88,7 +88,8 @@ fn full_card(play: &mut Play) {
     play.machine.run(
         "dd if=/dev/zero of=/data/ballast bs=1M >/dev/null 2>&1; dd if=/dev/zero of=/data/more bs=512 >/dev/null 2>&1; true",
     );
-    (0..5).for_each(|_| play.world.sell());
+    // What the store has claimed already takes some sales yet.
+    (0..100).for_each(|_| play.world.sell());
     play.shows("the card is full", [Slow, Off, Fast]);
     play.expect_level(RECEIPT_READY, false, "receipt-ready is off while the card is full");
     play.machine.run("rm -f /data/ballast /data/more");
