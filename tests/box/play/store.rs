@@ -23,9 +23,10 @@ pub(super) fn act(play: &mut Play) {
     play.expect_first_session();
     play.shows("everything is at HQ", ALL_IS_WELL);
     play.expect_level(RECEIPT_READY, true, "receipt-ready is on while sales are durable");
-    outbox_fills(play);
     read_only_card(play);
     full_card(play);
+    // Last, as every poll reads the long slips again.
+    outbox_fills(play);
 }
 
 fn outbox_fills(play: &mut Play) {
