@@ -24,8 +24,9 @@ pub const TRY_AGAIN_MS: u64 = 5_000;
 /// A level that did not change is written again after this long.
 const WRITE_AGAIN_MS: u64 = 5_000;
 
-/// A contact that may bounce is looked at this often.
-const LOOK_AGAIN_MS: u64 = 50;
+/// A contact that may bounce is looked at this often: no part or multiple of the mains' 10 and 20 ms, whose hum would
+/// else be seen at the same moment of each period, and look steady.
+const LOOK_AGAIN_MS: u64 = 7;
 
 /// A board's lines.
 #[derive(Debug)]

@@ -4,8 +4,11 @@ use std::fmt;
 
 use crate::machine::Machine;
 
-/// So many looks, one in 25 ms and what the look itself takes: more than the 5 s between two winks.
-const LOOKS: u32 = 260;
+/// Longer than the five seconds between two winks, by more than a wink.
+const WINK_SPAN_MS: u32 = 5_600;
+
+/// Three slow blinks: whoever does not ask for a wink need not wait for one.
+const SPAN_MS: u32 = 3_000;
 
 /// A line over time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,8 +21,8 @@ pub enum Seen {
     Slow,
     /// About four times a second.
     Fast,
-    /// None of them: looks, looks that were lit, times that it went on, in how many hundredths of a second.
-    Other(usize, usize, usize, usize),
+    /// None of them: for how many milliseconds it was lit, how often it went on and off, in how many milliseconds.
+    Other(u64, usize, u64),
 }
 
 impl fmt::Display for Seen {
@@ -35,36 +38,88 @@ impl fmt::Display for Seen {
     }
 }
 
-/// Three lines over some seconds.
-pub fn look(machine: &mut Machine, lines: [u32; 3]) -> [Seen; 3] {
-    let [a, b, c] = lines;
-    let said = machine.run(&format!("look {LOOKS} {a} {b} {c}"));
-    let looks: Vec<(usize, &[u8])> = said
-        .lines()
-        .filter_map(|line| {
-            let (at, levels) = line.split_once(' ')?;
-            Some((at.replace('.', "").parse().ok()?, levels.as_bytes()))
-        })
-        .collect();
-    assert!(looks.len() > 100, "the guest looked too seldom: {said}");
-    [0, 1, 2].map(|line| seen(&looks.iter().map(|(at, levels)| (*at, levels[line] == b'1')).collect::<Vec<_>>()))
+/// One line's levels over time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace {
+    /// Since when, in milliseconds, and which level; the first is where it began.
+    pub edges: Vec<(u64, bool)>,
+    pub end_ms: u64,
 }
 
-/// Names what one line did, by times in hundredths of a second.
-fn seen(looks: &[(usize, bool)]) -> Seen {
-    let lit = looks.iter().filter(|(_, lit)| *lit).count();
-    let rises = looks.windows(2).filter(|pair| !pair[0].1 && pair[1].1).count();
-    let falls = looks.windows(2).filter(|pair| pair[0].1 && !pair[1].1).count();
-    let span = looks[looks.len() - 1].0 - looks[0].0;
-    // In a hundred seconds.
-    let rate = rises.max(falls) * 10_000 / span.max(1);
-    let is_half = (30..=70).contains(&(lit * 100 / looks.len()));
-    match rate {
-        _ if lit == 0 => Seen::Off,
-        _ if lit == looks.len() => Seen::Steady,
-        5..=45 if lit * 100 / looks.len() >= 90 => Seen::SteadyWink,
-        75..=135 if is_half => Seen::Slow,
-        300..=450 if is_half => Seen::Fast,
-        _ => Seen::Other(looks.len(), lit, rises, span),
+/// Watches lines for a span.
+pub fn watch(machine: &mut Machine, lines: &[u32], span_ms: u32) -> Vec<Trace> {
+    let numbers: Vec<_> = lines.iter().map(u32::to_string).collect();
+    let said = machine.run(&format!("watch-lines {span_ms} {}", numbers.join(" ")));
+    let words: Vec<Vec<&str>> = said.lines().map(|line| line.split(' ').collect()).collect();
+    let ms = |word: &str| word.parse::<u64>().unwrap();
+    let Some((["end", end], levels)) = words.split_last().map(|(last, levels)| (last.as_slice(), levels)) else {
+        panic!("the guest's watch said {said}");
+    };
+    let trace = |line: usize| {
+        let mut edges: Vec<_> = levels.iter().map(|words| (ms(words[0]), words[1].as_bytes()[line] == b'1')).collect();
+        edges.dedup_by_key(|edge| edge.1);
+        Trace { edges, end_ms: ms(end) }
+    };
+    (0..lines.len()).map(trace).collect()
+}
+
+/// Begins to record, in the kernel, each level that a line is given: however late the guest is with what else it does,
+/// none is missed.
+pub fn record(machine: &mut Machine, line: u32) {
+    machine.run(&format!("record {line}"));
+}
+
+/// What was recorded, from the first change to the last; empty if there was none.
+pub fn recorded(machine: &mut Machine) -> Trace {
+    let said = machine.run("recorded");
+    let mut edges: Vec<_> = said
+        .lines()
+        .filter_map(|line| {
+            let (us, level) = line.split_once(' ')?;
+            Some((us.replace('.', "").parse::<u64>().ok()? / 1_000, level == "1"))
+        })
+        .collect();
+    // The levels that did not change are written again from time to time; before the first it was off.
+    edges.dedup_by_key(|edge| edge.1);
+    let from = edges.iter().position(|(_, level)| *level).unwrap_or(edges.len());
+    edges.drain(..from);
+    Trace { end_ms: edges.last().map_or(0, |edge| edge.0), edges }
+}
+
+/// The three lights, for so long that each of the patterns could be told from the others.
+pub fn look(machine: &mut Machine, lines: [u32; 3], expected: [Seen; 3]) -> [Seen; 3] {
+    let span_ms = if expected.contains(&Seen::SteadyWink) { WINK_SPAN_MS } else { SPAN_MS };
+    let traces = watch(machine, &lines, span_ms);
+    [0, 1, 2].map(|line| traces[line].seen())
+}
+
+impl Trace {
+    /// How long it stayed at a level each time, the shortest first, in milliseconds.
+    pub fn stays_ms(&self, level: bool) -> Vec<u64> {
+        let pairs = self.edges.windows(2).filter(|pair| pair[0].1 == level);
+        let mut stays: Vec<_> = pairs.map(|pair| pair[1].0 - pair[0].0).collect();
+        stays.sort_unstable();
+        stays
+    }
+
+    fn lit_ms(&self) -> u64 {
+        let ends = self.edges.iter().skip(1).map(|(at, _)| *at).chain([self.end_ms]);
+        self.edges.iter().zip(ends).filter(|((_, level), _)| *level).map(|((at, _), end)| end - at).sum()
+    }
+
+    fn seen(&self) -> Seen {
+        let edges = self.edges.len() - 1;
+        let lit_percent = self.lit_ms() * 100 / self.end_ms.max(1);
+        // Edges in a hundred seconds: two for each blink.
+        let rate = u64::try_from(edges).unwrap() * 100_000 / self.end_ms.max(1);
+        let is_half = (35..=65).contains(&lit_percent);
+        match rate {
+            0 if self.edges[0].1 => Seen::Steady,
+            0 => Seen::Off,
+            10..=80 if lit_percent >= 90 => Seen::SteadyWink,
+            150..=250 if is_half => Seen::Slow,
+            600..=900 if is_half => Seen::Fast,
+            _ => Seen::Other(self.lit_ms(), edges, self.end_ms),
+        }
     }
 }

@@ -43,8 +43,13 @@ impl Parts {
     pub fn new_card(&self) {
         let card = self.card();
         let _there_was_none = fs::remove_file(&card);
-        let made =
-            Command::new("/sbin/mkfs.ext4").args(["-q", "-F"]).arg(&card).arg(CARD).stderr(Stdio::null()).status();
+        let made = Command::new("/sbin/mkfs.ext4")
+            .args(["-q", "-F"])
+            .arg(&card)
+            .arg(CARD)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
         assert!(made.is_ok_and(|status| status.success()), "mkfs.ext4 cannot make a card: install Debian's e2fsprogs");
     }
 
@@ -76,7 +81,7 @@ impl Parts {
         let (socket, console) = (self.folder.join("port"), self.folder.join(format!("console-{number}.log")));
         let _there_was_none = fs::remove_file(&socket);
         let listener = UnixListener::bind(&socket).unwrap();
-        let mut command = Command::new("qemu-system-aarch64");
+        let mut command = ends_with_us("qemu-system-aarch64");
         command
             .args(["-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "256", "-display", "none", "-no-reboot"])
             .args(["-monitor", "none", "-append", "console=ttyAMA0 quiet panic=-1"])
@@ -150,6 +155,13 @@ impl Drop for Machine {
     fn drop(&mut self) {
         self.switch_off();
     }
+}
+
+/// A program that the kernel ends when this process is gone, however that ended.
+pub fn ends_with_us(program: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--", program]);
+    command
 }
 
 /// A folder for a run of this name, which replaces the one of the run before.

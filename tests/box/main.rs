@@ -26,15 +26,17 @@ use crate::machine::Parts;
 const PARTS: &str = "TILLBOX_BOX_PARTS";
 
 const USAGE: &str = "\
-usage: tests/box/run [--cuts N] [--seed S] [--without-sync]
+usage: tests/box/run [--act NAME | --cuts N [--without-sync]] [--seed S]
 
-  without --cuts   one play: from the first boot through losses and faults, with its figures
+  without --cuts   the play: from the first boot through losses and faults, with its figures
+  --act NAME       one act of it: first-boot, lines, records, store, printer, board
   --cuts N         cuts the power N times, and proves that HQ holds what the shops sold
   --seed S         another run than the one of seed 1
   --without-sync   makes every sync in the guest a lie: the cuts must find that out, or they prove nothing";
 
 /// What is wanted.
 struct Options {
+    act: Option<String>,
     cuts: Option<u32>,
     seed: u64,
     without_sync: bool,
@@ -59,15 +61,16 @@ fn main() -> ExitCode {
     let parts = Parts { folder: machine::folder(&made, name), made };
     let holds = match options.cuts {
         Some(cuts) => cuts::run(&parts, cuts, options.seed, options.without_sync),
-        None => play::run(&parts, options.seed),
+        None => play::run(&parts, options.seed, options.act.as_deref()),
     };
     if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Options> {
-    let mut options = Options { cuts: None, seed: 1, without_sync: false };
+    let mut options = Options { act: None, cuts: None, seed: 1, without_sync: false };
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
+            "--act" => options.act = Some(arguments.next().filter(|name| play::is_act(name))?),
             "--cuts" => options.cuts = Some(arguments.next()?.parse().ok()?),
             "--seed" => options.seed = arguments.next()?.parse().ok()?,
             "--without-sync" => options.without_sync = true,

@@ -1,31 +1,41 @@
-//! One play: from the first boot through losses and faults, every cell of the table of lights, and figures on the way.
+//! The play: from the first boot through losses and faults, every cell of the table of lights, and figures on the way.
 //!
-//! The lights are read back from the board's lines and from nowhere else.
+//! Each act has a board, a card, shops and an HQ of its own, so it can be played alone. The lights are read back from
+//! the board's lines and from nowhere else.
+
+mod board;
+mod cells;
+mod first_boot;
+mod lines;
+mod printer;
+mod records;
+mod store;
 
 use std::time::{Duration, Instant};
 
-use tillbox::demo::http_server::Fault;
-
+use self::cells::Cells;
 use crate::{
     lamps::{
-        Seen::{self, Fast, Off, Slow, Steady, SteadyWink},
+        Seen::{self, Off, SteadyWink},
         look,
     },
     machine::{Machine, Parts},
-    wait::{pass, until},
+    wait::until,
     world::World,
 };
 
 /// Whatever is waited for comes within this, on an emulated machine beside others.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// For how long an idle box is watched.
-const IDLE: Duration = Duration::from_secs(60);
-
 /// The green, the yellow and the red light.
 const LIGHTS: [u32; 3] = [0, 1, 2];
 
-/// What the printer tells.
+/// What they show when everything is at HQ.
+const ALL_IS_WELL: [Seen; 3] = [SteadyWink, Off, Off];
+
+/// The other lines.
+const RECEIPT_READY: u32 = 3;
+const RECEIPT_PULSE: u32 = 4;
 const PAPER_LOW: u32 = 5;
 const PAPER_END: u32 = 6;
 const PRINTER_FAULT: u32 = 7;
@@ -61,85 +71,105 @@ offset = 1
 offset = 2
 "#;
 
-/// Sales in one second that no answer of 100 rows can hold.
-const BEYOND_ONE_ANSWER: u32 = 120;
+type Act = fn(&mut Play);
 
+const ACTS: [(&str, Act); 6] = [
+    ("first-boot", first_boot::act),
+    ("lines", lines::act),
+    ("records", records::act),
+    ("store", store::act),
+    ("printer", printer::act),
+    ("board", board::act),
+];
+
+/// One act under way.
 struct Play {
     world: World,
     machine: Machine,
+    cells: Cells,
     failures: Vec<String>,
 }
 
-/// Plays; tells whether all of it was as it should be.
-pub fn run(parts: &Parts, seed: u64) -> bool {
-    let mut world = World::open(&parts.folder, seed);
-    parts.new_card();
-    let board = |name: &str| format!("[board]\nprofile = \"/etc/tillbox/{name}.toml\"\n");
-    parts.write_etc(&[
-        ("board.toml", BOARD),
-        ("own.toml", PL061),
-        ("tillbox.toml", &world.config("15s", &board("board"))),
-        ("quick.toml", &world.config("1s", &board("board"))),
-        ("pl061.toml", &world.config("1s", &board("own"))),
-    ]);
-    (0..10).for_each(|_| world.sell());
-    let mut play = Play { machine: parts.boot(1), world, failures: Vec::new() };
-    play.first_boot();
-    play.idle();
-    play.flow();
-    play.lights();
-    play.own_chip();
-    for failure in &play.failures {
+/// Whether there is an act of this name.
+pub fn is_act(name: &str) -> bool {
+    ACTS.iter().any(|(act, _)| *act == name)
+}
+
+/// Plays one act or all; tells whether all of it was as it should be.
+pub fn run(parts: &Parts, seed: u64, only: Option<&str>) -> bool {
+    let begun = Instant::now();
+    let (mut cells, mut failures) = (Cells::default(), Vec::new());
+    for (number, (name, act)) in (1..).zip(ACTS) {
+        if only.is_some_and(|only| only != name) {
+            continue;
+        }
+        println!("\n{name}");
+        let act_begun = Instant::now();
+        let mut play = Play::open(parts, seed, number, cells);
+        act(&mut play);
+        println!("  this act took {} s", act_begun.elapsed().as_secs());
+        if !play.failures.is_empty() {
+            println!("the console of {name}:\n{}", play.machine.console());
+        }
+        failures.extend(play.failures.into_iter().map(|failure| format!("{name}: {failure}")));
+        cells = play.cells;
+    }
+    println!("\n{cells}");
+    if only.is_none() {
+        failures.extend(cells.not_driven().map(|cell| format!("the table of lights: {cell} was not driven")));
+    }
+    for failure in &failures {
         println!("FAILED: {failure}");
     }
-    println!("{}", if play.failures.is_empty() { "the play holds" } else { "the play does NOT hold" });
-    if !play.failures.is_empty() {
-        println!("the console:\n{}", play.machine.console());
-    }
-    play.failures.is_empty()
+    let verdict = if failures.is_empty() { "holds" } else { "does NOT hold" };
+    println!("the play {verdict}, {} s", begun.elapsed().as_secs());
+    failures.is_empty()
 }
 
 impl Play {
+    /// Opens everything for an act, with some sales of before the first boot, and switches the board on.
+    fn open(parts: &Parts, seed: u64, number: u32, cells: Cells) -> Self {
+        let mut world = World::open(&parts.folder, seed);
+        parts.new_card();
+        let board = |name: &str| format!("[board]\nprofile = \"/etc/tillbox/{name}.toml\"\n");
+        let quick = world.config("1s", &board("board"));
+        parts.write_etc(&[
+            ("board.toml", BOARD),
+            ("own.toml", PL061),
+            ("tillbox.toml", &quick),
+            ("idle.toml", &world.config("15s", &board("board"))),
+            ("pl061.toml", &world.config("1s", &board("own"))),
+            ("faulty.toml", &quick.replace("poll-every = \"1s\"", "poll-every = \"often\"")),
+        ]);
+        (0..10).for_each(|_| world.sell());
+        Self { machine: parts.boot(number), world, cells, failures: Vec::new() }
+    }
+
     fn expect(&mut self, holds: bool, what: &str) {
         if !holds {
+            println!("  {what:<38} NOT SO");
             self.failures.push(what.to_owned());
         }
     }
 
-    fn first_boot(&mut self) {
-        let started = self.machine.wait_for("BOX: the program starts", PATIENCE);
-        self.expect(started.is_ok(), "the board boots");
-        let user_space = self.machine.on_since.elapsed();
-        let born = until(PATIENCE, || self.world.is_new_session());
-        let up = self.machine.on_since.elapsed();
-        let sold = until(PATIENCE, || self.world.at_hq(|holdings| !holdings.states.is_empty()));
-        let first = self.machine.on_since.elapsed();
-        self.expect(born.is_ok() && sold.is_ok(), "the first boot brings the first sale to HQ");
-        println!("first boot, emulated: {} ms to the program", user_space.as_millis());
-        println!("  program started → at HQ      {} ms", up.saturating_sub(user_space).as_millis());
-        println!("  power → first sale at HQ     {} ms", first.as_millis());
-        let held = self.world.wait_for_proof(PATIENCE).holds();
-        self.expect(held, "the sales before the first boot reach HQ");
+    /// A further session of the box is at HQ.
+    fn expect_session(&mut self, what: &str) {
+        let is_there = until(PATIENCE, || self.world.is_new_session()).is_ok();
+        self.expect(is_there, what);
     }
 
-    /// The processor's time and the memory of a box to which nothing happens.
-    fn idle(&mut self) {
-        pass(Duration::from_secs(10));
-        let (before, begun) = (self.cpu_ticks(), Instant::now());
-        pass(IDLE);
-        let (ticks, span) = (self.cpu_ticks() - before, begun.elapsed().as_millis());
-        // A tick is 10 ms of one core.
-        let per_mille = u128::from(ticks) * 10 * 1000 / span;
-        println!("idle, polling 2 connections every 15 s, emulated:");
-        println!("  processor                    {}.{} % of a core ({ticks} ticks)", per_mille / 10, per_mille % 10);
-        let memory = self.machine.run("grep -E 'VmRSS|RssAnon|VmHWM' /proc/$(cat /tmp/pid)/status");
-        println!("  {}", memory.split_whitespace().collect::<Vec<_>>().join(" "));
+    fn expect_proof(&mut self, what: &str) {
+        let proof = self.world.wait_for_proof(PATIENCE);
+        if !proof.holds() {
+            println!("{proof}");
+        }
+        self.expect(proof.holds(), what);
     }
 
-    fn cpu_ticks(&mut self) -> u64 {
-        let stat = self.machine.run("cat /proc/$(cat /tmp/pid)/stat");
-        let after_name = stat.rsplit(')').next().unwrap_or_default();
-        after_name.split_whitespace().skip(11).take(2).filter_map(|field| field.parse::<u64>().ok()).sum()
+    /// The board is up, and what was sold before is at HQ.
+    fn expect_first_session(&mut self) {
+        self.expect_session("the board boots, and the box is at HQ");
+        self.expect_proof("the sales of before the first boot reach HQ");
     }
 
     fn restart(&mut self, config: &str) {
@@ -148,127 +178,48 @@ impl Play {
         self.machine.run("start");
     }
 
-    fn flow(&mut self) {
-        self.restart("quick");
-        let born = until(PATIENCE, || self.world.is_new_session()).is_ok();
-        self.expect(born, "the program comes back after an ordered stop");
-        for _ in 0..30 {
-            self.world.sell();
-            pass(Duration::from_millis(50));
-        }
-        let held = self.world.wait_for_proof(PATIENCE).holds();
-        self.expect(held, "sales flow to HQ");
-        let ready = self.machine.run("cat /sys/devices/platform/gpio-sim.0/gpiochip*/sim_gpio3/value");
-        self.expect(ready == "1\n", "receipt-ready is on while sales are durable");
-    }
-
     /// Looks at the three lights until they are as they should be, or patience ends.
     fn shows(&mut self, what: &str, expected: [Seen; 3]) {
         let begun = Instant::now();
         let seen = loop {
-            let seen = look(&mut self.machine, LIGHTS);
+            let seen = look(&mut self.machine, LIGHTS, expected);
             if seen == expected || begun.elapsed() > PATIENCE {
                 break seen;
             }
         };
-        let verdict = if seen == expected { "as it should be" } else { "NOT as it should be" };
-        println!(
-            "  {what:<38} {:<14} {:<8} {:<8} {verdict}",
-            seen[0].to_string(),
-            seen[1].to_string(),
-            seen[2].to_string()
-        );
-        self.expect(seen == expected, &format!("lights, {what}: {seen:?} and not {expected:?}"));
-    }
-
-    /// Every cell of the table, each brought about from outside.
-    fn lights(&mut self) {
-        println!("lights                                   green          yellow   red");
-        self.shows("everything is at HQ", [SteadyWink, Off, Off]);
-
-        self.world.cut_line();
-        (0..20).for_each(|_| self.world.sell());
-        self.shows("HQ cannot be reached", [Slow, Steady, Off]);
-        self.world.mend_line();
-        self.shows("HQ is back", [SteadyWink, Off, Off]);
-
-        self.world.kill_broker();
-        (0..5).for_each(|_| self.world.sell());
-        self.shows("the broker died", [Slow, Steady, Off]);
-        self.world.start_broker();
-        self.shows("the broker is back", [SteadyWink, Off, Off]);
-
-        self.world.street.cut();
-        (0..5).for_each(|_| self.world.sell());
-        self.shows("the POS cannot be reached", [Slow, Slow, Off]);
-        self.world.street.heal();
-        self.shows("the POS is back", [SteadyWink, Off, Off]);
-
-        self.fail_pos(Fault::Broken(401));
-        self.shows("the POS refuses the credentials", [Slow, Off, Steady]);
-        self.world.street.heal();
-        self.shows("the credentials are good again", [SteadyWink, Off, Off]);
-
-        for (line, what) in [(PAPER_LOW, "paper low"), (PAPER_END, "paper end"), (PRINTER_FAULT, "printer's fault")] {
-            self.machine.run(&format!("pull {line} up"));
-            self.shows(what, [Slow, Off, Slow]);
-            self.machine.run(&format!("pull {line} down"));
+        let holds = seen == expected;
+        let verdict = if holds { "as it should be" } else { "NOT as it should be" };
+        let [green, yellow, red] = seen.map(|seen| seen.to_string());
+        println!("  {what:<38} {green:<14} {yellow:<8} {red:<8} {verdict}, {} s", begun.elapsed().as_secs());
+        if holds {
+            self.cells.drive(what, seen);
+        } else {
+            self.failures.push(format!("lights, {what}: {seen:?} and not {expected:?}"));
         }
-        self.shows("the printer is well again", [SteadyWink, Off, Off]);
-        self.card_faults();
-        self.ends();
     }
 
-    fn fail_pos(&self, fault: Fault) {
-        self.world.street.shops().iter().for_each(|shop| shop.server().http().fail(fault));
+    /// The level of a line, now.
+    fn level(&mut self, line: u32) -> bool {
+        self.machine.run(&format!("cat /sys/devices/platform/gpio-sim.*/gpiochip*/sim_gpio{line}/value")) == "1\n"
     }
 
-    fn card_faults(&mut self) {
-        self.machine.run("mount -o remount,ro /data");
-        (0..5).for_each(|_| self.world.sell());
-        self.shows("the card cannot be written", [Slow, Off, Steady]);
-        self.machine.run("mount -o remount,rw /data");
-        self.shows("the card can be written again", [SteadyWink, Off, Off]);
-
-        self.machine.run("dd if=/dev/zero of=/data/ballast bs=1M >/dev/null 2>&1; dd if=/dev/zero of=/data/more bs=512 >/dev/null 2>&1; true");
-        // What the store has claimed already takes some sales yet.
-        (0..400).for_each(|_| self.world.sell());
-        self.shows("the card is full", [Slow, Off, Fast]);
-        self.machine.run("rm -f /data/ballast /data/more");
-        self.shows("the card has room again", [SteadyWink, Off, Off]);
+    /// A line comes to a level.
+    fn expect_level(&mut self, line: u32, level: bool, what: &str) {
+        let comes = until(PATIENCE, || self.level(line) == level).is_ok();
+        self.expect(comes, what);
     }
 
-    fn ends(&mut self) {
-        let proof = self.world.wait_for_proof(PATIENCE);
-        print!("{proof}");
-        self.expect(proof.holds(), "after all of it HQ holds what the shops sold");
-
-        self.machine.run("stop");
-        self.shows("the program does not run", [Off, Off, Off]);
-        // Answers that do not come: the box is starting until it knows better, and then it waits for them.
-        self.fail_pos(Fault::Slow(None));
-        self.machine.run("start");
-        self.shows("starting", [Fast, Off, Off]);
-        self.shows("catching up", [Slow, Off, Off]);
-        self.world.street.heal();
-        self.shows("all is well", [SteadyWink, Off, Off]);
-
-        self.world.sell_at_once(BEYOND_ONE_ANSWER);
-        self.shows("a gap is open", [Slow, Fast, Off]);
+    /// What HQ knows of a condition that holds.
+    fn condition(&self, code: &str) -> Option<String> {
+        let conditions = self.world.status("/report/conditions")?;
+        let condition = conditions.as_array()?.iter().find(|condition| condition["code"] == code)?;
+        Some(condition["text"].as_str()?.to_owned())
     }
 
-    /// The same on a chip of another kind: lines are opened, driven and given back.
-    fn own_chip(&mut self) {
-        self.restart("pl061");
-        self.machine.run("mount -t debugfs none /sys/kernel/debug 2>/dev/null; true");
-        let born = until(PATIENCE, || self.world.is_new_session()).is_ok();
-        self.expect(born, "the program runs on the machine's own chip");
-        let held = self.machine.run("grep -A9 pl061 /sys/kernel/debug/gpio");
-        let driven = held.lines().filter(|line| line.contains("tillbox") && line.contains("out")).count();
-        println!("on pl061, {driven} lines are driven:\n{held}");
-        self.expect(driven == 3, "three lines of pl061 are driven");
-        self.machine.run("stop");
-        let left = self.machine.run("grep -c tillbox /sys/kernel/debug/gpio; true");
-        self.expect(left.trim() == "0", "the lines of pl061 are given back");
+    /// A condition is told to HQ, or is no longer.
+    fn expect_condition(&mut self, code: &str, holds: bool) {
+        let comes = until(PATIENCE, || self.condition(code).is_some() == holds).is_ok();
+        let told = if holds { "is told to HQ" } else { "is over, and HQ knows" };
+        self.expect(comes, &format!("{code} {told}"));
     }
 }

@@ -4,12 +4,12 @@ use std::{
     fs::{self, File},
     net::{Ipv4Addr, TcpListener, TcpStream},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Stdio},
     sync::Arc,
     time::Duration,
 };
 
-use chrono::{NaiveTime, TimeDelta, Timelike as _, Utc};
+use chrono::{DateTime, NaiveTime, TimeDelta, Timelike as _, Utc};
 use tillbox::{
     clock::Clock,
     closing::Calendar,
@@ -26,7 +26,7 @@ use tillbox::{
     zone::Zone,
 };
 
-use crate::wait::until;
+use crate::{machine::ends_with_us, wait::until};
 
 /// The outlet's id.
 const OUTLET: &str = "box-001";
@@ -157,16 +157,22 @@ max-size = "32MiB"
         self.street.shops()[shop].stall.simulator.play(&[movement]);
     }
 
-    /// So many sales in one second at the first shop.
-    pub fn sell_at_once(&mut self, sales: u32) {
-        let now = self.clock.now();
-        let at = now.with_nanosecond(0).unwrap() - TimeDelta::seconds(5);
-        let sold = |number| {
-            let sale = Sale::plain(&format!("X-{number:06}"), 1_000, at);
-            Movement { known_at: now, change: Change::Sold, sale }
-        };
-        let movements: Vec<_> = (0..sales).map(sold).collect();
-        self.street.shops()[0].stall.simulator.play(&movements);
+    /// These sales at a shop, new or as they are from now on.
+    pub fn ring_up(&self, shop: usize, sales: impl IntoIterator<Item = Sale>) {
+        let known_at = self.clock.now();
+        let movements: Vec<_> =
+            sales.into_iter().map(|sale| Movement { known_at, change: Change::Sold, sale }).collect();
+        self.street.shops()[shop].stall.simulator.play(&movements);
+    }
+
+    /// A whole second of this span ago.
+    pub fn ago(&self, seconds: u32) -> DateTime<Utc> {
+        self.clock.now().with_nanosecond(0).unwrap() - TimeDelta::seconds(seconds.into())
+    }
+
+    /// So many characters that nothing can compress by much, of the run's own chance.
+    pub fn noise(&mut self, chars: usize) -> String {
+        (0..chars).map(|_| char::from(b'0' + u8::try_from(self.chance.below(74)).unwrap())).collect()
     }
 
     /// A span below a bound, of the run's own chance.
@@ -223,6 +229,13 @@ max-size = "32MiB"
     pub fn start_broker(&mut self) {
         self.broker.start_again();
     }
+
+    /// The broker starts again and lets nobody in, or anybody.
+    pub fn close_broker(&mut self, closed: bool) {
+        self.broker.kill();
+        self.broker.configure(closed);
+        self.broker.start_again();
+    }
 }
 
 /// A broker on a free port of the loopback; it ends when dropped.
@@ -235,19 +248,24 @@ struct Mosquitto {
 impl Mosquitto {
     fn start(folder: &Path) -> Self {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port();
-        let config = format!(
-            "user root\nlistener {port} 127.0.0.1\nallow_anonymous true\npersistence false\nmax_queued_messages 0\n"
-        );
-        fs::write(folder.join("mosquitto.conf"), config).unwrap();
         let mut this = Self { folder: folder.to_owned(), port, child: None };
+        this.configure(false);
         this.start_again();
         this
+    }
+
+    fn configure(&self, closed: bool) {
+        let (port, anonymous) = (self.port, !closed);
+        let config = format!(
+            "user root\nlistener {port} 127.0.0.1\nallow_anonymous {anonymous}\npersistence false\nmax_queued_messages 0\n"
+        );
+        fs::write(self.folder.join("mosquitto.conf"), config).unwrap();
     }
 
     fn start_again(&mut self) {
         let program = ["/usr/sbin/mosquitto", "mosquitto"].into_iter().find(|path| Path::new(path).exists());
         let log = File::options().create(true).append(true).open(self.folder.join("mosquitto.log")).unwrap();
-        let mut command = Command::new(program.unwrap_or("mosquitto"));
+        let mut command = ends_with_us(program.unwrap_or("mosquitto"));
         command.arg("-c").arg(self.folder.join("mosquitto.conf"));
         let spawned = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
         self.child = Some(spawned.unwrap_or_else(|error| panic!("mosquitto: {error}")));

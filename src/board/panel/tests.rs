@@ -237,6 +237,21 @@ fn a_contact_counts_once_it_is_steady() {
 }
 
 #[test]
+fn a_contact_that_chatters_or_hums_never_counts() {
+    // On and off, in milliseconds: worn contacts, and the mains' hum on a line that nothing holds.
+    for (on, off) in [(10, 10), (10, 30), (10, 90), (5, 5), (8, 12), (90, 10)] {
+        let (bench, mut panel) = panel(&[]);
+        let mut at = 0;
+        while at < 20_000 {
+            bench.with(Role::PaperEnd, |pin| pin.high = at % (on + off) < on);
+            panel.drive(LIT, at);
+            assert!(!panel.is_closed(Role::PaperEnd), "{on} ms on, {off} ms off, at {at}");
+            at = panel.next_ms(LIT, at).map_or(at + 500, |next| next.clamp(at + 1, at + 500));
+        }
+    }
+}
+
+#[test]
 fn a_lost_line_is_named_and_taken_again_and_stops_no_other() {
     let (bench, mut panel) = panel(&[]);
     for role in [Role::Light(Light::Hold), Role::PaperLow] {
