@@ -15,6 +15,7 @@ mod cuts;
 mod lamps;
 mod machine;
 mod play;
+mod unit;
 mod wait;
 mod world;
 
@@ -27,6 +28,7 @@ const PARTS: &str = "TILLBOX_BOX_PARTS";
 
 const USAGE: &str = "\
 usage: tests/box/run [--cuts N] [--seed S] [--without-sync]
+       tests/box/systemd [--seed S]
 
   without --cuts   one play: from the first boot through losses and faults, with its figures
   --cuts N         cuts the power N times, and proves that HQ holds what the shops sold
@@ -38,6 +40,7 @@ struct Options {
     cuts: Option<u32>,
     seed: u64,
     without_sync: bool,
+    systemd: bool,
 }
 
 fn main() -> ExitCode {
@@ -49,7 +52,9 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(64);
     };
-    let name = if options.cuts.is_none() {
+    let name = if options.systemd {
+        "systemd"
+    } else if options.cuts.is_none() {
         "play"
     } else if options.without_sync {
         "without-sync"
@@ -58,6 +63,7 @@ fn main() -> ExitCode {
     };
     let parts = Parts { folder: machine::folder(&made, name), made };
     let holds = match options.cuts {
+        _ if options.systemd => unit::run(&parts, options.seed),
         Some(cuts) => cuts::run(&parts, cuts, options.seed, options.without_sync),
         None => play::run(&parts, options.seed),
     };
@@ -65,11 +71,12 @@ fn main() -> ExitCode {
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Options> {
-    let mut options = Options { cuts: None, seed: 1, without_sync: false };
+    let mut options = Options { cuts: None, seed: 1, without_sync: false, systemd: false };
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--cuts" => options.cuts = Some(arguments.next()?.parse().ok()?),
             "--seed" => options.seed = arguments.next()?.parse().ok()?,
+            "--systemd" => options.systemd = true,
             "--without-sync" => options.without_sync = true,
             _ => return None,
         }

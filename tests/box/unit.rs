@@ -1,0 +1,162 @@
+//! The unit: the package on a Debian with systemd, as a technician meets it, and what systemd makes of it.
+//!
+//! Nothing is done in the box that a technician does not do, but for looking, and for the faults that are played.
+
+mod acts;
+mod card;
+
+use std::{
+    ops::RangeInclusive,
+    time::{Duration, Instant},
+};
+
+use self::card::Card;
+use crate::{
+    machine::{Machine, Parts},
+    wait::until,
+    world::World,
+};
+
+/// Whatever is waited for comes within this, on an emulated machine beside others.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// What a light shows, by how much of the time it is lit in percent: a wink leaves it steady.
+const OFF: RangeInclusive<usize> = 0..=0;
+const STEADY: RangeInclusive<usize> = 90..=100;
+
+/// Secrets that must not be found on the boot partition.
+const TOKEN: &str = "box-token-0123456789";
+
+struct Unit<'a> {
+    parts: &'a Parts,
+    world: World,
+    card: Card,
+    machine: Option<Machine>,
+    boots: u32,
+    failures: Vec<String>,
+}
+
+/// Plays; tells whether all of it was as it should be.
+pub fn run(parts: &Parts, seed: u64) -> bool {
+    let world = World::open(&parts.folder, seed);
+    let card = Card::flash(&parts.made.join("debian/card.img"), parts.card());
+    let mut unit = Unit { parts, world, card, machine: None, boots: 0, failures: Vec::new() };
+    unit.first_boot();
+    unit.sandbox();
+    unit.technician();
+    unit.idle();
+    unit.ends();
+    unit.configs();
+    unit.power_cut();
+    unit.faulty_file();
+    unit.empty_box();
+    for failure in &unit.failures {
+        println!("FAILED: {failure}");
+    }
+    println!("{}", if unit.failures.is_empty() { "the unit holds" } else { "the unit does NOT hold" });
+    unit.failures.is_empty()
+}
+
+// --- How it is played ------------------------------------------------------------------------------------------------
+
+impl Unit<'_> {
+    fn expect(&mut self, holds: bool, what: &str) {
+        println!("  {} {what}", if holds { "ok  " } else { "NOT " });
+        if !holds {
+            self.failures.push(what.to_owned());
+        }
+    }
+
+    /// The same for what the guest says, which is shown where it is not as it should be.
+    fn expect_said(&mut self, command: &str, holds: impl FnOnce(&str) -> bool, what: &str) -> String {
+        let said = match self.machine().try_run(command) {
+            Ok(said) | Err(said) => said,
+        };
+        let holds = holds(said.trim());
+        self.expect(holds, what);
+        if !holds {
+            println!("       `{command}` said:\n{said}");
+        }
+        said
+    }
+
+    fn machine(&mut self) -> &mut Machine {
+        self.machine.as_mut().expect("the power is on")
+    }
+
+    fn run(&mut self, command: &str) -> String {
+        self.machine().run(command)
+    }
+
+    fn power_on(&mut self) {
+        self.boots += 1;
+        let ird = self.parts.made.join("debian/ird");
+        self.machine = Some(self.parts.power_on(self.boots, &ird, "512", "rdinit=/switch net.ifnames=0"));
+    }
+
+    fn cut_power(&mut self) {
+        self.machine.take().expect("the power is on").cut();
+    }
+
+    fn property(&mut self, unit: &str, name: &str) -> String {
+        self.run(&format!("systemctl show -P {name} {unit}")).trim().to_owned()
+    }
+
+    fn number(&mut self, name: &str) -> u64 {
+        self.property("tillbox", name).parse().unwrap_or_default()
+    }
+
+    /// Waits until the unit has another process than this one, and the box is at HQ again by it.
+    fn started_again(&mut self, pid: u64, limit: Duration) -> Option<Duration> {
+        let begun = Instant::now();
+        let machine = self.machine.as_mut().expect("the power is on");
+        let is_other = || {
+            let now = machine.run("systemctl show -P MainPID tillbox").trim().parse().unwrap_or(0);
+            now != 0 && now != pid
+        };
+        until(limit, is_other).ok()?;
+        let another = begun.elapsed();
+        until(PATIENCE, || self.world.is_new_session()).ok()?;
+        Some(another)
+    }
+
+    /// How much of three seconds a line is on, in percent.
+    fn lit(&mut self, line: u32) -> usize {
+        let said = self.run(&format!("look 60 {line} {line} {line}"));
+        let looks: Vec<_> = said.lines().filter_map(|look| look.split_once(' ')).collect();
+        looks.iter().filter(|(_, levels)| levels.starts_with('1')).count() * 100 / looks.len().max(1)
+    }
+
+    /// Waits for a light.
+    fn shows(&mut self, line: u32, percent: RangeInclusive<usize>, what: &str) {
+        let begun = Instant::now();
+        let lit = loop {
+            let lit = self.lit(line);
+            if percent.contains(&lit) || begun.elapsed() > PATIENCE {
+                break lit;
+            }
+        };
+        self.expect(percent.contains(&lit), what);
+    }
+
+    fn sales_flow(&mut self, what: &str) {
+        (0..10).for_each(|_| self.world.sell());
+        let proof = self.world.wait_for_proof(PATIENCE);
+        self.expect(proof.holds(), what);
+        if !proof.holds() {
+            print!("{proof}");
+            let journal =
+                "systemctl status --no-pager tillbox; journalctl --no-pager -n 40 -u tillbox -u tillbox-provision";
+            println!("{}", self.machine().try_run(journal).unwrap_or_else(|said| said));
+        }
+    }
+
+    /// What a technician writes; the point of sale's token stands in a file of its own.
+    fn config(&self) -> String {
+        let text = self.world.config("15s", "[board]\nprofile = \"raspberry-pi-4\"\n");
+        let text = text.replace(&format!("token = \"{TOKEN}\""), "token-file = \"qasir.token\"");
+        assert!(text.contains("token-file"), "the first shop wants a token");
+        // The card's own folder for it is the program's default.
+        text.replace("path = \"/data/tillbox\"\n", "")
+    }
+}
