@@ -41,15 +41,20 @@ pub fn run(parts: &Parts, seed: u64) -> bool {
     let world = World::open(&parts.folder, seed);
     let card = Card::flash(&parts.made.join("debian/card.img"), parts.card());
     let mut unit = Unit { parts, world, card, machine: None, boots: 0, failures: Vec::new() };
-    unit.first_boot();
-    unit.sandbox();
-    unit.technician();
-    unit.idle();
-    unit.ends();
-    unit.configs();
-    unit.power_cut();
-    unit.faulty_file();
-    unit.empty_box();
+    // Without a box that came up there is nothing to look at.
+    if unit.first_boot() {
+        unit.sandbox();
+        unit.technician();
+        unit.idle();
+        unit.ends();
+        unit.configs();
+        unit.power_cut();
+        unit.faulty_file();
+        unit.empty_box();
+    }
+    if let Some(machine) = unit.machine.as_ref().filter(|_| !unit.failures.is_empty()) {
+        println!("the console:\n{}", machine.console());
+    }
     for failure in &unit.failures {
         println!("FAILED: {failure}");
     }
@@ -120,7 +125,7 @@ impl Unit<'_> {
         Some(another)
     }
 
-    /// How much of three seconds a line is on, in percent.
+    /// How much of some seconds a line is on, in percent.
     fn lit(&mut self, line: u32) -> usize {
         let said = self.run(&format!("look 60 {line} {line} {line}"));
         let looks: Vec<_> = said.lines().filter_map(|look| look.split_once(' ')).collect();
