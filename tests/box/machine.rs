@@ -74,18 +74,19 @@ impl Parts {
 
     /// Switches the power on; the program starts by itself.
     pub fn boot(&self, number: u32) -> Machine {
-        self.power_on(number, &self.folder.join("ird"), "256", "")
+        self.power_on(number, &self.folder.join("ird"), &["-m", "256"], "")
     }
 
-    /// Switches the power on of a machine with this initramfs, so much memory in MiB, and more words for its kernel.
-    pub fn power_on(&self, number: u32, ird: &Path, memory: &str, words: &str) -> Machine {
+    /// The same for a machine with another initramfs, more arguments for its emulator, and more words for its kernel.
+    pub fn power_on(&self, number: u32, ird: &Path, arguments: &[&str], words: &str) -> Machine {
         let (socket, console) = (self.folder.join("port"), self.folder.join(format!("console-{number}.log")));
         let _there_was_none = fs::remove_file(&socket);
         let listener = UnixListener::bind(&socket).unwrap();
         let mut command = Command::new("qemu-system-aarch64");
         command
-            .args(["-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", memory, "-display", "none", "-no-reboot"])
+            .args(["-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-display", "none", "-no-reboot"])
             .args(["-monitor", "none", "-append", &format!("console=ttyAMA0 quiet panic=-1 {words}")])
+            .args(arguments)
             .arg("-kernel")
             .arg(self.made.join("vmlinuz"))
             .arg("-initrd")

@@ -95,8 +95,9 @@ impl Unit<'_> {
 
     fn power_on(&mut self) {
         self.boots += 1;
-        let ird = self.parts.made.join("debian/ird");
-        self.machine = Some(self.parts.power_on(self.boots, &ird, "512", "rdinit=/switch net.ifnames=0"));
+        let (ird, tree) = (self.parts.made.join("debian/ird"), self.parts.made.join("debian/machine.dtb"));
+        let arguments = ["-m", "512", "-dtb", &tree.display().to_string()];
+        self.machine = Some(self.parts.power_on(self.boots, &ird, &arguments, "rdinit=/switch net.ifnames=0"));
     }
 
     fn cut_power(&mut self) {

@@ -106,21 +106,25 @@ impl Unit<'_> {
         let root = format!("awk '$5 == \"/\" {{ print $6 }}' /proc/{pid}/mountinfo | tail -n 1");
         let closed = |said: &str| said.split(',').any(|option| option == "ro") && said.contains("noexec");
         self.expect_said(&root, closed, "the file system can be neither written nor executed from");
-        let place = |path: &str| format!("nsenter -t {pid} -m findmnt -n -o OPTIONS -T {path}");
-        let store = |said: &str| said.starts_with("rw") && said.contains("noexec");
-        self.expect_said(&place("/var/lib/tillbox"), store, "but for the store, which can be written");
-        let programs = |said: &str| said.starts_with("ro") && !said.contains("noexec");
-        self.expect_said(&place("/usr/bin"), programs, "and for programs, which can be executed");
+        let inside = format!("nsenter -t {pid} -m");
         self.expect_said(
-            &format!(
-                "nsenter -t {pid} -m ls /boot /home /root 2>&1 | grep -c . ; nsenter -t {pid} -m ls /boot | wc -l"
-            ),
-            |said| said.lines().last() == Some("0"),
+            &format!("{inside} touch /usr/x /etc/tillbox/x /var/lib/tillbox/x; true"),
+            |said| said.matches("Read-only file system").count() == 2 && said.lines().count() == 2,
+            "but for the store, which can be written,",
+        );
+        self.expect_said(
+            &format!("{inside} sh -c 'cd /var/lib/tillbox; cp /usr/bin/true x; ./x; rm x'"),
+            |said| said.contains("Permission denied"),
+            "and not executed from",
+        );
+        self.expect_said(
+            &format!("{inside} ls /boot | wc -l"),
+            |said| said.ends_with('0'),
             "the boot partition is not seen",
         );
         self.expect_said(
             &format!(
-                "(echo $BASHPID >{GROUP}/cgroup.procs; : </dev/gpiochip0 && head -c 1 /dev/vda; head -c 1 /dev/kmsg)"
+                "(echo $BASHPID >{GROUP}/cgroup.procs; : </dev/gpiochip0 && head -c 1 /dev/vda; head -c 1 /dev/kmsg); true"
             ),
             |said| said.matches("Operation not permitted").count() == 2 && said.lines().count() == 2,
             "of all devices it may open the GPIO chips alone",
