@@ -48,6 +48,7 @@ pub fn run(parts: &Parts, seed: u64) -> bool {
         unit.idle();
         unit.ends();
         unit.configs();
+        unit.provisioned_again();
         unit.power_cut();
         unit.faulty_file();
         unit.empty_box();

@@ -275,8 +275,8 @@ impl Unit<'_> {
         self.run(&format!("echo 'pol-every = 1' >>{CONFIG}; systemctl restart tillbox; true"));
         pass(NO_START);
         self.expect_said(
-            "systemctl show -P ActiveState,ExecMainStatus,NRestarts tillbox | tr '\\n' ' '",
-            |said| said == "failed 78 0",
+            "systemctl show -P NRestarts,ExecMainStatus,ActiveState tillbox | tr '\\n' ' '",
+            |said| said == "0 78 failed",
             "without --stay it ends with 78, and is not started again",
         );
         self.run(&format!(
@@ -284,6 +284,26 @@ impl Unit<'_> {
         ));
         let born = until(PATIENCE, || self.world.is_new_session()).is_ok();
         self.expect(born, "corrected and started, it is back");
+        self.sales_flow("sales flow after it");
+    }
+
+    /// A technician who is at the box changes the file on the partition without switching anything off.
+    pub(super) fn provisioned_again(&mut self) {
+        println!("the boot partition of a running box is given another config:");
+        let boot = "/boot/firmware";
+        self.run(&format!(
+            "sed 's/\"15s\"/\"10s\"/' {CONFIG} >{boot}/tillbox.toml; cp /etc/tillbox/qasir.token {boot}; \
+             systemctl restart tillbox-provision tillbox"
+        ));
+        let born = until(PATIENCE, || self.world.is_new_session()).is_ok();
+        self.expect(born, "`systemctl restart tillbox-provision tillbox` starts it anew");
+        self.expect_said(&format!("grep -c '\"10s\"' {CONFIG}"), |said| said == "2", "with what stood there");
+        self.expect_said(&format!("ls {boot}"), |said| said == "tillbox-report.txt", "and the partition is clean");
+        self.expect_said(
+            "stat -c '%U %a' /run/tillbox",
+            |said| said == "tillbox 755",
+            "the run-time folder is the daemon's",
+        );
         self.sales_flow("sales flow after it");
     }
 
@@ -322,8 +342,8 @@ impl Unit<'_> {
         self.sales_flow("sales flow");
         self.shows(RED, STEADY, "red is steady");
         self.expect_said(
-            "systemctl show -P ActiveState,ExecMainStatus tillbox-provision | tr '\\n' ' '",
-            |said| said == "failed 78",
+            "systemctl show -P ExecMainStatus,ActiveState tillbox-provision | tr '\\n' ' '",
+            |said| said == "78 failed",
             "tillbox-provision.service failed with 78",
         );
         self.expect_said(
