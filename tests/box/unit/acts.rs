@@ -55,7 +55,9 @@ impl Unit<'_> {
             return false;
         }
         self.sales_flow("HQ holds what the shops sold");
-        println!("       {}", self.run("systemd-analyze | head -n 1").trim());
+        let chain = self
+            .run("systemd-analyze | head -n 1; systemd-analyze critical-chain --no-pager tillbox.service | tail -n +4");
+        println!("{}", quoted(&chain));
 
         self.expect_said("systemctl is-active tillbox", |said| said == "active", "tillbox.service is active");
         self.expect_said("systemctl show -P Type,NotifyAccess tillbox", |said| said == "notify\nmain", "it notified");
@@ -81,8 +83,9 @@ impl Unit<'_> {
         self.expect(names == ["tillbox-report.txt"], &format!("the boot partition holds the report alone: {names:?}"));
         let report = self.card.read("tillbox-report.txt");
         self.expect(report.contains("has taken over the settings"), "the report says that they were taken over");
-        let remains = self.card.holds(TOKEN) || self.card.holds("raspberry-pi-4\"");
-        self.expect(!remains, "no byte of the token and of the config is left on the partition");
+        // An earlier version that a computer replaced may lie in the free space: the box has never seen where.
+        let remains = self.card.holds(TOKEN) || self.card.holds("\npoll-every");
+        self.expect(!remains, "the bytes of the token and of the config are gone from the partition");
     }
 
     /// What the unit file asks for is in force.
@@ -157,7 +160,7 @@ impl Unit<'_> {
     pub(super) fn technician(&mut self) {
         println!("a technician asks:");
         let status = self.expect_said("tillbox status", |said| said.contains("cafe"), "root asks for the status");
-        println!("{}", status.trim().lines().map(|line| format!("       | {line}")).collect::<Vec<_>>().join("\n"));
+        println!("{}", quoted(&status));
         let own = "runuser -u tillbox -- tillbox";
         self.expect_said(&format!("{own} status"), |said| said.contains("cafe"), "the daemon's own user asks for it");
         self.expect_said(
@@ -173,7 +176,8 @@ impl Unit<'_> {
             },
             "`check --online` finds nothing to be corrected, beside the running daemon",
         );
-        println!("{}", check.trim().lines().map(|line| format!("       | {line}")).collect::<Vec<_>>().join("\n"));
+        println!("{}", quoted(&check));
+        self.expect_said("tillbox check --online >/dev/null", str::is_empty, "root may ask for it as well");
         self.expect_said(
             "journalctl -b -u tillbox -o json --no-pager | grep -F 'is running'",
             |said| {
@@ -276,7 +280,7 @@ impl Unit<'_> {
         pass(NO_START);
         self.expect_said(
             "systemctl show -P NRestarts,ExecMainStatus,ActiveState tillbox | tr '\\n' ' '",
-            |said| said == "0 78 failed",
+            |said| said.split_whitespace().eq(["0", "78", "failed"]),
             "without --stay it ends with 78, and is not started again",
         );
         self.run(&format!(
@@ -343,7 +347,7 @@ impl Unit<'_> {
         self.shows(RED, STEADY, "red is steady");
         self.expect_said(
             "systemctl show -P ExecMainStatus,ActiveState tillbox-provision | tr '\\n' ' '",
-            |said| said == "78 failed",
+            |said| said.split_whitespace().eq(["78", "failed"]),
             "tillbox-provision.service failed with 78",
         );
         self.expect_said(
@@ -399,4 +403,9 @@ impl Unit<'_> {
         self.boot_partition_is_clean();
         self.cut_power();
     }
+}
+
+/// What the guest said, as it stands in the run's output.
+fn quoted(said: &str) -> String {
+    said.trim_end().lines().map(|line| format!("       | {line}")).collect::<Vec<_>>().join("\n")
 }
