@@ -28,10 +28,12 @@ const PARTS: &str = "TILLBOX_BOX_PARTS";
 
 const USAGE: &str = "\
 usage: tests/box/run [--cuts N] [--seed S] [--without-sync]
-       tests/box/systemd [--seed S]
+       tests/box/systemd [--acts NAME,NAME…] [--seed S]
 
   without --cuts   one play: from the first boot through losses and faults, with its figures
   --cuts N         cuts the power N times, and proves that HQ holds what the shops sold
+  --acts NAMES     the first boot under systemd and some acts: sandbox, technician, idle, ends, configs, provision,
+                   power-cut, faulty-file, new-card
   --seed S         another run than the one of seed 1
   --without-sync   makes every sync in the guest a lie: the cuts must find that out, or they prove nothing";
 
@@ -41,6 +43,7 @@ struct Options {
     seed: u64,
     without_sync: bool,
     systemd: bool,
+    acts: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -63,7 +66,7 @@ fn main() -> ExitCode {
     };
     let parts = Parts { folder: machine::folder(&made, name), made };
     let holds = match options.cuts {
-        _ if options.systemd => unit::run(&parts, options.seed),
+        _ if options.systemd => unit::run(&parts, options.seed, options.acts.as_deref()),
         Some(cuts) => cuts::run(&parts, cuts, options.seed, options.without_sync),
         None => play::run(&parts, options.seed),
     };
@@ -71,12 +74,13 @@ fn main() -> ExitCode {
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Options> {
-    let mut options = Options { cuts: None, seed: 1, without_sync: false, systemd: false };
+    let mut options = Options { cuts: None, seed: 1, without_sync: false, systemd: false, acts: None };
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
             "--cuts" => options.cuts = Some(arguments.next()?.parse().ok()?),
             "--seed" => options.seed = arguments.next()?.parse().ok()?,
             "--systemd" => options.systemd = true,
+            "--acts" => options.acts = Some(arguments.next().filter(|names| unit::are_acts(names))?),
             "--without-sync" => options.without_sync = true,
             _ => return None,
         }

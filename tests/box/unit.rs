@@ -27,8 +27,8 @@ const STEADY: RangeInclusive<usize> = 90..=100;
 /// Secrets that must not be found on the boot partition.
 const TOKEN: &str = "box-token-0123456789";
 
-struct Unit<'a> {
-    parts: &'a Parts,
+struct Unit {
+    parts: Parts,
     world: World,
     card: Card,
     machine: Option<Machine>,
@@ -36,22 +36,35 @@ struct Unit<'a> {
     failures: Vec<String>,
 }
 
-/// Plays; tells whether all of it was as it should be.
-pub fn run(parts: &Parts, seed: u64) -> bool {
+type Act = fn(&mut Unit);
+
+/// What can be played after the first boot, in this order.
+const ACTS: [(&str, Act); 9] = [
+    ("sandbox", Unit::sandbox),
+    ("technician", Unit::technician),
+    ("idle", Unit::idle),
+    ("ends", Unit::ends),
+    ("configs", Unit::configs),
+    ("provision", Unit::provisioned_again),
+    ("power-cut", Unit::power_cut),
+    ("faulty-file", Unit::faulty_file),
+    ("new-card", Unit::new_card),
+];
+
+/// Whether all of these, with commas between, are acts.
+pub fn are_acts(names: &str) -> bool {
+    names.split(',').all(|name| ACTS.iter().any(|(act, _)| *act == name))
+}
+
+/// Plays all acts, or those named; tells whether all of it was as it should be.
+pub fn run(parts: &Parts, seed: u64, names: Option<&str>) -> bool {
     let world = World::open(&parts.folder, seed);
     let card = Card::flash(&parts.made.join("debian/card.img"), parts.card());
-    let mut unit = Unit { parts, world, card, machine: None, boots: 0, failures: Vec::new() };
+    let mut unit = Unit { parts: parts.clone(), world, card, machine: None, boots: 0, failures: Vec::new() };
     // Without a box that came up there is nothing to look at.
     if unit.first_boot() {
-        unit.sandbox();
-        unit.technician();
-        unit.idle();
-        unit.ends();
-        unit.configs();
-        unit.provisioned_again();
-        unit.power_cut();
-        unit.faulty_file();
-        unit.empty_box();
+        let is_wanted = |act: &str| names.is_none_or(|names| names.split(',').any(|name| name == act));
+        ACTS.iter().filter(|(name, _)| is_wanted(name)).for_each(|(_, act)| act(&mut unit));
     }
     if let Some(machine) = unit.machine.as_ref().filter(|_| !unit.failures.is_empty()) {
         println!("the console:\n{}", machine.console());
@@ -65,7 +78,7 @@ pub fn run(parts: &Parts, seed: u64) -> bool {
 
 // --- How it is played ------------------------------------------------------------------------------------------------
 
-impl Unit<'_> {
+impl Unit {
     fn expect(&mut self, holds: bool, what: &str) {
         println!("  {} {what}", if holds { "ok  " } else { "NOT " });
         if !holds {

@@ -31,7 +31,7 @@ const DROP_IN: &str = "/run/systemd/system/tillbox.service.d";
 /// The folder of the unit's control group.
 const GROUP: &str = "/sys/fs/cgroup/system.slice/tillbox.service";
 
-impl Unit<'_> {
+impl Unit {
     /// A flashed card, one file on it and what it names: sales reach HQ.
     pub(super) fn first_boot(&mut self) -> bool {
         println!("first boot of a flashed card with tillbox.toml on its boot partition:");
@@ -381,7 +381,7 @@ impl Unit<'_> {
     }
 
     /// A new card whose file is faulty: there is no config to go on with.
-    pub(super) fn empty_box(&mut self) {
+    pub(super) fn new_card(&mut self) {
         println!("a new card whose tillbox.toml is faulty:");
         self.cut_power();
         self.card = Card::flash(&self.parts.made.join("debian/card.img"), self.parts.card());
@@ -401,7 +401,6 @@ impl Unit<'_> {
         self.sales_flow("HQ holds what the shops sold, each sale once");
         self.shows(RED, OFF, "red is off");
         self.boot_partition_is_clean();
-        self.cut_power();
     }
 }
 
