@@ -53,7 +53,8 @@ impl Parts {
         assert!(made.is_ok_and(|status| status.success()), "mkfs.ext4 cannot make a card: install Debian's e2fsprogs");
     }
 
-    fn card(&self) -> PathBuf {
+    /// The card's image.
+    pub fn card(&self) -> PathBuf {
         self.folder.join("card.img")
     }
 
@@ -78,23 +79,29 @@ impl Parts {
 
     /// Switches the power on; the program starts by itself.
     pub fn boot(&self, number: u32) -> Machine {
+        self.power_on(number, &self.folder.join("ird"), &["-m", "256"], "")
+    }
+
+    /// The same for a machine with another initramfs, more arguments for its emulator, and more words for its kernel.
+    pub fn power_on(&self, number: u32, ird: &Path, arguments: &[&str], words: &str) -> Machine {
         let (socket, console) = (self.folder.join("port"), self.folder.join(format!("console-{number}.log")));
         let _there_was_none = fs::remove_file(&socket);
         let listener = UnixListener::bind(&socket).unwrap();
         let mut command = ends_with_us("qemu-system-aarch64");
         command
-            .args(["-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-m", "256", "-display", "none", "-no-reboot"])
-            .args(["-monitor", "none", "-append", "console=ttyAMA0 quiet panic=-1"])
+            .args(["-M", "virt", "-cpu", "cortex-a53", "-smp", "2", "-display", "none", "-no-reboot"])
+            .args(["-monitor", "none", "-append", &format!("console=ttyAMA0 quiet panic=-1 {words}")])
+            .args(arguments)
             .arg("-kernel")
             .arg(self.made.join("vmlinuz"))
             .arg("-initrd")
-            .arg(self.folder.join("ird"))
+            .arg(ird)
             .args(["-serial", &format!("file:{}", console.display())])
             .args(["-drive", &format!("file={},format=raw,if=none,id=card,cache=writeback", self.card().display())])
             .args(["-device", "virtio-blk-device,drive=card"])
             .args(["-netdev", "user,id=net", "-device", "virtio-net-device,netdev=net"])
             .args(["-chardev", &format!("socket,id=port,path={}", socket.display())])
-            .args(["-device", "virtio-serial-device", "-device", "virtserialport,chardev=port"]);
+            .args(["-device", "virtio-serial-device", "-device", "virtserialport,chardev=port,name=box"]);
         let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::inherit());
         let on_since = Instant::now();
         let emulator = quiet.spawn().unwrap_or_else(|error| panic!("qemu-system-aarch64: {error}"));

@@ -15,6 +15,7 @@ mod cuts;
 mod lamps;
 mod machine;
 mod play;
+mod unit;
 mod wait;
 mod world;
 
@@ -26,20 +27,23 @@ use crate::machine::Parts;
 const PARTS: &str = "TILLBOX_BOX_PARTS";
 
 const USAGE: &str = "\
-usage: tests/box/run [--act NAME | --cuts N [--without-sync]] [--seed S]
+usage: tests/box/run [--acts NAME,NAME… | --cuts N [--without-sync]] [--seed S]
+       tests/box/systemd [--acts NAME,NAME…] [--seed S]
 
   without --cuts   the play: from the first boot through losses and faults, with its figures
-  --act NAME       one act of it: first-boot, lines, records, store, printer, board
+  --acts NAMES     some acts of it: first-boot, lines, records, store, printer, board; under systemd the first boot and
+                   sandbox, technician, idle, ends, configs, provision, power-cut, faulty-file, new-card
   --cuts N         cuts the power N times, and proves that HQ holds what the shops sold
   --seed S         another run than the one of seed 1
   --without-sync   makes every sync in the guest a lie: the cuts must find that out, or they prove nothing";
 
 /// What is wanted.
 struct Options {
-    act: Option<String>,
     cuts: Option<u32>,
     seed: u64,
     without_sync: bool,
+    systemd: bool,
+    acts: Option<String>,
 }
 
 fn main() -> ExitCode {
@@ -51,7 +55,9 @@ fn main() -> ExitCode {
         eprintln!("{USAGE}");
         return ExitCode::from(64);
     };
-    let name = if options.cuts.is_none() {
+    let name = if options.systemd {
+        "systemd"
+    } else if options.cuts.is_none() {
         "play"
     } else if options.without_sync {
         "without-sync"
@@ -60,22 +66,25 @@ fn main() -> ExitCode {
     };
     let parts = Parts { folder: machine::folder(&made, name), made };
     let holds = match options.cuts {
+        _ if options.systemd => unit::run(&parts, options.seed, options.acts.as_deref()),
         Some(cuts) => cuts::run(&parts, cuts, options.seed, options.without_sync),
-        None => play::run(&parts, options.seed, options.act.as_deref()),
+        None => play::run(&parts, options.seed, options.acts.as_deref()),
     };
     if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Options> {
-    let mut options = Options { act: None, cuts: None, seed: 1, without_sync: false };
+    let mut options = Options { cuts: None, seed: 1, without_sync: false, systemd: false, acts: None };
     while let Some(argument) = arguments.next() {
         match argument.as_str() {
-            "--act" => options.act = Some(arguments.next().filter(|name| play::is_act(name))?),
             "--cuts" => options.cuts = Some(arguments.next()?.parse().ok()?),
             "--seed" => options.seed = arguments.next()?.parse().ok()?,
+            "--systemd" => options.systemd = true,
+            "--acts" => options.acts = Some(arguments.next()?),
             "--without-sync" => options.without_sync = true,
             _ => return None,
         }
     }
-    Some(options)
+    let is_act = if options.systemd { unit::is_act } else { play::is_act };
+    options.acts.iter().flat_map(|names| names.split(',')).all(is_act).then_some(options)
 }
