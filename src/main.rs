@@ -84,8 +84,8 @@ Options:
   -V, --version   the version
 
 `tillbox check --online` changes nothing on disk, and may run beside the daemon, best as the same user. It logs in where a
-point of sale has a login, and publishes one hello at each broker, as `tillbox-OUTLET-check`. It takes up to a minute where
-servers are mute.
+point of sale has a login, and publishes one hello at each broker, as `tillbox-OUTLET-check`. It takes 30 s at
+most: what has no end by then is left, with what it waited for.
 
 `tillbox status` asks the running daemon, as the same user.
 `tillbox outbox` changes nothing. It asks the running daemon, as the same user; while none runs it looks into the store

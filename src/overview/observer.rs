@@ -169,7 +169,6 @@ impl Observer {
                 .map(|(name, gap)| OpenGap { connection: name.clone(), from: gap.from, to: gap.to, reason: gap.reason })
                 .collect(),
             open_gaps,
-            // No board has lines to a printer yet.
             has_printer_lines: self.has_printer_lines,
             disk_free_bytes: outbox.and_then(|outbox| outbox.disk_free_bytes()),
             temperature_millicelsius: fs::read_to_string(TEMPERATURE).ok().and_then(|text| text.trim().parse().ok()),
