@@ -14,3 +14,6 @@ pub mod pos_kasir;
 pub mod qasir;
 pub mod request;
 pub mod systems;
+#[cfg(test)]
+#[cfg_attr(not(feature = "demo"), expect(dead_code, reason = "what only the simulated servers need"))]
+mod world;

@@ -5,7 +5,7 @@ use rust_decimal::Decimal;
 
 use super::{
     named::{refund, shop},
-    world::{TestBox, at, sale},
+    world::{TestBox, at, instead, refused, sale},
 };
 use crate::{
     demo::{
@@ -27,7 +27,7 @@ fn a_due_invoice_becomes_partial_then_paid_then_returned() {
     stage.server.put_at(sold, due.clone());
     stage.run(TimeDelta::minutes(5));
     stage.assert_whole();
-    let id = stage.server.sheet(stage.now()).into_iter().find(|(_, e)| e.total == Decimal::new(16_650, 2)).unwrap().0;
+    let id = stage.server.sheet(stage.now).into_iter().find(|(_, e)| e.total == Decimal::new(16_650, 2)).unwrap().0;
     let id = id.strip_prefix("invoice/").unwrap().to_owned();
     let now = |stage: &TestBox| stage.record(Resource::Invoice, &id).unwrap();
     assert_eq!(now(&stage).amounts.paid_total.unwrap().to_string(), "0");
@@ -36,7 +36,7 @@ fn a_due_invoice_becomes_partial_then_paid_then_returned() {
         stage.run(TimeDelta::minutes(65));
         assert_eq!(now(&stage).amounts.paid_total.unwrap().to_string(), told, "within about an hour");
     }
-    stage.put(refund("R1", "DUE", 16_650, stage.now()));
+    stage.put(refund("R1", "DUE", 16_650, stage.now));
     stage.run(TimeDelta::minutes(65));
     assert_eq!(now(&stage).related[0].relation, Relation::RefundedBy);
     assert_eq!(stage.revisions(Resource::Invoice, &id), 4);
@@ -112,7 +112,7 @@ fn returns_that_want_a_sale_are_asked_of_each_sale_that_has_some() {
         assert!(stage.progress().complete, "{status}: {:?}", stage.progress());
         let refund_of = stage.record(Resource::ReturnInvoice, "2003").unwrap().related.remove(0);
         assert_eq!((refund_of.relation, refund_of.external_id.as_deref()), (Relation::RefundOf, Some("2004")));
-        stage.put(refund("R3", "J0049", 200, stage.now()));
+        stage.put(refund("R3", "J0049", 200, stage.now));
         stage.run(TimeDelta::minutes(2));
         stage.assert_whole();
         // And none is asked again and again.
@@ -126,10 +126,10 @@ fn returns_that_want_a_sale_are_asked_of_each_sale_that_has_some() {
 #[test]
 fn a_second_return_of_a_sale_is_found_in_the_night() {
     let mut stage = shop(50, |options| options.returns_without_sale = (false, true));
-    stage.put(refund("R1", "J0003", 500, stage.now()));
+    stage.put(refund("R1", "J0003", 500, stage.now));
     stage.run(TimeDelta::hours(2));
     stage.assert_whole();
-    stage.put(refund("R2", "J0003", 300, stage.now()));
+    stage.put(refund("R2", "J0003", 300, stage.now));
     stage.run(TimeDelta::hours(20));
     stage.assert_whole();
 }
@@ -154,12 +154,12 @@ fn what_is_deleted_has_vanished_and_moves_nobody_out_of_sight() {
     for newest_first in [false, true] {
         let mut stage = shop(50, |options| (options.newest_first, options.page_rows) = (newest_first, 10));
         stage.run(TimeDelta::minutes(5));
-        let now = stage.now();
+        let now = stage.now;
         stage.server.remove("J0013", now);
         stage.put(sale("N1", 5_555, now + TimeDelta::seconds(1)));
         stage.put(sale("N2", 5_556, now + TimeDelta::seconds(1)));
         stage.run(TimeDelta::minutes(90));
-        assert_eq!(stage.vanished, ["invoice/2014"], "{newest_first}");
+        assert_eq!(stage.vanished, ["-invoice/2014"], "{newest_first}");
         stage.assert_whole();
         assert!(stage.progress().complete);
         let moved: Vec<_> = stage.notices.iter().filter(|code| **code == "list_moved").collect();
@@ -172,10 +172,10 @@ fn what_is_deleted_from_a_list_of_one_page_has_vanished_too() {
     for newest_first in [false, true] {
         let mut stage = shop(6, |options| (options.newest_first, options.page_rows) = (newest_first, 20));
         stage.run(TimeDelta::minutes(5));
-        let now = stage.now();
+        let now = stage.now;
         stage.server.remove("J0003", now);
         stage.run(TimeDelta::minutes(30));
-        assert_eq!(stage.vanished, ["invoice/2004"], "{newest_first}");
+        assert_eq!(stage.vanished, ["-invoice/2004"], "{newest_first}");
         stage.assert_whole();
     }
 }
@@ -186,7 +186,7 @@ fn a_deletion_in_the_middle_of_a_whole_reading_hides_nothing() {
         for after in [3, 6, 9, 14] {
             let mut stage = shop(120, |options| (options.newest_first, options.page_rows) = (newest_first, 5));
             (0..after).for_each(|_| stage.step());
-            let now = stage.now();
+            let now = stage.now;
             for id in ["J0001", "J0050", "J0100", "J0118", "J0119"] {
                 stage.server.remove(id, now);
             }
@@ -199,7 +199,7 @@ fn a_deletion_in_the_middle_of_a_whole_reading_hides_nothing() {
 #[test]
 fn a_sale_that_comes_between_two_pages_of_returns_takes_none_from_another() {
     let mut stage = shop(50, |options| (options.returns_without_sale, options.page_rows) = ((false, true), 5));
-    (0..12).for_each(|n| stage.put(refund(&format!("R{n:02}"), "J0040", 50, stage.now())));
+    (0..12).for_each(|n| stage.put(refund(&format!("R{n:02}"), "J0040", 50, stage.now)));
     let asked = |stage: &TestBox| stage.requests("return_invoices?sale_id=2041&page=1") > 0;
     (0..200).for_each(|_| {
         if !asked(&stage) {
@@ -208,7 +208,7 @@ fn a_sale_that_comes_between_two_pages_of_returns_takes_none_from_another() {
     });
     assert!(asked(&stage));
     // It sorts before the one whose second page is due.
-    stage.put(refund("S", "J0003", 70, stage.now()));
+    stage.put(refund("S", "J0003", 70, stage.now));
     stage.run(TimeDelta::minutes(3));
     stage.assert_whole();
 }
@@ -218,8 +218,8 @@ fn returns_that_cannot_be_asked_hold_up_no_other_sales() {
     let mut stage = shop(50, |options| {
         (options.returns_without_sale, options.broken) = ((false, true), Some("sale_id=2004".to_owned()));
     });
-    stage.put(refund("R1", "J0003", 500, stage.now()));
-    stage.put(refund("R2", "J0040", 300, stage.now()));
+    stage.put(refund("R1", "J0003", 500, stage.now));
+    stage.put(refund("R2", "J0040", 300, stage.now));
     stage.run(TimeDelta::minutes(8));
     assert!(stage.held().contains_key("return_invoice/2004"), "{:?}", stage.held().keys());
     assert!(!stage.progress().complete);
@@ -242,7 +242,7 @@ fn returns_for_which_there_was_no_room_are_found_by_reading_all_sales_again() {
     told(&mut stage, &|cursor| {
         cursor["returns_due"][0] = (0..20_000).map(|n| format!("7{n}")).collect();
     });
-    stage.put(refund("R1", "J0049", 500, stage.now()));
+    stage.put(refund("R1", "J0049", 500, stage.now));
     let missed = |stage: &TestBox| {
         String::from_utf8(stage.cursor.clone().unwrap()).unwrap().contains("\"returns_missed\":[true")
     };
@@ -270,20 +270,20 @@ fn an_answer_that_cannot_be_read_holds_up_nothing_else() {
         ("/pos/orders", "{}"),
     ] {
         let mut stage = shop(30, |options| options.page_rows = 5);
-        stage.instead = vec![(of, body)];
-        stage.put(Sale { paid: Some(Decimal::ONE), ..sale("DUE", 9_000, stage.now()) });
+        stage.meddler = Some(instead(of, body));
+        stage.put(Sale { paid: Some(Decimal::ONE), ..sale("DUE", 9_000, stage.now) });
         stage.put(sale("OLD", 4_242, at("2026-03-09T10:00:00+08:00")));
         stage.run(TimeDelta::minutes(10));
         stage.assert_whole();
         // The report finds it.
         stage.put(sale("OLD", 4_343, at("2026-03-09T10:00:00+08:00")));
         stage.run(TimeDelta::hours(3));
-        stage.put(sale("N1", 4_444, stage.now()));
+        stage.put(sale("N1", 4_444, stage.now));
         stage.run(TimeDelta::minutes(2));
         assert!(stage.held().values().any(|(_, total)| total == "44.44"), "{of}");
         let error = body.contains("error");
         assert!(error && stage.unreadable == 0 || !error && stage.unreadable < 60, "{of}: {}", stage.unreadable);
-        stage.instead.clear();
+        stage.meddler = None;
         stage.run(TimeDelta::hours(26));
         stage.assert_whole();
     }
@@ -298,8 +298,8 @@ fn an_empty_page_before_the_counted_end_ends_no_reading() {
                 let what = format!("{newest_first} {body:?} {asked}");
                 let asked = &*format!("/pos/invoices?{asked}").leak();
                 match body {
-                    Some(body) => stage.instead = vec![(asked, body)],
-                    None => stage.refused = Some(asked),
+                    Some(body) => stage.meddler = Some(instead(asked, body)),
+                    None => stage.meddler = Some(refused(asked)),
                 }
                 stage.run(TimeDelta::minutes(10));
                 assert!(!stage.progress().complete, "{what}");
@@ -308,7 +308,7 @@ fn an_empty_page_before_the_counted_end_ends_no_reading() {
                 let before = stage.asked.len();
                 stage.run(TimeDelta::minutes(10));
                 assert!(stage.asked.len() - before < 150, "{what}: {}", stage.asked.len() - before);
-                (stage.refused, stage.instead) = (None, Vec::new());
+                stage.meddler = None;
                 stage.run(TimeDelta::minutes(75));
                 stage.assert_whole();
                 assert!(stage.progress().complete, "{what}: {:?}", stage.progress());

@@ -17,11 +17,11 @@ fn what_the_store_has_forgotten_is_not_told_again() {
         stage.run(TimeDelta::minutes(10));
         stage.assert_whole();
         assert_eq!(stage.held().len(), 60);
-        stage.clock.set(stage.now() + TimeDelta::days(12));
-        stage.stored.forget(stage.now() - TimeDelta::days(11));
-        stage.put(sale("NEW", 4_141, stage.now()));
+        stage.pass(TimeDelta::days(12));
+        stage.store.forget(stage.now - TimeDelta::days(11));
+        stage.put(sale("NEW", 4_141, stage.now));
         // A till that was off for long.
-        stage.put(sale("LATE", 4_242, stage.now() - TimeDelta::days(9)));
+        stage.put(sale("LATE", 4_242, stage.now - TimeDelta::days(9)));
         let before = stage.asked.len();
         stage.run(TimeDelta::hours(3));
         let again =
@@ -32,11 +32,11 @@ fn what_the_store_has_forgotten_is_not_told_again() {
         assert_eq!(held, ["41.41", "42.42"], "{newest_first}");
         assert!(stage.notices.is_empty(), "{newest_first}: {:?}", stage.notices);
         // HQ's word goes before.
-        stage.connector.rewind(stage.now() - TimeDelta::days(14));
+        stage.connector.rewind(stage.now - TimeDelta::days(14));
         stage.run(TimeDelta::minutes(10));
         assert_eq!(stage.held().len(), 62, "{newest_first}");
         // And is kept once.
-        stage.stored.forget(stage.now() - TimeDelta::days(11));
+        stage.store.forget(stage.now - TimeDelta::days(11));
         stage.run(TimeDelta::minutes(70));
         assert_eq!(stage.held().len(), 2, "{newest_first}");
     }
@@ -89,7 +89,7 @@ fn a_count_that_differs_from_page_to_page_is_not_gone_by_for_ever() {
     for (newest_first, other) in [(false, Other::Counts), (true, Other::Counts), (false, Other::Lags)] {
         let mut stage = shop(60, |options| (options.newest_first, options.page_rows) = (newest_first, 5));
         let what = format!("{newest_first} {other:?}");
-        stage.other = Some(other);
+        stage.meddler = Some(other.meddles());
         stage.run(TimeDelta::minutes(40));
         assert_eq!(stage.held(), stage.due(), "{what}");
         let told = stage.holds(Condition::ListUnreliable).unwrap_or_default().to_owned();
@@ -98,11 +98,11 @@ fn a_count_that_differs_from_page_to_page_is_not_gone_by_for_ever() {
         stage.run(TimeDelta::minutes(30));
         let asked = stage.asked.len() - before;
         assert!(asked < 10 * 30, "{what}: {asked} requests in half an hour");
-        stage.put(sale("N1", 777, stage.now()));
+        stage.put(sale("N1", 777, stage.now));
         stage.run(TimeDelta::minutes(2));
         assert_eq!(stage.held(), stage.due(), "{what}");
         assert!(stage.notices.len() <= 1, "{what}: {:?}", stage.notices);
-        stage.other = None;
+        stage.meddler = None;
         stage.run(TimeDelta::minutes(75));
         assert_eq!(stage.holds(Condition::ListUnreliable), None, "{what}");
         assert!(stage.progress().complete, "{what}: {:?}", stage.progress());

@@ -48,12 +48,12 @@ fn every_shape_of_a_list_is_read_whole_in_both_orders() {
                     stage.run(TimeDelta::minutes(5));
                     assert_eq!(stage.held(), stage.due(), "{what}");
                     assert!(stage.progress().complete, "{what}: {:?}", stage.progress());
-                    stage.put(sale("N1", 777, stage.now()));
+                    stage.put(sale("N1", 777, stage.now));
                     stage.run(TimeDelta::seconds(40));
                     assert_eq!(stage.held(), stage.due(), "{what}");
                     assert!(stage.notices.is_empty(), "{what}: {:?}", stage.notices);
                     assert_eq!(stage.holds(Condition::ListUnreliable), None, "{what}");
-                    assert!(stage.progress().watermark.unwrap() > stage.now() - TimeDelta::minutes(2), "{what}");
+                    assert!(stage.progress().watermark.unwrap() > stage.now - TimeDelta::minutes(2), "{what}");
                 }
             }
         }
@@ -89,7 +89,7 @@ fn the_load_of_a_busy_shop_stays_small() {
     stage.run(TimeDelta::minutes(10));
     let before = stage.asked.len();
     for n in 0..60 {
-        stage.put(sale(&format!("B{n}"), 900 + n, stage.now()));
+        stage.put(sale(&format!("B{n}"), 900 + n, stage.now));
         stage.run(TimeDelta::minutes(1));
     }
     let an_hour = stage.asked.len() - before;
@@ -108,7 +108,7 @@ fn a_page_that_names_no_next_one_is_counted_past_and_raised() {
         let all: String = stage.conditions.values().flatten().cloned().collect();
         assert!(newest_first || all.is_empty() || all.contains("no next page"), "{all}");
         for n in 0..7 {
-            stage.put(sale(&format!("N{n}"), 600 + n, stage.now()));
+            stage.put(sale(&format!("N{n}"), 600 + n, stage.now));
         }
         stage.run(TimeDelta::minutes(1));
         stage.assert_whole();
@@ -140,7 +140,7 @@ fn a_url_that_fails_for_good_holds_up_nothing_else() {
     assert!(stage.holds(Condition::ListUnreliable).unwrap().contains("/pos/orders"));
     let asked = stage.requests("/pos/orders");
     assert!((5..=7).contains(&asked), "{asked}");
-    stage.put(sale("N1", 600, stage.now()));
+    stage.put(sale("N1", 600, stage.now));
     stage.run(TimeDelta::minutes(1));
     stage.assert_whole();
     stage.server.adjust(|options| options.broken = None);
@@ -155,7 +155,7 @@ fn a_server_in_trouble_is_not_a_url_that_fails_for_good() {
     stage.run(TimeDelta::minutes(5));
     stage.server.adjust(|options| options.broken = Some("/".to_owned()));
     stage.run(TimeDelta::minutes(30));
-    stage.put(sale("N1", 600, stage.now()));
+    stage.put(sale("N1", 600, stage.now));
     stage.server.adjust(|options| options.broken = None);
     stage.run(TimeDelta::minutes(3));
     stage.assert_whole();
@@ -181,11 +181,11 @@ fn a_refused_token_is_for_the_poll_loop() {
     for failure in [Failure::Refused(401), Failure::Unreachable(String::new()), Failure::TooMany { retry_after: None }]
     {
         let crate::pos::connector::Step::Ask(_) =
-            crate::pos::connector::Connector::next(&mut stage.connector, at(NOON))
+            crate::pos::connector::Connector::next(&mut *stage.connector, at(NOON))
         else {
             panic!("it asks");
         };
-        let told = crate::pos::connector::Connector::failed(&mut stage.connector, &failure, at(NOON));
+        let told = crate::pos::connector::Connector::failed(&mut *stage.connector, &failure, at(NOON));
         assert!(told.is_none(), "{failure}");
     }
 }
@@ -200,7 +200,7 @@ fn a_restart_at_any_step_loses_and_doubles_nothing() {
                 stage.restart();
             }
             if n % 10 == 0 {
-                stage.put(sale(&format!("N{n}"), 600 + n, stage.now() - TimeDelta::hours(n)));
+                stage.put(sale(&format!("N{n}"), 600 + n, stage.now - TimeDelta::hours(n)));
             }
         }
         stage.run(TimeDelta::minutes(10));
@@ -248,11 +248,11 @@ fn a_predecessors_watermark_is_read_again() {
     let mut stage = shop(30, |options| options.page_rows = 5);
     stage.server.put_at(at("2026-01-02T10:00:00+08:00"), sale("JAN", 1, at("2026-01-02T10:00:00+08:00")));
     stage.run(TimeDelta::minutes(5));
-    crate::pos::connector::Connector::rewind(&mut stage.connector, at("2026-01-01T00:00:00Z"));
-    assert!(!crate::pos::connector::Connector::covers(&stage.connector, at("2026-01-01T00:00:00Z"), at(NOON)));
+    crate::pos::connector::Connector::rewind(&mut *stage.connector, at("2026-01-01T00:00:00Z"));
+    assert!(!crate::pos::connector::Connector::covers(&*stage.connector, at("2026-01-01T00:00:00Z"), at(NOON)));
     stage.run(TimeDelta::minutes(5));
     stage.assert_whole();
-    assert!(crate::pos::connector::Connector::covers(&stage.connector, at("2026-01-01T00:00:00Z"), at(NOON)));
+    assert!(crate::pos::connector::Connector::covers(&*stage.connector, at("2026-01-01T00:00:00Z"), at(NOON)));
 }
 
 #[test]
@@ -263,9 +263,9 @@ fn nothing_but_the_closed_list_is_asked_and_nothing_is_changed() {
             options.page_rows = 5;
             options.returns_without_sale = (!per_sale, !per_sale);
         });
-        stage.put(refund("R1", "J0003", 500, stage.now()));
-        stage.put(Sale { kind: ShopKind::Order, ..sale("O1", 300, stage.now()) });
-        stage.put(Sale { paid: Some(Decimal::ONE), ..sale("DUE", 9_000, stage.now()) });
+        stage.put(refund("R1", "J0003", 500, stage.now));
+        stage.put(Sale { kind: ShopKind::Order, ..sale("O1", 300, stage.now) });
+        stage.put(Sale { paid: Some(Decimal::ONE), ..sale("DUE", 9_000, stage.now) });
         stage.run(TimeDelta::hours(3));
         for (_, what) in &stage.asked {
             let (path, query) = what.split_once('?').unwrap();

@@ -96,7 +96,7 @@ impl History {
             }
             _ => return,
         };
-        self.stage.faults.push(fault);
+        self.stage.faults.next.push(fault);
     }
 }
 
@@ -106,20 +106,20 @@ fn whatever_happens_the_box_ends_up_with_what_the_server_shows() {
         let mut history = History::begin(seed);
         // A past, which the box finds when it is switched on.
         for hours in 0..60 {
-            let past = history.stage.now() - TimeDelta::hours(60 - hours);
+            let past = history.stage.now - TimeDelta::hours(60 - hours);
             history.happen(past);
         }
-        let end = history.stage.now() + TimeDelta::hours(8);
-        while history.stage.now() < end {
-            let now = history.stage.now();
+        let end = history.stage.now + TimeDelta::hours(8);
+        while history.stage.now < end {
+            let now = history.stage.now;
             history.happen(now);
             let next = now + TimeDelta::minutes(6);
-            while history.stage.now() < next {
+            while history.stage.now < next {
                 history.disturb();
                 history.stage.step();
             }
         }
-        history.stage.faults.clear();
+        history.stage.faults.next.clear();
         history.stage.run(TimeDelta::hours(6));
         let stage = &history.stage;
         assert_eq!(stage.held(), stage.due(), "seed {seed}: {:?}", stage.progress());

@@ -146,7 +146,7 @@ fn fewer_than_100_sales_are_all_there_is() {
     test.run(TimeDelta::minutes(10));
     assert_eq!((test.count(), test.gaps.len(), test.differences()), (99, 0, vec![]));
     assert!(test.progress().complete);
-    assert!(test.connector.covers(test.now() - TimeDelta::days(2), test.now() - TimeDelta::minutes(6)));
+    assert!(test.connector.covers(test.now - TimeDelta::days(2), test.now - TimeDelta::minutes(6)));
     // No way was tried: there was nothing behind.
     assert!(test.asked.iter().all(|(_, asked)| !asked.contains("page=")));
 }
@@ -178,7 +178,7 @@ fn a_hundred_new_sales_between_two_polls_are_a_gap_until_an_answer_reaches_over_
     test.run(TimeDelta::minutes(1));
     let [gap] = &test.gaps[..] else { panic!("{:?}", test.gaps) };
     assert_eq!(gap.reason, GapReason::NoOverlap);
-    assert!(gap.from <= at(NOON) && gap.to > test.now() - TimeDelta::minutes(55));
+    assert!(gap.from <= at(NOON) && gap.to > test.now - TimeDelta::minutes(55));
     assert_eq!(test.count(), 150);
     // The next poll is joined, and the gap stays, without another word.
     test.run(TimeDelta::minutes(30));
@@ -186,12 +186,12 @@ fn a_hundred_new_sales_between_two_polls_are_a_gap_until_an_answer_reaches_over_
     assert!(test.progress().complete);
     // So many are deleted at the source that the list reaches over it again.
     for n in 60..120 {
-        test.sim.remove(&format!("b-{n:03}"), test.now());
+        test.server.remove(&format!("b-{n:03}"), test.now);
     }
     test.run(TimeDelta::minutes(10));
     assert_eq!((test.gaps.len(), test.count()), (0, 170));
     test.run(TimeDelta::hours(3));
-    assert_eq!((test.vanished.len(), test.differences()), (60, vec![]));
+    assert_eq!((test.gone(), test.differences()), (60, vec![]));
 }
 
 #[test]
@@ -199,14 +199,14 @@ fn a_deleted_sale_vanishes_once_and_comes_back() {
     let mut test = TestBox::new(NOON, options());
     test.sell("a", 20, TimeDelta::minutes(5));
     test.run(TimeDelta::minutes(5));
-    test.sim.remove("a-010", test.now());
+    test.server.remove("a-010", test.now);
     test.run(TimeDelta::minutes(50));
-    assert!(test.vanished.is_empty(), "once is not twice");
+    assert!(test.gone() == 0, "once is not twice");
     test.run(TimeDelta::hours(2));
-    assert_eq!(test.vanished.len(), 1);
-    test.sim.put(Sale::plain("a-010", 10_010, at(NOON) - TimeDelta::minutes(45)));
+    assert_eq!(test.gone(), 1);
+    test.server.put(Sale::plain("a-010", 10_010, at(NOON) - TimeDelta::minutes(45)));
     test.run(TimeDelta::minutes(6));
-    assert!(test.vanished.is_empty());
+    assert!(test.gone() == 0);
 }
 
 #[test]
@@ -219,7 +219,7 @@ fn a_change_within_the_newest_is_a_revision_and_one_behind_them_is_never_told() 
     test.run(TimeDelta::minutes(5));
     for id in ["a-040", "a-060"] {
         let sale = test.held(id).unwrap().record;
-        test.sim.put(Sale::plain(id, 99, sale.timestamp.to_utc()));
+        test.server.put(Sale::plain(id, 99, sale.timestamp.to_utc()));
     }
     test.run(TimeDelta::minutes(10));
     let revisions = ["a-040", "a-060"].map(|id| test.held(id).unwrap().revisions);
@@ -233,14 +233,14 @@ fn the_time_between_polls_follows_the_shop() {
     let mut test = TestBox::new(NOON, options());
     test.run(TimeDelta::hours(1));
     let polls = |test: &TestBox, from| test.asked_since(from, "GET /transactions");
-    let quiet = test.now() - TimeDelta::minutes(30);
+    let quiet = test.now - TimeDelta::minutes(30);
     assert_eq!(polls(&test, quiet), 5, "five minutes apart, and the time that an answer takes");
     // A sale every two seconds: fifty in 100 s.
     for n in 0..1_800 {
-        let at = test.now() + TimeDelta::seconds(n * 2);
-        test.sim.put_at(at, Sale::plain(&format!("r-{n}"), 1_000, at));
+        let at = test.now + TimeDelta::seconds(n * 2);
+        test.server.put_at(at, Sale::plain(&format!("r-{n}"), 1_000, at));
     }
-    let busy = test.now();
+    let busy = test.now;
     test.run(TimeDelta::minutes(59));
     let count = polls(&test, busy + TimeDelta::minutes(20));
     assert!((20..=80).contains(&count), "{count} polls in 39 minutes");
@@ -262,14 +262,14 @@ fn a_full_list_with_the_oldest_first_is_told_and_proves_nothing() {
     test.pass(TimeDelta::minutes(10));
     test.sell("b", 20, TimeDelta::seconds(20));
     test.run(TimeDelta::minutes(20));
-    assert!(test.conditions[&Condition::ListUnreliable].contains("oldest"));
+    assert!(test.holds(Condition::ListUnreliable).unwrap().contains("oldest"));
     assert!(!test.progress().complete);
     assert!(test.progress().watermark < read_to.map(|at| at + TimeDelta::minutes(12)));
     assert!(test.progress().notes.iter().any(|note| note.contains("oldest sales first")));
     // The source is put right: what was hidden is in reach.
-    test.sim.adjust(|options| options.order = Order::NewestFirst);
+    test.server.adjust(|options| options.order = Order::NewestFirst);
     test.run(TimeDelta::minutes(10));
-    assert!(test.progress().complete && !test.conditions.contains_key(&Condition::ListUnreliable));
+    assert!(test.progress().complete && test.holds(Condition::ListUnreliable).is_none());
     assert_eq!(test.differences(), Vec::<String>::new());
 }
 
@@ -312,7 +312,7 @@ fn a_way_back_that_comes_later_is_found_within_a_day_and_closes_the_gap() {
         test.run(TimeDelta::minutes(10));
         let reasons: Vec<_> = test.gaps.iter().map(|gap| gap.reason).collect();
         assert_eq!(reasons, [GapReason::BehindHistory], "{name}");
-        test.sim.adjust(|options| {
+        test.server.adjust(|options| {
             options.honours_offset = name == "offset";
             options.honours_page = name == "page";
             options.honours_dates = name == "start_date";
@@ -338,7 +338,7 @@ fn a_list_that_is_cut_before_its_pages_are_counted_is_no_history() {
         test.pass(TimeDelta::hours(1));
         test.sell("b", 90, TimeDelta::seconds(20));
         test.run(TimeDelta::hours(4));
-        assert_eq!((test.gaps.len(), test.vanished.len()), (1, 0), "{name}");
+        assert_eq!((test.gaps.len(), test.gone()), (1, 0), "{name}");
     }
 }
 
@@ -354,7 +354,7 @@ fn a_walk_to_the_end_of_a_cut_list_proves_nothing() {
         test.pass(TimeDelta::hours(1));
         test.sell("b", 50, TimeDelta::minutes(1));
         test.run(TimeDelta::hours(4));
-        assert_eq!((test.count(), test.vanished.len()), (300, 0), "{name}");
+        assert_eq!((test.count(), test.gone()), (300, 0), "{name}");
         let reasons: Vec<_> = test.gaps.iter().map(|gap| gap.reason).collect();
         assert_eq!(reasons, [GapReason::BehindHistory], "{name}");
     }
@@ -367,10 +367,10 @@ fn fewer_rows_of_a_list_that_was_full_reach_no_further_than_the_oldest() {
     test.run(TimeDelta::minutes(5));
     let behind = test.gaps.clone();
     assert_eq!(behind.iter().map(|gap| gap.reason).collect::<Vec<_>>(), [GapReason::BehindHistory]);
-    test.sim.adjust(|options| options.cap_rows = 60);
+    test.server.adjust(|options| options.cap_rows = 60);
     test.run(TimeDelta::hours(4));
-    assert_eq!((&test.gaps, test.vanished.len()), (&behind, 0));
-    test.connector.rewind(test.now() - TimeDelta::days(9));
+    assert_eq!((&test.gaps, test.gone()), (&behind, 0));
+    test.connector.rewind(test.now - TimeDelta::days(9));
     test.run(TimeDelta::minutes(10));
     assert!(test.gaps.len() == 2 && test.progress().complete, "{:?}", test.gaps);
 }
@@ -391,7 +391,7 @@ fn a_list_that_is_cut_below_100_is_noticed_when_rows_fall_out() {
     assert!(test.progress().notes.iter().any(|note| note.contains("40 rows")));
     assert!(test.asked.iter().all(|(_, asked)| !asked.contains("page=")));
     // It grows again: another limit, more is in reach, and a way behind it may be tried.
-    test.sim.adjust(|options| options.cap_rows = 100);
+    test.server.adjust(|options| options.cap_rows = 100);
     test.run(TimeDelta::minutes(5));
     assert_eq!(test.count(), 100);
 }
@@ -416,7 +416,7 @@ fn a_wiped_box_reads_what_there_is_and_says_what_it_lacks() {
     test.run(TimeDelta::minutes(5));
     test.wipe();
     test.run(TimeDelta::minutes(1));
-    let since = test.now() - TimeDelta::days(7);
+    let since = test.now - TimeDelta::days(7);
     test.connector.rewind(since);
     test.run(TimeDelta::minutes(5));
     assert_eq!(test.count(), 100);
@@ -429,10 +429,10 @@ fn a_wiped_box_reads_what_there_is_and_says_what_it_lacks() {
 #[test]
 fn what_this_source_cannot_show_is_not_there() {
     let mut test = TestBox::new(NOON, options());
-    let refund = Sale { kind: Kind::Refund, refund_of: Some("a".to_owned()), ..Sale::plain("r", 500, test.now()) };
-    test.sim.put(Sale::plain("a", 500, test.now()));
-    test.sim.put(refund);
-    test.sim.put(Sale { kind: Kind::Order, ..Sale::plain("o", 700, test.now()) });
+    let refund = Sale { kind: Kind::Refund, refund_of: Some("a".to_owned()), ..Sale::plain("r", 500, test.now) };
+    test.server.put(Sale::plain("a", 500, test.now));
+    test.server.put(refund);
+    test.server.put(Sale { kind: Kind::Order, ..Sale::plain("o", 700, test.now) });
     test.run(TimeDelta::minutes(5));
     assert_eq!((test.count(), test.differences()), (1, vec![]));
 }

@@ -5,7 +5,7 @@ use std::{env, panic};
 
 use chrono::TimeDelta;
 
-use super::world::{TestBox, at, jakarta};
+use super::world::{Faults, TestBox, at, jakarta};
 use crate::{
     demo::{
         olsera::{Options, Order, Profile, Spelling},
@@ -13,6 +13,7 @@ use crate::{
         simulator::Simulator as _,
     },
     gap::GapReason,
+    pos::world,
 };
 
 const CASES: u64 = 4;
@@ -52,28 +53,29 @@ fn a_box_of_chance(seed: u64, profile: Profile) {
         let late = if chance.happens(10) { chance.below(36 * 3_600) } else { chance.below(5) };
         let known = sold + TimeDelta::seconds(i64::from(late));
         let sale = Sale::plain(&format!("s-{n}"), i64::from(1_000 + chance.below(9_000)), sold);
-        test.sim.put_at(known, sale.clone());
+        test.server.put_at(known, sale.clone());
         let later = known + TimeDelta::minutes(i64::from(chance.below(600)) + 1);
         match chance.below(20) {
-            0 => test.sim.put_at(later, Sale { total: sale.total + sale.total, ..sale }),
-            1 => test.sim.remove(&sale.id, later),
-            2 if profile == Profile::OpenApi => test.sim.put_at(later, Sale { kind: Kind::Void, ..sale }),
+            0 => test.server.put_at(later, Sale { total: sale.total + sale.total, ..sale }),
+            1 => test.server.remove(&sale.id, later),
+            2 if profile == Profile::OpenApi => test.server.put_at(later, Sale { kind: Kind::Void, ..sale }),
             3 if profile == Profile::OpenApi => {
                 // The payment goes and comes again.
-                test.sim.put_at(later, Sale { kind: Kind::Order, ..sale.clone() });
-                test.sim.put_at(later + TimeDelta::hours(3), sale);
+                test.server.put_at(later, Sale { kind: Kind::Order, ..sale.clone() });
+                test.server.put_at(later + TimeDelta::hours(3), sale);
             }
             _ => {}
         }
     }
-    test.faults = (chance.below(150), chance.below(20));
-    test.chance = Chance::new(seed + 1);
+    let (requests_per_mille, restarts_per_10_000) = (chance.below(150).into(), i64::from(chance.below(20)) * 10);
+    test.faults = Faults { requests_per_mille, restarts_per_10_000, ..Faults::default() };
+    test.chance = world::Chance::new(seed + 1);
     for _ in 0..chance.below(3) {
         test.run(TimeDelta::minutes(i64::from(chance.below(900))));
         test.pass(TimeDelta::minutes(i64::from(chance.below(1_200))));
     }
     test.run(TimeDelta::days(2));
-    test.faults = (0, 0);
+    test.faults = Faults::default();
     if chance.happens(20) {
         test.wipe();
     }

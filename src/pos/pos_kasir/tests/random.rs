@@ -3,7 +3,10 @@
 use chrono::TimeDelta;
 
 use super::world::{Faults, TestBox, morning};
-use crate::demo::shop::{Chance, Kind, Sale};
+use crate::{
+    demo::shop::{Chance, Kind, Sale},
+    pos::world,
+};
 
 fn history(seed: u64) {
     let mut tillbox = TestBox::new(|options| {
@@ -12,7 +15,7 @@ fn history(seed: u64) {
         }
     });
     let mut chance = Chance::new(seed);
-    tillbox.chance = Chance::new(seed ^ 0xA5A5);
+    tillbox.chance = world::Chance::new(seed ^ 0xA5A5);
     tillbox.poll_every = TimeDelta::minutes(1);
     tillbox.restart();
     let number = |below: u32| i64::from(below);
@@ -40,7 +43,8 @@ fn history(seed: u64) {
             tillbox.server.put_at(known, next);
         }
     }
-    tillbox.faults = Faults { requests: 30, commits: 10, restarts: 2 };
+    tillbox.faults =
+        Faults { requests_per_mille: 30, commits_per_mille: 10, restarts_per_10_000: 20, ..Faults::default() };
     tillbox.run(TimeDelta::hours(20));
     if seed % 4 == 1 {
         tillbox.wipe();

@@ -1,120 +1,58 @@
-//! A box that is a connector, a budget and what was committed; HQ, that keeps the latest state of everything; and the
-//! simulated server between.
+//! POS Kasir's world: the shop's own server, and what HQ should come to hold.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{collections::BTreeMap, sync::Arc};
 
-use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
+pub use crate::pos::world::{Faults, Meddler, at, zone};
 use crate::{
     clock::Clock,
-    config::{Credentials, Currency},
+    config::Credentials,
     demo::{
         pos_kasir::{Options, PosKasir as Server, uuid},
-        shop::{self, Chance, Sale},
+        shop::{self, Sale},
         simulator::{InProcess, Simulator},
     },
-    gap::Gap,
-    health::Condition,
-    poll::budget::Budget,
     pos::{
-        connector::{Begin, Connector, Known, Memory, Step, Terms, Yield},
+        connector::{Begin, Terms},
         http::{Answer, Ask, Failure},
         page::ParseContext,
         pos_kasir::connector::PosKasir,
+        request::Request,
+        world::{self, Id, System},
     },
-    progress::Progress,
     secret::{Secret, SecretAt},
     transaction::{Kind, Resource, Transaction},
-    zone::Zone,
 };
 
-pub type Id = (Resource, String);
+pub type TestBox = world::TestBox<Arc<Server>>;
 
-#[derive(Debug, Clone)]
-pub struct Stored {
-    pub record: Transaction,
-    pub mark: u64,
-    pub vanished: bool,
-}
+impl System for Arc<Server> {
+    type Connector = PosKasir;
 
-/// What the box has stored.
-#[derive(Debug, Default)]
-pub struct Store(pub Mutex<BTreeMap<Id, Stored>>);
+    const REQUESTS_PER_MINUTE: u32 = 30;
 
-fn known(stored: &Stored) -> Known {
-    let record = &stored.record;
-    Known {
-        resource: record.resource,
-        external_id: record.external_id.clone(),
-        kind: record.kind,
-        amount: record.amount,
-        at: crate::pos::pos_kasir::walk::whole_second(record.timestamp.to_utc()),
-        mark: stored.mark,
-        vanished: stored.vanished,
-    }
-}
-
-impl Memory for Store {
-    fn find(&self, resource: Resource, external_id: &str) -> Option<Known> {
-        let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        map.get(&(resource, external_id.to_owned())).map(known)
+    fn context() -> ParseContext {
+        world::context(&zone("Asia/Jakarta"), "IDR")
     }
 
-    fn between(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Vec<Known> {
-        let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let inside = |stored: &&Stored| (from..to).contains(&stored.record.timestamp.to_utc());
-        map.values().filter(inside).map(known).collect()
+    fn connector(credentials: &Credentials, terms: Terms, begin: Begin) -> Box<PosKasir> {
+        Box::new(PosKasir::new(terms, credentials, begin))
     }
-}
 
-/// What goes wrong, by chance: of a thousand each.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Faults {
-    pub requests: u32,
-    pub commits: u32,
-    pub restarts: u32,
-}
+    fn ask(&self, request: &Request, _: DateTime<Utc>, accepts: &dyn Fn(u16) -> bool) -> Result<Answer, Failure> {
+        InProcess::new(Self::clone(self)).ask(request, accepts)
+    }
 
-/// What becomes of the answer to a request, shown as its path and page, on its way to the box.
-pub type Meddler = Box<dyn Fn(&str, Result<Answer, Failure>) -> Result<Answer, Failure>>;
+    fn shows(&self, key: &str, now: DateTime<Utc>) -> bool {
+        self.sheet(now).contains_key(key)
+    }
 
-pub struct TestBox {
-    pub server: Arc<Server>,
-    pub clock: Clock,
-    pub now: DateTime<Utc>,
-    pub connector: PosKasir,
-    pub store: Arc<Store>,
-    pub hq: BTreeMap<Id, Transaction>,
-    pub gaps: Vec<Gap>,
-    pub notices: Vec<&'static str>,
-    pub conditions: BTreeMap<Condition, String>,
-    pub failures: Vec<Failure>,
-    pub quarantined: usize,
-    pub cursor: Option<Vec<u8>>,
-    /// Records that were news.
-    pub news: usize,
-    pub asked: Vec<(DateTime<Utc>, String)>,
-    pub password: String,
-    pub credentials: Credentials,
-    pub faults: Faults,
-    pub chance: Chance,
-    pub backfill: TimeDelta,
-    pub poll_every: TimeDelta,
-    pub meddler: Meddler,
-    budget: Budget,
-    failed: u32,
-    refused_until: Option<DateTime<Utc>>,
-}
-
-pub fn at(text: &str) -> DateTime<Utc> {
-    text.parse().unwrap()
-}
-
-pub fn zone(name: &str) -> Zone {
-    Zone::load(name).unwrap()
+    /// Its path and page.
+    fn written(request: &Request) -> String {
+        let page = request.query().iter().find(|(name, _)| *name == "page");
+        format!("{}{}", request.path(), page.map_or(String::new(), |(_, page)| format!("#{page}")))
+    }
 }
 
 /// Nine in the morning in Jakarta.
@@ -133,50 +71,10 @@ impl TestBox {
         turn(&mut options);
         let user = options.users[0].clone();
         let server = Arc::new(Server::new(clock.clone(), options));
-        let store = Arc::new(Store::default());
         let password = SecretAt::Here(Secret::new(user.password.clone()));
         let credentials = Credentials::Login { email: user.email, password };
-        let (backfill, poll_every) = (TimeDelta::days(90), TimeDelta::seconds(15));
-        let begin = begin(&user.password, None, Vec::new(), &store, now);
-        let connector = PosKasir::new(terms(backfill, poll_every), &credentials, begin);
-        Self {
-            server,
-            clock,
-            now,
-            connector,
-            store,
-            hq: BTreeMap::new(),
-            gaps: Vec::new(),
-            notices: Vec::new(),
-            conditions: BTreeMap::new(),
-            failures: Vec::new(),
-            quarantined: 0,
-            cursor: None,
-            news: 0,
-            asked: Vec::new(),
-            password: user.password,
-            credentials,
-            faults: Faults::default(),
-            chance: Chance::new(1),
-            backfill,
-            poll_every,
-            meddler: Box::new(|_, answered| answered),
-            budget: Budget::new(30, now),
-            failed: 0,
-            refused_until: None,
-        }
-    }
-
-    pub fn restart(&mut self) {
-        let begin = begin(&self.password, self.cursor.clone(), self.gaps.clone(), &self.store, self.now);
-        self.connector = PosKasir::new(terms(self.backfill, self.poll_every), &self.credentials, begin);
-    }
-
-    /// Another box in the place of this one: it remembers nothing, HQ everything.
-    pub fn wipe(&mut self) {
-        self.store = Arc::new(Store::default());
-        (self.cursor, self.gaps) = (None, Vec::new());
-        self.restart();
+        let spans = (TimeDelta::seconds(15), TimeDelta::days(90));
+        Self::of(server, clock, (credentials, &user.password), spans)
     }
 
     pub fn put(&self, sale: Sale) {
@@ -193,121 +91,8 @@ impl TestBox {
         self.put(Sale { kind: shop::Kind::Refund, refund_of, ..Sale::plain(&format!("{id}-refund"), 1, self.now) });
     }
 
-    pub fn run(&mut self, span: TimeDelta) {
-        let end = self.now + span;
-        while self.now < end {
-            self.step();
-        }
-    }
-
     pub fn minutes(&mut self, minutes: i64) {
         self.run(TimeDelta::minutes(minutes));
-    }
-
-    pub fn progress(&self) -> Progress {
-        self.connector.progress()
-    }
-
-    fn pass(&mut self, span: TimeDelta) {
-        self.now += span.max(TimeDelta::milliseconds(100));
-        self.clock.set(self.now);
-    }
-
-    pub fn step(&mut self) {
-        if self.chance.below(1_000) < self.faults.restarts {
-            self.restart();
-        }
-        if let Some(until) = self.refused_until.take_if(|until| *until > self.now) {
-            return self.pass(until - self.now);
-        }
-        let request = match self.connector.next(self.now) {
-            Step::Wait(until) => {
-                assert!(until > self.now, "a wait for the past is a hot loop");
-                return self.pass(until - self.now);
-            }
-            Step::Ask(request) => request,
-        };
-        let wait = self.budget.wait(self.now);
-        if !wait.is_zero() {
-            return self.pass(TimeDelta::from_std(wait).unwrap());
-        }
-        self.budget.spend(self.now);
-        let page = request
-            .query()
-            .iter()
-            .find(|(name, _)| *name == "page")
-            .map_or(String::new(), |(_, page)| format!("#{page}"));
-        let asked = format!("{}{page}", request.path());
-        self.asked.push((self.now, asked.clone()));
-        let answered = if self.chance.below(1_000) < self.faults.requests {
-            Err(if self.chance.below(2) == 0 { Failure::Trouble(500) } else { Failure::Unreachable("cut".to_owned()) })
-        } else {
-            InProcess::new(Arc::clone(&self.server)).ask(&request, &|status| self.connector.accepts(status))
-        };
-        let answered = (self.meddler)(&asked, answered);
-        self.pass(TimeDelta::milliseconds(150));
-        match answered.map(|answer| self.connector.take(&answer, self.now)) {
-            Ok(Ok(found)) => {
-                self.failed = 0;
-                if self.chance.below(1_000) < self.faults.commits { self.restart() } else { self.commit(found) }
-            }
-            Ok(Err(_)) => self.pass(TimeDelta::seconds(15)),
-            Err(failure) => self.fail(&failure),
-        }
-    }
-
-    fn fail(&mut self, failure: &Failure) {
-        self.failures.push(failure.clone());
-        if let Some(found) = self.connector.failed(failure, self.now) {
-            return self.commit(found);
-        }
-        match failure {
-            Failure::Refused(_) => self.refused_until = Some(self.now + TimeDelta::minutes(5)),
-            Failure::TooMany { retry_after } => self.budget.complain(*retry_after, self.now, 0),
-            _ => {
-                self.failed += 1;
-                self.pass(TimeDelta::seconds((1 << self.failed.min(6)).min(60)));
-            }
-        }
-    }
-
-    fn commit(&mut self, found: Yield) {
-        let mut map = self.store.0.lock().unwrap();
-        for record in found.transactions {
-            let id = (record.resource, record.external_id.clone());
-            let mark = found.marks.get(&id).copied();
-            let before = map.get(&id);
-            let mark = mark.or(before.map(|stored| stored.mark)).unwrap_or(0);
-            if before.is_none_or(|stored| stored.record.content_id() != record.content_id()) {
-                self.news += 1;
-                self.hq.insert(id.clone(), record.clone());
-            }
-            map.insert(id, Stored { record, mark, vanished: false });
-        }
-        for id in found.vanished {
-            let stored = map.get_mut(&id).expect("only what is stored can vanish");
-            if !std::mem::replace(&mut stored.vanished, true) {
-                self.notices.push("vanished_at_source");
-            }
-        }
-        drop(map);
-        self.quarantined += found.quarantined.len();
-        for gap in found.gaps_opened {
-            assert!(!self.gaps.contains(&gap), "opened twice: {gap:?}");
-            self.gaps.push(gap);
-        }
-        for gap in found.gaps_closed {
-            let place = self.gaps.iter().position(|open| *open == gap).expect("only an open gap can be closed");
-            self.gaps.remove(place);
-        }
-        self.notices.extend(found.notices.iter().map(|notice| notice.code));
-        for (condition, text) in found.conditions {
-            match text {
-                Some(text) => drop(self.conditions.insert(condition, text)),
-                None => drop(self.conditions.remove(&condition)),
-            }
-        }
-        self.cursor = Some(self.connector.cursor());
     }
 
     /// HQ's state of an order, and of the refund that was derived from it.
@@ -361,7 +146,7 @@ impl TestBox {
                 differences.push(format!("{key} and {other} do not come to nothing"));
             }
         }
-        let gone = |id: &Id| self.store.0.lock().unwrap().get(id).is_some_and(|stored| stored.vanished);
+        let gone = |id: &Id| self.store.get(id.0, &id.1).is_some_and(|stored| stored.known.vanished);
         for (id, record) in &self.hq {
             let key = format!("{}/{}", id.0.name(), id.1);
             if !sheet.contains_key(&key) && !gone(id) {
@@ -373,18 +158,5 @@ impl TestBox {
 }
 
 pub fn terms(backfill: TimeDelta, poll_every: TimeDelta) -> Terms {
-    let context = ParseContext {
-        connection: "front".to_owned(),
-        outlet_zone: zone("Asia/Jakarta"),
-        source_zone: zone("Asia/Jakarta"),
-        currency: Currency::parse("IDR").unwrap(),
-        business_day_starts: NaiveTime::from_hms_opt(4, 0, 0).unwrap(),
-        observed_at: DateTime::UNIX_EPOCH,
-    };
-    Terms { context, poll_every, backfill }
-}
-
-fn begin(password: &str, cursor: Option<Vec<u8>>, gaps: Vec<Gap>, store: &Arc<Store>, now: DateTime<Utc>) -> Begin {
-    let memory: Arc<dyn Memory> = Arc::<Store>::clone(store);
-    Begin { secret: Secret::new(password), cursor, gaps, memory, now }
+    Terms { context: Arc::<Server>::context(), poll_every, backfill }
 }

@@ -96,16 +96,16 @@ fn a_second_that_cannot_be_split_is_a_gap_and_stops_nothing() {
     let mut test = TestBox::new(source, begin, TimeDelta::seconds(15), TimeDelta::days(2), 1);
     test.run_until(second + TimeDelta::minutes(50));
     assert_eq!(test.truncated(), [second]);
-    assert_eq!((test.gaps[0].to - test.gaps[0].from, test.captured.len()), (TimeDelta::seconds(1), 101));
+    assert_eq!((test.gaps[0].to - test.gaps[0].from, test.hq.len()), (TimeDelta::seconds(1), 101));
     assert!(test.watermark() > test.now - TimeDelta::minutes(1));
     // It stays open without a word until there is room in an answer, and the last one is found.
     test.run_until(second + TimeDelta::hours(5));
     let told = test.gap_events;
     for id in ["10", "11", "12"] {
-        test.source.sales.get_mut(id).unwrap().versions.push((test.now, None));
+        test.server.sales.get_mut(id).unwrap().versions.push((test.now, None));
     }
     test.run_until(test.now + TimeDelta::minutes(130));
-    assert_eq!((test.truncated().len(), test.captured.len(), test.gap_events), (0, 102, told + 1));
+    assert_eq!((test.truncated().len(), test.hq.len(), test.gap_events), (0, 102, told + 1));
 }
 
 #[test]
@@ -241,9 +241,9 @@ fn box_on(source: Source, backfill_days: i64) -> TestBox {
 #[test]
 fn a_backfill_brings_the_newest_first_and_then_every_day() {
     let mut test = box_on(regular(30, 91), 90);
-    test.run_till(TimeDelta::minutes(1), |test| !test.captured.is_empty());
-    assert!(test.captured.contains_key("-1"), "{:?}", test.captured.keys());
-    assert!(test.captured.len() < 200, "history follows later");
+    test.run_till(TimeDelta::minutes(1), |test| !test.hq.is_empty());
+    assert!(test.has("-1"), "{:?}", test.hq.keys());
+    assert!(test.hq.len() < 200, "history follows later");
     test.run_till(TimeDelta::hours(3), |test| test.progress().complete);
     let since = test.progress().since.unwrap();
     assert_eq!(since, at(NOON) - TimeDelta::days(90));
@@ -311,7 +311,7 @@ fn a_server_in_another_zone_is_told_and_nothing_is_lost() {
         assert!(missing.iter().all(|(_, sale)| sale.at > late), "{missing:?}");
         assert!(test.watermark() > late && test.gaps.is_empty());
         // The zone is set right at the source: proven within the hour, and the word is taken back.
-        test.source.traits.shift = TimeDelta::zero();
+        test.server.traits.shift = TimeDelta::zero();
         test.run_until(test.now + TimeDelta::minutes(70));
         assert_eq!(test.conditions[&Condition::WindowUnproven], None);
     }
@@ -321,7 +321,7 @@ fn a_server_in_another_zone_is_told_and_nothing_is_lost() {
 fn a_zone_that_changes_later_is_noticed() {
     let mut test = box_on(regular(10, 3), 1);
     test.run_until(at(NOON) + TimeDelta::hours(3));
-    test.source.traits.shift = TimeDelta::hours(-7);
+    test.server.traits.shift = TimeDelta::hours(-7);
     test.run_until(at(NOON) + TimeDelta::hours(6));
     assert!(test.conditions[&Condition::WindowUnproven].is_some());
     assert!(test.missing(at(NOON)).iter().all(|(_, sale)| sale.at > test.now - TimeDelta::minutes(20)));
@@ -337,7 +337,7 @@ fn a_server_that_ignores_the_window_is_told_and_new_sales_still_come() {
     assert_eq!((test.gap_events, test.watermark()), (0, at(NOON) - TimeDelta::days(1)));
     assert!(test.missing(at(NOON)).iter().all(|(_, sale)| sale.at > test.now - TimeDelta::minutes(3)));
     assert!(test.asked.len() < 10 * 60 * 5, "{} requests", test.asked.len());
-    test.source.traits.ignores_window = false;
+    test.server.traits.ignores_window = false;
     test.run_until(test.now + TimeDelta::hours(3));
     assert_eq!(test.conditions[&Condition::WindowNotHonoured], None);
     assert!(test.progress().complete);
@@ -376,9 +376,9 @@ fn a_clock_that_was_hours_ahead_hides_nothing() {
     let truth = test.now;
     // Our clock runs 20 hours ahead for one poll, then the box is off until 5 hours later by the right clock.
     test.now += TimeDelta::hours(20);
-    test.source.by_time.retain(|at, _| *at <= truth);
+    test.server.by_time.retain(|at, _| *at <= truth);
     test.run_until(truth + TimeDelta::hours(20) + TimeDelta::minutes(5));
-    test.source = regular(10, 3);
+    test.server = regular(10, 3);
     test.set_back(truth + TimeDelta::hours(5));
     assert!(test.watermark() <= truth, "what was not there to be seen is not claimed");
     test.run_until(test.now + TimeDelta::hours(1));
@@ -477,7 +477,7 @@ fn a_sale_that_was_uploaded_late_is_captured_within_the_hour() {
     source.put("L-2", Sale { at: a_day_late, versions: vec![(uploaded, Some(30_000))] });
     let mut shop = TestBox::new(source, start, TimeDelta::seconds(15), TimeDelta::days(3), 7);
     shop.run_until(uploaded + TimeDelta::minutes(3));
-    assert!(shop.captured.contains_key("L-1"), "the overlap reads the last minutes again");
+    assert!(shop.has("L-1"), "the overlap reads the last minutes again");
     shop.run_until(uploaded + TimeDelta::minutes(75));
-    assert!(shop.captured.contains_key("L-2"), "the recent tier reads the last two days again");
+    assert!(shop.has("L-2"), "the recent tier reads the last two days again");
 }

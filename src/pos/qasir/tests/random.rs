@@ -89,10 +89,11 @@ fn random_faults(chance: &mut Chance, begin: DateTime<Utc>, until: DateTime<Utc>
     });
     Faults {
         outages: outages.collect(),
-        per_mille: chance.below(150),
+        requests_per_mille: chance.below(150),
         commits_per_mille: chance.below(60),
         restarts_per_10_000: chance.below(40),
-        until,
+        until: Some(until),
+        next: Vec::new(),
     }
 }
 
@@ -111,26 +112,27 @@ fn a_box_of_chance(seed: u64) {
     test.run_until(until + TimeDelta::hours(30));
 
     let since = test.progress().since.unwrap();
-    let cap = test.source.traits.cap;
-    let dense = test.source.dense_seconds(test.now, cap);
+    let cap = test.server.traits.cap;
+    let dense = test.server.dense_seconds(test.now, cap);
     let missing = test.missing(since);
     let unexcused: Vec<_> = missing
         .iter()
         .filter(|(_, sale)| !dense.iter().any(|second| sale.at.timestamp() == second.timestamp()))
         .collect();
     assert!(unexcused.is_empty(), "{} missing: {:?}", unexcused.len(), &unexcused[..unexcused.len().min(5)]);
-    let fractions = test.source.sales.values().any(|sale| sale.at.timestamp_subsec_nanos() > 0);
+    let fractions = test.server.sales.values().any(|sale| sale.at.timestamp_subsec_nanos() > 0);
     let dense: Vec<_> = dense.into_iter().filter(|second| *second >= since).collect();
     // With fractions the second before a dense one cannot be told from it where the end of a window is included.
     let before_dense = |gap: &DateTime<Utc>| fractions && dense.contains(&(*gap + TimeDelta::seconds(1)));
     let gaps: Vec<_> = test.truncated().into_iter().filter(|gap| !before_dense(gap)).collect();
-    assert_eq!(gaps, dense, "gaps; {:?}", test.source.traits);
+    assert_eq!(gaps, dense, "gaps; {:?}", test.server.traits);
     assert!(test.progress().complete);
     // That none is told too early is checked as it is told; here, that each of the last two days is told at last.
-    let told = |id: &str| test.vanished.iter().rev().find(|told| told.trim_start_matches('-') == id);
+    let told =
+        |id: &str| test.vanished.iter().rev().find(|told| told.trim_start_matches('-') == format!("transaction/{id}"));
     let dense_too = |at: DateTime<Utc>| dense.iter().any(|second| (at - *second).abs() <= TimeDelta::seconds(1));
-    for (id, sale) in &test.source.sales {
-        let gone = test.captured.contains_key(id) && sale.shown(test.now).is_none();
+    for (id, sale) in &test.server.sales {
+        let gone = test.has(id) && sale.shown(test.now).is_none();
         let reread = sale.at > test.now - TimeDelta::hours(44) && !dense_too(sale.at);
         assert!(!(gone && reread) || told(id).is_some_and(|told| told.starts_with('-')), "{id} of {} is gone", sale.at);
     }

@@ -1,16 +1,12 @@
 //! Sales that are gone: told once, never too early, and taken back when they are there again.
 
-use std::sync::Arc;
-
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 use serde_json::json;
 
-use super::world::{Remembered, Sale, Source, TestBox, Traits, at, context, jakarta};
+use super::world::{Sale, Source, Store, TestBox, Traits, at, context, jakarta};
 use crate::{
-    amount::Amount,
     health::Condition,
     pos::{
-        connector::Known,
         page::Page,
         qasir::{
             parse::parse_transactions,
@@ -18,7 +14,6 @@ use crate::{
             windows::Window,
         },
     },
-    transaction::{Kind, Resource},
 };
 
 const NOON: &str = "2026-03-15T12:00:00+07:00";
@@ -42,7 +37,7 @@ fn shop_with(traits: Traits) -> TestBox {
 
 /// The sale is not shown from now on, or is again.
 fn show(test: &mut TestBox, id: &str, shown: bool) {
-    let (now, sale) = (test.now, test.source.sales.get_mut(id).unwrap());
+    let (now, sale) = (test.now, test.server.sales.get_mut(id).unwrap());
     sale.versions.push((now, shown.then_some(1_000)));
 }
 
@@ -54,14 +49,14 @@ fn a_sale_that_is_gone_is_told_once_and_taken_back_when_it_is_there_again() {
     test.run_until(gone + TimeDelta::minutes(62));
     assert!(test.vanished.is_empty(), "one reading is not enough");
     test.run_until(gone + TimeDelta::minutes(125));
-    assert_eq!(test.vanished, ["-10"].map(|id| format!("-{id}")));
+    assert_eq!(test.vanished, ["-transaction/-10"]);
     test.run_until(gone + TimeDelta::hours(30));
     test.restart();
     test.run_until(gone + TimeDelta::hours(40));
     assert_eq!(test.vanished.len(), 1, "once");
     show(&mut test, "-10", true);
     test.run_until(gone + TimeDelta::hours(50));
-    assert_eq!(test.vanished, ["--10", "-10"]);
+    assert_eq!(test.vanished, ["-transaction/-10", "transaction/-10"]);
     assert!(test.gaps.is_empty() && test.notices.is_empty());
 }
 
@@ -75,7 +70,7 @@ fn a_bad_minute_and_an_edited_time_are_no_loss() {
     test.run_until(test.now + TimeDelta::hours(5));
     // The time is moved back and forth while re-readings run; each time it is shown somewhere.
     for hours in [-1, -30, -2, -47, -3] {
-        test.source.retime("-5", at(NOON) + TimeDelta::hours(hours));
+        test.server.retime("-5", at(NOON) + TimeDelta::hours(hours));
         test.run_until(test.now + TimeDelta::minutes(61));
     }
     assert_eq!(test.vanished, Vec::<String>::new());
@@ -88,7 +83,7 @@ fn what_only_the_nights_see_is_told_after_two_of_them() {
     test.run_until(at(NOON) + TimeDelta::hours(24));
     assert!(test.vanished.is_empty());
     test.run_until(at(NOON) + TimeDelta::hours(48));
-    assert_eq!(test.vanished, ["--160"]);
+    assert_eq!(test.vanished, ["-transaction/-160"]);
 }
 
 #[test]
@@ -98,7 +93,7 @@ fn the_seconds_of_an_open_gap_miss_nothing() {
     for n in 0..130 {
         // The first ones are captured before the others push them out of the answer.
         let known = if n < 50 { second } else { second + TimeDelta::minutes(20) };
-        test.source.put(&format!("full-{n:03}"), Sale { at: second, versions: vec![(known, Some(5))] });
+        test.server.put(&format!("full-{n:03}"), Sale { at: second, versions: vec![(known, Some(5))] });
     }
     test.run_until(second + TimeDelta::hours(8));
     assert_eq!((test.truncated().len(), test.vanished.len()), (1, 0));
@@ -111,16 +106,16 @@ fn a_server_in_another_zone_loses_nothing_and_what_is_gone_is_told() {
     assert_eq!(test.vanished, Vec::<String>::new());
     show(&mut test, "-10", false);
     test.run_until(test.now + TimeDelta::hours(5));
-    assert_eq!(test.vanished, ["--10"]);
+    assert_eq!(test.vanished, ["-transaction/-10"]);
 }
 
 #[test]
 fn a_source_that_shows_nothing_more_is_one_word_and_not_one_for_each_sale() {
     let mut test = shop();
-    let hidden = std::mem::take(&mut test.source.by_time);
+    let hidden = std::mem::take(&mut test.server.by_time);
     test.run_until(test.now + TimeDelta::hours(4));
     assert!(test.conditions[&Condition::PosReset].as_ref().unwrap().contains("sales of this time that are stored"));
-    test.source.by_time = hidden;
+    test.server.by_time = hidden;
     test.run_until(test.now + TimeDelta::hours(2));
     assert_eq!(test.conditions[&Condition::PosReset], None);
     assert_eq!(test.vanished, Vec::<String>::new());
@@ -128,12 +123,12 @@ fn a_source_that_shows_nothing_more_is_one_word_and_not_one_for_each_sale() {
 
 /// Two re-readings of a day, an hour apart, in which only `shown` is there; gives what is told of `stored`.
 fn told(stored: &[(&str, DateTime<Utc>)], window: Window, shown: &serde_json::Value) -> Vec<String> {
-    let memory = Arc::new(Remembered::default());
-    for (id, at) in stored {
-        let external_id = (*id).to_owned();
-        let (resource, kind, amount) = (Resource::Transaction, Kind::Sale, Amount::ZERO);
-        let known = Known { resource, external_id, kind, amount, at: *at, mark: 0, vanished: false };
-        memory.0.lock().unwrap().insert((*id).to_owned(), known);
+    let sold =
+        |(id, at): &(&str, DateTime<Utc>)| json!({ "id": id, "total_amount": 0, "transaction_date": at.to_rfc3339() });
+    let stored = json!({ "transactions": stored.iter().map(sold).collect::<Vec<_>>() });
+    let memory = Store::default();
+    for record in parse_transactions(stored.to_string().as_bytes(), &context()).unwrap().records {
+        memory.put(&record, None);
     }
     let page: Page = parse_transactions(shown.to_string().as_bytes(), &context()).unwrap();
     let (mut watch, mut gone) = (Watch::default(), Vec::new());
@@ -142,7 +137,7 @@ fn told(stored: &[(&str, DateTime<Utc>)], window: Window, shown: &serde_json::Va
         watch.begin(None);
         watch.note(&page);
         watch.done(window, true, &page);
-        let Missing::Some(missing) = watch.missing(&*memory, &jakarta(), now, now) else { continue };
+        let Missing::Some(missing) = watch.missing(&memory, &jakarta(), now, now) else { continue };
         gone.extend(missing);
     }
     gone.into_iter().map(|(_, id)| id).collect()
