@@ -262,7 +262,7 @@ impl<S: System> TestBox<S> {
                 self.tell(Condition::PosUnreadable, Some(fault));
                 self.pass(TimeDelta::seconds(15));
             }
-            Err(failure) => self.fail(failure, seen_at, faulty),
+            Err(failure) => self.fail(&failure, seen_at, faulty),
         }
     }
 
@@ -300,13 +300,13 @@ impl<S: System> TestBox<S> {
         Ok(answer)
     }
 
-    fn fail(&mut self, failure: Failure, seen_at: DateTime<Utc>, faulty: bool) {
+    fn fail(&mut self, failure: &Failure, seen_at: DateTime<Utc>, faulty: bool) {
         self.failures.push(failure.clone());
-        if let Some(found) = self.connector.failed(&failure, self.now) {
+        if let Some(found) = self.connector.failed(failure, self.now) {
             return self.store(found, seen_at, faulty);
         }
         match failure {
-            Failure::TooMany { retry_after } => self.budget.complain(retry_after, self.now, 0),
+            Failure::TooMany { retry_after } => self.budget.complain(*retry_after, self.now, 0),
             Failure::Refused(status) => {
                 self.tell(Condition::PosRefused, Some(status.to_string()));
                 self.pass(REFUSED_WAIT);
