@@ -9,7 +9,7 @@
 //! What a [`System`] must say is its server, its connector, and how its requests are written down.
 
 mod chance;
-mod store;
+pub mod store;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -17,7 +17,7 @@ use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
 pub use self::{
     chance::Chance,
-    store::{Id, Store, Stored, key},
+    store::{Id, Store, key},
 };
 use super::{
     connector::{Begin, Connector, Memory, Step, Terms, Yield},

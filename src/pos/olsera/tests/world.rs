@@ -20,7 +20,7 @@ use crate::{
         page::ParseContext,
         request::Request,
         systems,
-        world::{self, Stored, System, key},
+        world::{self, System, key, store::Stored},
     },
     secret::{Secret, SecretAt},
     transaction::Resource,
