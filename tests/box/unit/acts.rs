@@ -106,28 +106,24 @@ impl Unit {
             |said| said == "167772160\n100663296\n96\n-500",
             "160 MiB of memory, 96 MiB softly, 96 tasks, and others go first when memory ends",
         );
-        let root = format!("awk '$5 == \"/\" {{ print $6 }}' /proc/{pid}/mountinfo | tail -n 1");
-        let closed = |said: &str| said.split(',').any(|option| option == "ro") && said.contains("noexec");
-        self.expect_said(&root, closed, "the file system can be neither written nor executed from");
         let inside = format!("nsenter -t {pid} -m");
         self.expect_said(
             &format!("{inside} touch /usr/x /etc/tillbox/x /var/lib/tillbox/x; true"),
             |said| said.matches("Read-only file system").count() == 2 && said.lines().count() == 2,
-            "but for the store, which can be written,",
+            "of programs, config and store only the store can be written,",
         );
-        let mounts =
-            format!("awk '$5 == \"/usr\" || $5 == \"/var/lib/tillbox\" {{ print $5, $6 }}' /proc/{pid}/mountinfo");
+        let places = ["/dev/shm", "/run/tillbox", "/tmp", "/var/lib/tillbox", "/var/tmp"];
         self.expect_said(
-            &mounts,
+            &format!("awk '{{ print $5, $6 }}' /proc/{pid}/mountinfo"),
             |said| {
-                let is_mounted = |words: &[&str], path, mode, noexec| {
-                    words[0] == path && words.contains(&mode) && words.contains(&"noexec") == noexec
+                let mounts: Vec<_> = said.lines().filter_map(|line| line.split_once(' ')).collect();
+                let has = |place: &str, option: &str| {
+                    let mount = mounts.iter().rfind(|(path, _)| *path == place);
+                    mount.is_some_and(|(_, options)| options.split(',').any(|known| known == option))
                 };
-                let mounts: Vec<Vec<_>> = said.lines().map(|line| line.split([' ', ',']).collect()).collect();
-                mounts.iter().any(|words| is_mounted(words, "/usr", "ro", false))
-                    && mounts.iter().any(|words| is_mounted(words, "/var/lib/tillbox", "rw", true))
+                has("/", "ro") && places.iter().all(|place| has(place, "rw") && has(place, "noexec"))
             },
-            "and not executed from, while programs can be executed and not be written",
+            "and nothing is executed from where something can be written",
         );
         self.expect_said(
             &format!("{inside} ls /boot | wc -l"),
