@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Stdio},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use chrono::{DateTime, NaiveTime, TimeDelta, Timelike as _, Utc};
@@ -34,8 +34,8 @@ const OUTLET: &str = "box-001";
 /// The address by which the guest reaches this machine's loopback.
 const HOST: &str = "10.0.2.2";
 
-/// Sales lie so many seconds back at most: well within what every poll reads again.
-const SPREAD_S: u32 = 480;
+/// Sales lie so many seconds back at most: within what every poll reads again, also where hundreds are sold.
+const SPREAD_S: u32 = 60;
 
 /// A broker that listens does so within this.
 const BROKER_MAX: Duration = Duration::from_secs(10);
@@ -210,6 +210,20 @@ max-size = "32MiB"
     pub fn wait_for_proof(&self, limit: Duration) -> Proof {
         let _judged_by_the_caller = until(limit, || self.proof().holds());
         self.proof()
+    }
+
+    /// The same for much to read: waits as long as each such span brings it nearer, and no longer than `limit`.
+    pub fn wait_while_nearing(&self, span: Duration, limit: Duration) -> Proof {
+        let begun = Instant::now();
+        let mut lacks = usize::MAX;
+        loop {
+            let proof = self.wait_for_proof(span);
+            let still = proof.missing.len() + proof.different.len();
+            if proof.holds() || still >= lacks || begun.elapsed() > limit {
+                return proof;
+            }
+            lacks = still;
+        }
     }
 
     /// The line to HQ is cut, or mended.
