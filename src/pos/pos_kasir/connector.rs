@@ -50,6 +50,7 @@ use crate::{
         page::ParseContext,
     },
     progress::Progress,
+    transaction::Resource,
 };
 
 /// A server that has fewer requests left than this is left to the tills until it counts anew.
@@ -223,6 +224,14 @@ impl PosKasir {
         self.paused_until = Some(now + wait.clamp(TimeDelta::seconds(1), most));
     }
 
+    /// Whether the walk further down met orders that are not stored yet.
+    pub(super) fn shows_unread(&self) -> bool {
+        let is_stored = |task: &Task| self.memory.find(Resource::Order, &task.id).is_some();
+        self.background
+            .as_ref()
+            .is_some_and(|walk| walk.tasks.iter().any(|task| task.row.is_some() && !is_stored(task)))
+    }
+
     fn slot(&mut self, slot: Slot) -> &mut Option<Walk> {
         match slot {
             Slot::Newest => &mut self.newest,
@@ -357,7 +366,8 @@ impl Connector for PosKasir {
             complete: self.newest_complete
                 && self.cursor.ahead.is_none()
                 && self.cursor.watermark.is_some()
-                && !self.cursor.has_older(),
+                && !self.cursor.has_older()
+                && !self.shows_unread(),
             notes,
         }
     }

@@ -19,7 +19,7 @@ use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Timelike, Utc};
 
 use super::{
     cursor::Cursor,
-    day::{Day, Purpose, Stage},
+    day::{Day, Purpose, Stage, Wanted},
     parse::{Orders, parse_nothing, parse_orders},
     session::Session,
 };
@@ -36,6 +36,7 @@ use crate::{
         page::ParseContext,
     },
     progress::Progress,
+    transaction::Resource,
 };
 
 /// What the box's clock may have been ahead of the truth before that is noticed.
@@ -188,6 +189,13 @@ impl OpenApi {
         }
         self.newest_begun = now;
         self.newest = Some(Day::new(today, Purpose::Newest, now));
+    }
+
+    /// Whether a day that is read again shows orders that are not stored yet.
+    fn shows_unread(&self) -> bool {
+        let is_stored = |id: &str| self.memory.find(Resource::Transaction, id).is_some();
+        let is_listed = |wanted: &&Wanted| wanted.mark.is_some();
+        self.background.as_ref().is_some_and(|day| day.wanted.iter().filter(is_listed).any(|it| !is_stored(&it.id)))
     }
 
     /// The most pressing past day, if any is due.
@@ -457,7 +465,7 @@ impl Connector for OpenApi {
                     .unwrap_or(since),
             ),
             since: Some(since),
-            complete: self.newest_complete && self.cursor.unread.is_empty(),
+            complete: self.newest_complete && self.cursor.unread.is_empty() && !self.shows_unread(),
             notes,
         }
     }

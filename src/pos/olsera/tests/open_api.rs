@@ -387,6 +387,25 @@ fn a_late_upload_is_found_within_the_hour_or_the_night() {
 }
 
 #[test]
+fn a_box_that_knows_of_unread_orders_does_not_say_that_it_is_done() {
+    let mut test = TestBox::new("2026-05-04T12:00:00+07:00", options());
+    test.sell("today", 5, TimeDelta::minutes(3));
+    test.run(TimeDelta::minutes(70));
+    assert!(test.progress().complete);
+    let yesterday = at("2026-05-03T10:00:00+07:00");
+    for n in 0..100 {
+        test.server.put(Sale::plain(&format!("late-{n:03}"), 1_000, yesterday + TimeDelta::minutes(n)));
+    }
+    let some_came = |test: &TestBox| test.count() > 10;
+    test.run_till(TimeDelta::hours(2), some_came);
+    assert!(some_came(&test) && test.count() < 105 && !test.progress().complete);
+    test.run_till(TimeDelta::hours(2), |test| test.count() == 105);
+    test.run(TimeDelta::minutes(5));
+    assert!(test.progress().complete);
+    assert_eq!(test.differences(), Vec::<String>::new());
+}
+
+#[test]
 fn a_steady_shop_stays_far_below_the_limit() {
     let mut test = TestBox::new(NOON, Options { requests_per_minute: Some(60), ..options() });
     for n in 0..60 {

@@ -370,6 +370,26 @@ fn a_row_that_appears_late_is_read_within_the_hour() {
 }
 
 #[test]
+fn a_box_that_knows_of_unread_orders_does_not_say_that_it_is_done() {
+    let mut tillbox = TestBox::new(|_| {});
+    tillbox.sell("A", 1_000);
+    tillbox.minutes(70);
+    assert!(tillbox.progress().complete);
+    // A tablet that was off the line for hours brings more than the newest pages hold.
+    for n in 0..300 {
+        let at = tillbox.now - TimeDelta::hours(6) + TimeDelta::minutes(n);
+        tillbox.server.put_at(tillbox.now, Sale::plain(&format!("LATE-{n}"), 1_000, at));
+    }
+    let waits = |tillbox: &TestBox| tillbox.connector.shows_unread();
+    tillbox.run_till(TimeDelta::hours(2), waits);
+    assert!(waits(&tillbox) && !tillbox.progress().complete);
+    tillbox.run_till(TimeDelta::hours(2), |tillbox| tillbox.hq.len() == 301);
+    tillbox.minutes(5);
+    assert!(tillbox.progress().complete);
+    assert_eq!(tillbox.differences(), Vec::<String>::new());
+}
+
+#[test]
 fn a_method_that_is_added_later_is_called_by_its_name() {
     let mut tillbox = TestBox::new(|_| {});
     tillbox.sell("A", 1_000);
