@@ -95,9 +95,9 @@ fn a_contact_is_told_within_moments_and_read_no_more_often_than_that_takes() {
         lights.abort();
         begun.elapsed()
     });
-    // Two changes, each looked at some times until it counts; between them the line rests.
+    // Two changes, each looked at for 200 ms, one look in 7 ms, until it counts; between them the line rests.
     let (reads, rests) = (contact.0.1.load(Ordering::Relaxed), millis(span) / 1_000 * 4);
-    assert!((4..=20 + rests).contains(&u64::from(reads)), "{reads} reads in {} ms", span.as_millis());
+    assert!((4..=2 * 32 + rests).contains(&u64::from(reads)), "{reads} reads in {} ms", span.as_millis());
 }
 
 #[test]
