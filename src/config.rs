@@ -226,6 +226,12 @@ pub struct Hq {
     pub topic_prefix: String,
     /// Whose word lets the box forget an event.
     pub acknowledge: Acknowledge,
+    /// Which version of MQTT is spoken.
+    pub protocol: Protocol,
+    /// What a broker of MQTT 3.1.1 must prove before its word lets the box forget.
+    pub echo: Echo,
+    /// What an acknowledgement means by which the broker says that nobody subscribes.
+    pub without_subscribers: WithoutSubscribers,
     /// The broker's user; there whenever a password is.
     pub username: Option<String>,
     /// Its password.
@@ -262,6 +268,36 @@ pub enum Acknowledge {
     Feed,
     /// The broker's PUBACK.
     Broker,
+}
+
+/// Which version of MQTT the line speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// MQTT 5, and 3.1.1 where the broker does not speak it.
+    Auto,
+    /// MQTT 5 alone.
+    V5,
+    /// MQTT 3.1.1 alone.
+    V311,
+}
+
+/// What a broker of MQTT 3.1.1 must prove with `acknowledge = "broker"`. Its acknowledgement has no reason code: some
+/// acknowledge what their access rules deny.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Echo {
+    /// A `hello` on each topic, as large as the events, came back on this connection.
+    Required,
+    /// Nothing: what it acknowledges counts.
+    None,
+}
+
+/// What MQTT 5's "no matching subscribers" (reason code 0x10) means for an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WithoutSubscribers {
+    /// The event stays here until somebody subscribes.
+    Wait,
+    /// It was delivered: the broker has rules that read without a subscription.
+    Accept,
 }
 
 /// `[outbox]`: the store on this box.

@@ -40,6 +40,24 @@ pub enum Condition {
     HqRefused,
     /// Publishes to the events' topics do not arrive: the `hello` did not come back.
     PublishDenied,
+    /// The broker says that nobody subscribes to the events: they stay here.
+    NobodyListens,
+    /// The broker takes events and does not acknowledge them.
+    NotAcknowledged,
+    /// The broker has events that HQ's feed has not confirmed for long.
+    FeedSilent,
+    /// The broker lost what it had retained for this outlet, so perhaps events that it had acknowledged.
+    BrokerForgot,
+    /// An event went to the broker without its items: it is too large for it.
+    EventReduced,
+    /// Nothing agrees with the box's clock yet: the first event waits for that.
+    ClockUnproven,
+    /// Sales of another shop stand in a store that was set aside.
+    StoreSetAside,
+    /// The broker cannot do what the line needs: it keeps no retained message, or takes no last will.
+    BrokerUnfit,
+    /// The line to HQ ended by a fault of the program: it is made again.
+    LinkFailed,
     /// HQ's `stored` does not fit what was sent.
     StoredRejected,
     /// Another box publishes for this outlet.
@@ -80,10 +98,19 @@ pub enum Condition {
 
 impl Condition {
     /// Every condition, in the order of the enum.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 30] = [
         Self::HqUnreachable,
         Self::HqRefused,
         Self::PublishDenied,
+        Self::NobodyListens,
+        Self::NotAcknowledged,
+        Self::FeedSilent,
+        Self::BrokerForgot,
+        Self::EventReduced,
+        Self::ClockUnproven,
+        Self::StoreSetAside,
+        Self::BrokerUnfit,
+        Self::LinkFailed,
         Self::StoredRejected,
         Self::OutletConflict,
         Self::PosUnreachable,
@@ -111,6 +138,15 @@ impl Condition {
             Self::HqUnreachable => "hq_unreachable",
             Self::HqRefused => "hq_refused",
             Self::PublishDenied => "publish_denied",
+            Self::NobodyListens => "nobody_listens",
+            Self::NotAcknowledged => "not_acknowledged",
+            Self::FeedSilent => "feed_silent",
+            Self::BrokerForgot => "broker_forgot",
+            Self::EventReduced => "event_reduced",
+            Self::ClockUnproven => "clock_unproven",
+            Self::StoreSetAside => "store_set_aside",
+            Self::BrokerUnfit => "broker_unfit",
+            Self::LinkFailed => "link_failed",
             Self::StoredRejected => "stored_rejected",
             Self::OutletConflict => "outlet_conflict",
             Self::PosUnreachable => "pos_unreachable",
@@ -138,6 +174,8 @@ impl Condition {
         match self {
             Self::HqRefused
             | Self::PublishDenied
+            | Self::BrokerUnfit
+            | Self::LinkFailed
             | Self::StoredRejected
             | Self::OutletConflict
             | Self::PosRefused
@@ -149,6 +187,13 @@ impl Condition {
             | Self::LineLost
             | Self::ConfigRefused => true,
             Self::HqUnreachable
+            | Self::NobodyListens
+            | Self::NotAcknowledged
+            | Self::FeedSilent
+            | Self::BrokerForgot
+            | Self::EventReduced
+            | Self::ClockUnproven
+            | Self::StoreSetAside
             | Self::PosUnreachable
             | Self::PosUnreadable
             | Self::WindowUnproven

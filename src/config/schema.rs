@@ -10,8 +10,8 @@ use std::{
 use chrono::NaiveTime;
 
 use super::{
-    Acknowledge, Board, Broker, Config, Credentials, Currency, Hq, OAuthClient, Outbox, Outlet, Page, Pos, System,
-    board,
+    Acknowledge, Board, Broker, Config, Credentials, Currency, Echo, Hq, OAuthClient, Outbox, Outlet, Page, Pos,
+    Protocol, System, WithoutSubscribers, board,
     files::Origin,
     read::{Read, Table, Value},
     value,
@@ -294,6 +294,15 @@ fn hq(table: &mut Table, origin: &Origin) -> Option<Hq> {
         value::one_of(found, &[("feed", Acknowledge::Feed), ("broker", Acknowledge::Broker)])
     });
     let topic_prefix = table.or("topic-prefix", DEFAULT_TOPIC_PREFIX.to_owned(), value::topic_prefix);
+    let protocol = table.or("protocol", Protocol::Auto, |found| {
+        value::one_of(found, &[("auto", Protocol::Auto), ("5", Protocol::V5), ("3.1.1", Protocol::V311)])
+    });
+    let echo = table.or("echo", Echo::Required, |found| {
+        value::one_of(found, &[("required", Echo::Required), ("none", Echo::None)])
+    });
+    let without_subscribers = table.or("without-subscribers", WithoutSubscribers::Wait, |found| {
+        value::one_of(found, &[("wait", WithoutSubscribers::Wait), ("accept", WithoutSubscribers::Accept)])
+    });
     let username = table.optional("username", value::username);
     let password = secret(table, origin, "password", "password-file", value::password);
     let ca_certificate = certificate(table, origin, "ca-certificate");
@@ -331,6 +340,9 @@ fn hq(table: &mut Table, origin: &Origin) -> Option<Hq> {
         brokers: brokers?,
         topic_prefix,
         acknowledge: acknowledge?,
+        protocol,
+        echo,
+        without_subscribers,
         username,
         password,
         ca_certificate,

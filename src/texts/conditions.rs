@@ -60,6 +60,117 @@ pub const ALL: &[(&str, Advice)] = &[
         ),
     ),
     (
+        "nobody_listens",
+        Advice::new(
+            [
+                "The broker has nobody to give the sales to; they are kept here.",
+                "Broker belum punya penerima penjualan; semuanya tersimpan di sini.",
+            ],
+            [
+                "Headquarters starts its feed, or subscribes to this outlet's events.",
+                "Kantor pusat menjalankan feed, atau berlangganan event outlet ini.",
+            ],
+        ),
+    ),
+    (
+        "not_acknowledged",
+        Advice::new(
+            [
+                "The broker takes sales and does not confirm them; they are kept here.",
+                "Broker menerima penjualan tanpa mengonfirmasi; semuanya tersimpan di sini.",
+            ],
+            [
+                "Headquarters looks at the broker's limits and rules; the box tries again by itself.",
+                "Kantor pusat memeriksa batas dan aturan broker; boks mencoba lagi sendiri.",
+            ],
+        ),
+    ),
+    (
+        "feed_silent",
+        Advice::new(
+            [
+                "The broker has sales that headquarters has not confirmed.",
+                "Broker memegang penjualan yang belum dikonfirmasi kantor pusat.",
+            ],
+            [
+                "Headquarters looks whether its feed runs; nothing is forgotten here before it confirms.",
+                "Kantor pusat memeriksa apakah feed berjalan; di sini tidak ada yang dihapus sebelum dikonfirmasi.",
+            ],
+        ),
+    ),
+    (
+        "broker_forgot",
+        Advice::new(
+            [
+                "The broker lost its memory; sales that it had confirmed may be gone there.",
+                "Broker kehilangan ingatannya; penjualan yang sudah dikonfirmasi mungkin hilang di sana.",
+            ],
+            [
+                "Headquarters compares the closings, and lets the broker keep its memory on disk.",
+                "Kantor pusat membandingkan penutupan, dan membuat broker menyimpan ingatannya di disk.",
+            ],
+        ),
+    ),
+    (
+        "event_reduced",
+        Advice::new(
+            [
+                "A sale was too large for the broker and was sent without its items.",
+                "Satu penjualan terlalu besar bagi broker dan dikirim tanpa rinciannya.",
+            ],
+            [
+                "Headquarters raises the broker's limit for one message.",
+                "Kantor pusat menaikkan batas ukuran pesan di broker.",
+            ],
+        ),
+    ),
+    (
+        "clock_unproven",
+        Advice::new(
+            [
+                "The box cannot tell yet whether its clock is right; the first sale waits for that.",
+                "Boks belum tahu apakah jamnya benar; penjualan pertama menunggu itu.",
+            ],
+            [
+                "Wait ten minutes. If it stays, the technician checks the time servers.",
+                "Tunggu sepuluh menit. Jika tetap begitu, teknisi memeriksa server waktu.",
+            ],
+        ),
+    ),
+    (
+        "store_set_aside",
+        Advice::new(
+            ["Sales of another outlet still wait on this box.", "Penjualan outlet lain masih menunggu di boks ini."],
+            [
+                "The technician sends them with that outlet's own config.",
+                "Teknisi mengirimnya dengan pengaturan outlet itu.",
+            ],
+        ),
+    ),
+    (
+        "broker_unfit",
+        Advice::new(
+            ["The broker cannot do what the box needs.", "Broker tidak mampu melakukan yang dibutuhkan boks."],
+            [
+                "Headquarters lets the broker keep retained messages and last wills.",
+                "Kantor pusat membuat broker menyimpan pesan retained dan last will.",
+            ],
+        ),
+    ),
+    (
+        "link_failed",
+        Advice::new(
+            [
+                "The line to headquarters failed by a fault of the program.",
+                "Sambungan ke kantor pusat gagal karena kesalahan program.",
+            ],
+            [
+                "The box tries again by itself; the technician reports the journal to the makers.",
+                "Boks mencoba lagi sendiri; teknisi melaporkan jurnal kepada pembuatnya.",
+            ],
+        ),
+    ),
+    (
         "stored_rejected",
         Advice::new(
             [
