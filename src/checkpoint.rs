@@ -321,7 +321,8 @@ mod tests {
         let text = r#"{"stream":"s","generation":1,"acknowledged":0,"later":[1],"watermarks":{"a":"-262143-01-01T00:00:00Z",
             "b":"2026-03-14T00:00:00Z","c":null,"d":7,"e":"+262142-12-31T23:59:59Z"}}"#;
         let found: Found = serde_json::from_str(text).unwrap();
-        let known: Vec<&str> = found.watermarks.iter().filter(|(_, at)| at.is_some()).map(|(name, _)| &**name).collect();
+        let known: Vec<&str> =
+            found.watermarks.iter().filter(|(_, at)| at.is_some()).map(|(name, _)| &**name).collect();
         assert_eq!((known, found.watermarks.len()), (vec!["b"], 5));
     }
 

@@ -29,6 +29,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::event::EventType;
+
 /// Bytes of events that are published and not acknowledged, at most; a single event may be larger.
 pub const UNACKNOWLEDGED_MAX_BYTES: usize = 256 * 1024;
 
@@ -96,6 +98,7 @@ pub struct Forward {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct InFlight {
     packet: u16,
+    event_type: EventType,
     bytes: usize,
     state: State,
 }
@@ -172,13 +175,33 @@ impl Forward {
         self.in_flight.len()
     }
 
+    /// The unacknowledged event that a packet carries: its number, size and type.
+    #[must_use]
+    pub fn find(&self, packet: u16) -> Option<(u64, usize, EventType)> {
+        let at = self.in_flight.iter().position(|event| event.packet == packet && event.state == State::Sent)?;
+        let event = &self.in_flight[at];
+        Some((self.acknowledged + 1 + at as u64, event.bytes, event.event_type))
+    }
+
+    /// The type of the first event that waits for its acknowledgement.
+    #[must_use]
+    pub fn first_type(&self) -> Option<EventType> {
+        self.in_flight.front().map(|event| event.event_type)
+    }
+
+    /// Whether events leave a window at a time: somebody is known to subscribe, or need not be.
+    #[must_use]
+    pub fn has_opened(&self) -> bool {
+        self.unheard.is_none()
+    }
+
     /// The event that was [`Forward::next`] was published with this packet id; `taken` are the bytes that the broker has
     /// taken so far.
-    pub fn published(&mut self, packet: u16, bytes: usize, now: Instant, taken: u64) {
+    pub fn published(&mut self, packet: u16, event_type: EventType, bytes: usize, now: Instant, taken: u64) {
         if self.in_flight.is_empty() {
             self.first = (now, taken);
         }
-        self.in_flight.push_back(InFlight { packet, bytes, state: State::Sent });
+        self.in_flight.push_back(InFlight { packet, event_type, bytes, state: State::Sent });
         self.unacknowledged_bytes += bytes;
     }
 
@@ -321,7 +344,7 @@ mod tests {
     fn the_cursor_waits_for_a_hole_to_fill() {
         let (mut forward, now) = forward(10, RULES);
         assert_eq!((forward.next(), forward.room(now)), (11, 4));
-        (1..=4).for_each(|packet| forward.published(packet, 100, now, 0));
+        (1..=4).for_each(|packet| forward.published(packet, EventType::Transaction, 100, now, 0));
         assert_eq!((forward.next(), forward.room(now)), (15, 0));
         for (packet, cursor) in [(2, 10), (3, 10), (1, 13)] {
             forward.acknowledged(packet, Word::Taken, now, 0);
@@ -335,7 +358,7 @@ mod tests {
     #[test]
     fn without_codes_a_word_counts_only_behind_a_ping() {
         let (mut forward, now) = forward(0, Rules { counts: Counts::AfterPing, ..RULES });
-        (1..=3).for_each(|packet| forward.published(packet, 100, now, 0));
+        (1..=3).for_each(|packet| forward.published(packet, EventType::Transaction, 100, now, 0));
         assert!(!forward.wants_ping());
         forward.acknowledged(1, Word::Taken, now, 0);
         assert_eq!((forward.cursor(), forward.wants_ping()), (0, true), "a close behind it frees nothing");
@@ -355,7 +378,7 @@ mod tests {
         let mut waits = Vec::new();
         for packet in 1..=6 {
             assert_eq!((forward.next(), forward.room(now)), (1, 1));
-            forward.published(packet, 100, now, 0);
+            forward.published(packet, EventType::Transaction, 100, now, 0);
             assert_eq!(forward.room(now), 0);
             forward.acknowledged(packet, Word::NobodyListens, now, 0);
             assert_eq!((forward.cursor(), forward.deadline(), forward.room(now)), (0, None, 0));
@@ -364,11 +387,11 @@ mod tests {
             now = again;
         }
         assert_eq!(waits, [5, 10, 20, 40, 60, 60]);
-        forward.published(7, 100, now, 0);
+        forward.published(7, EventType::Transaction, 100, now, 0);
         forward.acknowledged(7, Word::Taken, now, 0);
         assert_eq!((forward.cursor(), forward.next(), forward.room(now)), (1, 2, 4), "the window opens");
         // Whoever listened is gone again: what came behind the first that nobody heard does not count.
-        (8..=10).for_each(|packet| forward.published(packet, 100, now, 0));
+        (8..=10).for_each(|packet| forward.published(packet, EventType::Transaction, 100, now, 0));
         forward.acknowledged(8, Word::NobodyListens, now, 0);
         forward.acknowledged(9, Word::Taken, now, 0);
         assert_eq!((forward.cursor(), forward.next()), (1, 5));
@@ -379,11 +402,11 @@ mod tests {
     #[test]
     fn what_hq_has_counts_whatever_the_broker_said() {
         let (mut forward, now) = forward(0, Rules { needs_subscriber: true, ..RULES });
-        forward.published(1, 100, now, 0);
+        forward.published(1, EventType::Transaction, 100, now, 0);
         forward.acknowledged(1, Word::NobodyListens, now, 0);
         forward.skip_to(1, now, 0);
         assert_eq!((forward.cursor(), forward.next(), forward.room(now)), (1, 2, 4));
-        (2..=4).for_each(|packet| forward.published(packet, 100, now, 0));
+        (2..=4).for_each(|packet| forward.published(packet, EventType::Transaction, 100, now, 0));
         forward.skip_to(3, now, 0);
         forward.acknowledged(2, Word::Taken, now, 0);
         assert_eq!((forward.cursor(), forward.next(), forward.in_flight()), (3, 5, 1));
@@ -397,7 +420,7 @@ mod tests {
     fn bytes_on_their_way_are_bounded_and_a_large_event_goes_alone() {
         let (mut forward, now) = forward(0, RULES);
         assert!(forward.takes(UNACKNOWLEDGED_MAX_BYTES * 2));
-        forward.published(1, UNACKNOWLEDGED_MAX_BYTES - 10, now, 0);
+        forward.published(1, EventType::Transaction, UNACKNOWLEDGED_MAX_BYTES - 10, now, 0);
         assert!(forward.takes(10) && !forward.takes(11));
         forward.acknowledged(1, Word::Taken, now, 0);
         assert!(forward.takes(UNACKNOWLEDGED_MAX_BYTES));
@@ -408,8 +431,8 @@ mod tests {
         let (mut forward, begin) = forward(0, RULES);
         let at = |seconds| begin + Duration::from_secs(seconds);
         assert!(!forward.is_overdue(at(1_000), 0), "nothing waits");
-        forward.published(1, 100, at(0), 500);
-        forward.published(2, 100, at(50), 600);
+        forward.published(1, EventType::Transaction, 100, at(0), 500);
+        forward.published(2, EventType::Transaction, 100, at(50), 600);
         assert!(!forward.is_overdue(at(59), 700));
         assert!(forward.is_overdue(at(60), 700));
         assert!(!forward.is_overdue(at(60), 500 + 60 * 1_024), "it is slow, not dead");
@@ -418,7 +441,7 @@ mod tests {
         assert!(forward.is_overdue(at(122), 60 * 1_024), "a later one does not speak for the first");
         forward.acknowledged(1, Word::Taken, at(122), 0);
         assert_eq!(forward.deadline(), None);
-        forward.published(3, 100, at(200), 0);
+        forward.published(3, EventType::Transaction, 100, at(200), 0);
         assert!(!forward.is_overdue(at(259), 0));
         assert!(forward.is_overdue(at(260), 0));
     }
@@ -447,7 +470,7 @@ mod tests {
                     if in_flight.iter().any(|(_, taken)| *taken == packet) { continue; }
                     sent += 1;
                     prop_assert_eq!(forward.next(), sent);
-                    forward.published(packet, 1, now, 0);
+                    forward.published(packet, EventType::Transaction, 1, now, 0);
                     in_flight.push((sent, packet));
                 }
                 let (number, packet) = in_flight.swap_remove(pick.index(in_flight.len()));

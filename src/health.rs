@@ -259,6 +259,12 @@ pub struct Facts {
     pub broker: Option<String>,
     /// The nonce of the session with it.
     pub session: Option<String>,
+    /// The version of MQTT that it speaks: `5` or `3.1.1`.
+    pub protocol: Option<&'static str>,
+    /// Its bare word lets the box forget, by the config: MQTT 3.1.1 without an echo.
+    pub unproven_echo: bool,
+    /// Since when the broker has events that HQ has not confirmed, without a word of HQ.
+    pub feed_waits_since: Option<DateTime<Utc>>,
     /// The configured connections by name.
     pub connections: BTreeMap<String, ConnectionHealth>,
     /// Open gaps of all connections.

@@ -64,6 +64,7 @@ use self::{
 };
 pub use self::{
     aside::{ASIDE_MAX, Aside},
+    draft::lighten,
     error::OutboxError,
     kept::KEPT_DAYS,
     level::Level,

@@ -187,14 +187,25 @@ struct Hello<'a> {
 struct HelloData<'a> {
     schema: &'static str,
     nonce: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    padding: &'a str,
 }
 
-/// The unnumbered event by which a session proves that its publishes arrive.
+/// The unnumbered event by which a session proves that its publishes arrive, padded to `bytes` if it has fewer.
 ///
 /// # Panics
 /// Never: texts are always JSON.
 #[must_use]
-pub fn hello(outlet: &str, nonce: &str) -> Vec<u8> {
+pub fn hello(outlet: &str, nonce: &str, bytes: usize) -> Vec<u8> {
+    let bare = write_hello(outlet, nonce, "");
+    // The member's own name takes bytes, too.
+    match bytes.saturating_sub(bare.len() + r#","padding":"""#.len()) {
+        0 => bare,
+        padding => write_hello(outlet, nonce, &"-".repeat(padding)),
+    }
+}
+
+fn write_hello(outlet: &str, nonce: &str, padding: &str) -> Vec<u8> {
     let hello = Hello {
         specversion: "1.0",
         id: format!("hello.{nonce}"),
@@ -203,7 +214,7 @@ pub fn hello(outlet: &str, nonce: &str) -> Vec<u8> {
         datacontenttype: "application/json",
         dataschema: "urn:tillbox:schema:hello:v1",
         outlet,
-        data: HelloData { schema: "tillbox.hello.v1", nonce },
+        data: HelloData { schema: "tillbox.hello.v1", nonce, padding },
     };
     serde_json::to_vec(&hello).expect("texts are always JSON")
 }

@@ -298,14 +298,13 @@ pub(super) fn write_connect(version: Version, connect: &Connect, to: &mut BytesM
             if let Some((name, password)) = login {
                 packet.set_login(name.clone(), secret(password));
             }
-            packet.last_will = last_will.as_ref().map(|(topic, body)| {
-                v4::LastWill::new(topic.clone(), body.clone(), v4common::QoS::AtLeastOnce, true)
-            });
+            packet.last_will = last_will
+                .as_ref()
+                .map(|(topic, body)| v4::LastWill::new(topic.clone(), body.clone(), v4common::QoS::AtLeastOnce, true));
             written(packet.write(to))
         }
         Version::V5 => {
-            let packet =
-                v5::Connect { keep_alive, client_id: client_id.clone(), clean_start: true, properties: None };
+            let packet = v5::Connect { keep_alive, client_id: client_id.clone(), clean_start: true, properties: None };
             let will = last_will.as_ref().map(|(topic, body)| {
                 v5::LastWill::new(topic.clone(), body.clone(), v5common::QoS::AtLeastOnce, true, None)
             });
@@ -334,8 +333,7 @@ pub(super) fn write_publish(
         Version::V5 => {
             let topic = Bytes::copy_from_slice(topic.as_bytes());
             let qos = v5common::QoS::AtLeastOnce;
-            let publish =
-                v5::Publish { dup: false, qos, retain, topic, pkid: packet, payload: body, properties: None };
+            let publish = v5::Publish { dup: false, qos, retain, topic, pkid: packet, payload: body, properties: None };
             written(publish.write(to))
         }
     }

@@ -116,7 +116,9 @@ pub(super) fn describe_io(error: &io::Error) -> WireError {
         ));
     }
     match error.kind() {
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => WireError::closed(),
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
+            WireError::closed()
+        }
         _ => WireError::Lost(format!("no connection to the broker: {error}")),
     }
 }

@@ -60,7 +60,9 @@ pub(super) struct Restart {
 impl Restart {
     /// Why it cannot be obeyed, if it cannot.
     pub(super) fn fault(&self) -> Option<&'static str> {
-        if self.token.is_empty() || self.token.len() > TOKEN_MAX_CHARS || !self.token.bytes().all(|it| it.is_ascii_graphic())
+        if self.token.is_empty()
+            || self.token.len() > TOKEN_MAX_CHARS
+            || !self.token.bytes().all(|it| it.is_ascii_graphic())
         {
             return Some("restart.token must be 1 to 64 visible ASCII characters");
         }

@@ -15,6 +15,9 @@ use crate::event::{EventType, StreamId};
 /// So often in a row the same thing must fail before it is more than chance.
 pub const STRIKES: u32 = 3;
 
+/// After a session without any acknowledgement so many events go one at a time.
+const CAREFUL: u32 = 200;
+
 /// What was learned of a broker is learned anew after this long: somebody may have mended it.
 const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -32,8 +35,8 @@ pub struct Memory {
     pub(super) clock_wait: Option<Instant>,
     /// When HQ's word for starting again was last obeyed.
     pub(super) restarted: Option<Instant>,
-    /// When an event last went without its items.
-    pub(super) reduced: Option<Instant>,
+    /// The last event that went without its items, and when it did.
+    pub(super) reduced: Option<(u64, Instant)>,
     brokers: BTreeMap<String, BrokerMemory>,
 }
 
@@ -67,6 +70,8 @@ pub struct BrokerMemory {
     limit: Option<(usize, Instant)>,
     suspect: Option<Suspect>,
     greetings_failed: u32,
+    /// So many events go one at a time: an earlier session ended without any acknowledgement.
+    careful: u32,
     pub(super) doing: Doing,
 }
 
@@ -92,8 +97,10 @@ pub enum Doing {
     Nothing,
     /// Its first hello is on its way.
     Greeting,
-    /// Events are on their way; the first of them is this, and nothing was acknowledged in this session.
-    Publishing(u64, EventType, usize),
+    /// Events are on their way, and nothing was acknowledged in this session.
+    Publishing,
+    /// This event alone is on its way.
+    Alone(u64, EventType, usize),
     /// A small hello is on its way on the suspect's topic.
     Small,
     /// One of the suspect's size is.
@@ -147,9 +154,15 @@ impl BrokerMemory {
         self.suspect.filter(|suspect| suspect.number == number)
     }
 
-    /// An event was acknowledged: nothing is held against anything any more.
-    pub(super) fn moved(&mut self) {
+    /// Events were acknowledged: nothing is held against anything any more.
+    pub(super) fn moved(&mut self, events: u64) {
         (self.suspect, self.greetings_failed, self.doing) = (None, 0, Doing::Nothing);
+        self.careful = self.careful.saturating_sub(u32::try_from(events).unwrap_or(u32::MAX));
+    }
+
+    /// Whether events go one at a time, so that it is known at which one a session ends.
+    pub(super) fn is_careful(&self) -> bool {
+        self.careful > 0 || self.suspect.is_some()
     }
 
     /// The first hello passed.
@@ -165,7 +178,11 @@ impl BrokerMemory {
                 self.greetings_failed += 1;
                 (self.greetings_failed >= STRIKES).then(|| Verdict::Denied("events/hello".to_owned()))
             }
-            Doing::Publishing(number, event_type, bytes) => {
+            Doing::Publishing => {
+                self.careful = CAREFUL;
+                None
+            }
+            Doing::Alone(number, event_type, bytes) => {
                 let known = self.suspect(number);
                 let mut suspect = known.unwrap_or(Suspect { number, event_type, bytes, small: 0, large: 0, alone: 0 });
                 // In this session hellos had passed before.
@@ -176,8 +193,7 @@ impl BrokerMemory {
             Doing::Small => {
                 let suspect = self.suspect.as_mut()?;
                 suspect.small += 1;
-                (suspect.small >= STRIKES)
-                    .then(|| Verdict::Denied(format!("events/{}", suspect.event_type.name())))
+                (suspect.small >= STRIKES).then(|| Verdict::Denied(format!("events/{}", suspect.event_type.name())))
             }
             Doing::Large => {
                 let suspect = self.suspect.as_mut()?;
@@ -214,7 +230,7 @@ impl BrokerMemory {
 mod tests {
     use super::*;
 
-    const EVENT: Doing = Doing::Publishing(7, EventType::Transaction, 50_000);
+    const EVENT: Doing = Doing::Alone(7, EventType::Transaction, 50_000);
 
     fn ends(memory: &mut BrokerMemory, doing: Doing) -> Option<Verdict> {
         memory.doing = doing;
@@ -262,12 +278,24 @@ mod tests {
     }
 
     #[test]
+    fn a_session_without_an_acknowledgement_makes_the_next_careful() {
+        let mut memory = BrokerMemory::default();
+        assert!(!memory.is_careful());
+        assert_eq!(ends(&mut memory, Doing::Publishing), None);
+        assert!(memory.is_careful() && memory.suspect.is_none(), "any of the window may have been it");
+        memory.moved(199);
+        assert!(memory.is_careful());
+        memory.moved(1);
+        assert!(!memory.is_careful());
+    }
+
+    #[test]
     fn a_topic_on_which_nothing_passes_is_denied() {
         let mut memory = BrokerMemory::default();
         assert_eq!(ends(&mut memory, EVENT), None);
         assert_eq!((ends(&mut memory, Doing::Small), ends(&mut memory, Doing::Small)), (None, None));
         assert_eq!(ends(&mut memory, Doing::Small), Some(Verdict::Denied("events/transaction".to_owned())));
-        memory.moved();
+        memory.moved(1);
         assert_eq!(memory.suspect(7), None);
         assert_eq!((ends(&mut memory, Doing::Greeting), ends(&mut memory, Doing::Greeting)), (None, None));
         assert_eq!(ends(&mut memory, Doing::Greeting), Some(Verdict::Denied("events/hello".to_owned())));

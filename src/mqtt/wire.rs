@@ -64,9 +64,14 @@ pub enum WireError {
     /// The broker cannot do what the line needs, by its own word.
     #[error("{0}")]
     Unfit(String),
-    /// It does not speak this version of MQTT.
-    #[error("{0}")]
-    OtherVersion(String),
+    /// It does not speak this version of MQTT, or hung up at it.
+    #[error("{text}")]
+    OtherVersion {
+        /// For a person.
+        text: String,
+        /// It said so.
+        said: bool,
+    },
     /// Try again.
     #[error("{0}")]
     Lost(String),
@@ -122,6 +127,8 @@ pub enum Arrived {
 pub struct Wire {
     stream: Stream,
     version: Version,
+    /// The broker said that it does not speak MQTT 5.
+    refused_5: bool,
     welcome: Welcome,
     inbound: BytesMut,
     outbound: BytesMut,
@@ -146,13 +153,16 @@ impl Wire {
             Protocol::Auto => known.unwrap_or(Version::V5),
         };
         match Self::open_with(&connect, first).await {
-            Err(WireError::OtherVersion(_)) if protocol == Protocol::Auto && first == Version::V5 => {
+            Err(WireError::OtherVersion { said, .. }) if protocol == Protocol::Auto && first == Version::V5 => {
                 match Self::open_with(&connect, Version::V311).await {
-                    Err(WireError::OtherVersion(text)) => Err(WireError::Refused(text)),
+                    Ok(wire) => Ok(Self { refused_5: said, ..wire }),
+                    Err(WireError::OtherVersion { text, .. }) => Err(WireError::Refused(text)),
                     other => other,
                 }
             }
-            Err(WireError::OtherVersion(text)) => Err(WireError::Refused(format!(
+            // Who hangs up at the login may do so for any reason.
+            Err(WireError::OtherVersion { text, said: false }) => Err(WireError::Lost(text)),
+            Err(WireError::OtherVersion { text, said: true }) => Err(WireError::Refused(format!(
                 "{text}; write `protocol = \"auto\"` under [hq], or name a version that it speaks"
             ))),
             other => other,
@@ -169,6 +179,7 @@ impl Wire {
         let mut wire = Self {
             stream,
             version,
+            refused_5: false,
             welcome: Welcome::default(),
             inbound: BytesMut::new(),
             outbound: BytesMut::new(),
@@ -189,7 +200,8 @@ impl Wire {
                 Ok(()) => {}
                 // Some brokers that do not speak 5 only hang up.
                 Err(WireError::Lost(text)) if version == Version::V5 && wire.stream.taken() > 0 => {
-                    return Err(WireError::OtherVersion(format!("{text} at the login with MQTT 5")));
+                    let text = format!("{text} at the login with MQTT 5");
+                    return Err(WireError::OtherVersion { text, said: false });
                 }
                 Err(error) => return Err(error),
             }
@@ -200,6 +212,12 @@ impl Wire {
     #[must_use]
     pub fn version(&self) -> Version {
         self.version
+    }
+
+    /// Whether 3.1.1 is spoken because the broker said that it does not speak 5.
+    #[must_use]
+    pub fn refused_5(&self) -> bool {
+        self.refused_5
     }
 
     /// What the broker granted at the login.
@@ -423,7 +441,8 @@ fn judge(welcome: &Welcome, version: Version, connect: &Connect) -> Result<(), W
         )),
         (_, 0) => Ok(()),
         (Version::V5, 1 | 0x84) | (Version::V311, 1) => {
-            Err(WireError::OtherVersion(format!("the broker does not speak MQTT {}", version.name())))
+            let text = format!("the broker does not speak MQTT {}", version.name());
+            Err(WireError::OtherVersion { text, said: true })
         }
         (Version::V311, 3) => Err(WireError::Lost("the broker answers that it is not available".to_owned())),
         (Version::V311, code) => Err(WireError::Refused(format!("the broker refuses the login (code {code}); {login}"))),
