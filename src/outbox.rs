@@ -67,6 +67,7 @@ pub use self::{
     totals::DayTotals,
 };
 use crate::{
+    config::Acknowledge,
     event::{Event, Stream, StreamId},
     gap::Gap,
 };
@@ -112,6 +113,8 @@ pub struct Level {
     pub queued_bytes: u64,
     /// Bytes that they may take.
     pub limit_bytes: u64,
+    /// Bytes of released events that are still kept.
+    pub kept_bytes: u64,
     /// The card itself is (nearly) full.
     pub card_full: bool,
     /// Why the store is closed, if it is.
@@ -135,6 +138,27 @@ impl Level {
     #[must_use]
     pub fn unacknowledged(&self) -> u64 {
         self.durable.saturating_sub(self.acknowledged)
+    }
+
+    /// Events that are not where `acknowledge` promises them.
+    #[must_use]
+    pub fn undelivered(&self, acknowledge: Acknowledge) -> u64 {
+        match acknowledge {
+            Acknowledge::Feed => self.durable.saturating_sub(self.released),
+            Acknowledge::Broker => self.durable.saturating_sub(self.acknowledged),
+        }
+    }
+
+    /// Events that the broker has and that HQ has not confirmed, where its word counts.
+    #[must_use]
+    pub fn unconfirmed(&self, acknowledge: Acknowledge) -> u64 {
+        self.undelivered(acknowledge).saturating_sub(self.unacknowledged())
+    }
+
+    /// The highest number of an event that is where `acknowledge` promises it, with all before it.
+    #[must_use]
+    pub fn delivered(&self, acknowledge: Acknowledge) -> u64 {
+        self.durable.saturating_sub(self.undelivered(acknowledge))
     }
 
     /// Whether records are refused.
@@ -283,6 +307,12 @@ impl Outbox {
         &self.options.outlet
     }
 
+    /// What the store may take on the card.
+    #[must_use]
+    pub fn max_bytes(&self) -> u64 {
+        self.options.max_bytes
+    }
+
     /// How long what was seen is remembered.
     #[must_use]
     pub fn retention(&self) -> TimeDelta {
@@ -349,6 +379,7 @@ impl Outbox {
                 acknowledged: if same_stream { acknowledged.max(level.acknowledged) } else { acknowledged },
                 released: writer.meta.released - base,
                 queued_bytes: writer.queued_bytes(),
+                kept_bytes: 0,
                 limit_bytes: self.limit_bytes(),
                 card_full,
                 closed: writer.closed.clone(),

@@ -58,6 +58,8 @@ struct Report<'a> {
     stream: Option<String>,
     generation: Option<u32>,
     acknowledge: &'static str,
+    protocol: Option<&'static str>,
+    unproven_echo: bool,
     lights: Lights,
     outbox: OutboxReport,
     open_gaps: usize,
@@ -70,8 +72,12 @@ struct OutboxReport {
     durable: u64,
     acknowledged: u64,
     released: u64,
+    undelivered: u64,
+    waiting_for_broker: u64,
+    waiting_for_hq: u64,
     queued_bytes: u64,
     limit_bytes: u64,
+    kept_bytes: u64,
 }
 
 #[derive(Serialize)]
@@ -124,18 +130,25 @@ pub fn body(description: &Description, state: State, facts: &Facts, level: &Leve
         times: held.times,
         needs_technician: condition.needs_technician(),
     });
+    let acknowledge = description.acknowledge;
     let report = Report {
         at: instant::text_utc(now),
         stream: description.stream.as_ref().map(|stream| stream.id.to_string()),
         generation: description.stream.as_ref().map(|stream| stream.generation),
-        acknowledge: acknowledge_name(description.acknowledge),
-        lights: lights(Signs::of(facts, level, now)),
+        acknowledge: acknowledge_name(acknowledge),
+        protocol: facts.protocol,
+        unproven_echo: facts.unproven_echo,
+        lights: lights(Signs::of(facts, level, acknowledge, now)),
         outbox: OutboxReport {
             durable: level.durable,
             acknowledged: level.acknowledged,
             released: level.released,
+            undelivered: level.undelivered(acknowledge),
+            waiting_for_broker: level.unacknowledged(),
+            waiting_for_hq: level.unconfirmed(acknowledge),
             queued_bytes: level.queued_bytes,
             limit_bytes: level.limit_bytes,
+            kept_bytes: level.kept_bytes,
         },
         open_gaps: facts.open_gaps,
         connections: connections.collect(),
