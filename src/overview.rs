@@ -411,6 +411,22 @@ mod tests {
         health.raise(Condition::ListUnreliable, "front", "a remark", now);
         health.raise(Condition::PosRefused, "back", "another's", now);
         assert_eq!(standing(), (Standing::Fine, Standing::Fine));
+        for remark in [Condition::EventReduced, Condition::BrokerForgot] {
+            health.raise(remark, "", "told, and the line works", now);
+            assert_eq!(standing().1, Standing::Fine, "{remark:?}");
+        }
+        for waits in
+            [Condition::NobodyListens, Condition::NotAcknowledged, Condition::FeedSilent, Condition::ClockUnproven]
+        {
+            health.raise(waits, "", "nothing is delivered", now);
+            assert_eq!(standing().1, Standing::Waiting, "{waits:?}");
+            health.clear(waits, "", now);
+        }
+        for grave in [Condition::BrokerUnfit, Condition::LinkFailed, Condition::PublishDenied] {
+            health.raise(grave, "", "somebody has to come", now);
+            assert_eq!(standing().1, Standing::NeedsTechnician, "{grave:?}");
+            health.clear(grave, "", now);
+        }
         health.raise(Condition::PosUnreachable, "front", "no answer", now);
         health.raise(Condition::HqUnreachable, "", "no broker", now);
         assert_eq!(standing(), (Standing::Waiting, Standing::Waiting));

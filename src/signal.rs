@@ -283,6 +283,93 @@ mod tests {
         assert_eq!(line(Signs { full: true, ..technician }).1, Fast);
     }
 
+    /// A box that runs, has read everything and stores nothing; its outbox is open.
+    fn running() -> (crate::health::Health, Level) {
+        let health = crate::health::Health::default();
+        health.update(|facts| (facts.phase, facts.hq_ready) = (Phase::Running, true));
+        health.update_connection("front", |front| front.progress.complete = true);
+        let mut level = Level::default();
+        (level.limit_bytes, level.durable, level.acknowledged, level.released) = (1_000, 10, 10, 10);
+        (health, level)
+    }
+
+    fn of(health: &crate::health::Health, level: &Level, acknowledge: Acknowledge) -> [Pattern; 3] {
+        let Lights { sync, hold, fault } =
+            Signals::of(&health.facts(), level, acknowledge, DateTime::UNIX_EPOCH).lights;
+        [sync, hold, fault]
+    }
+
+    /// Green is HQ's own word in `feed` mode: what only the broker has is not delivered there.
+    #[test]
+    fn green_is_the_word_that_acknowledge_waits_for() {
+        use Pattern::{Off, Slow, SteadyWink};
+        let (health, mut level) = running();
+        for acknowledge in [Acknowledge::Feed, Acknowledge::Broker] {
+            assert_eq!(of(&health, &level, acknowledge), [SteadyWink, Off, Off], "{acknowledge:?}");
+        }
+        level.released = 9;
+        assert_eq!(
+            of(&health, &level, Acknowledge::Feed),
+            [Slow, Off, Off],
+            "the broker has it, HQ has not confirmed it"
+        );
+        assert_eq!(
+            of(&health, &level, Acknowledge::Broker),
+            [SteadyWink, Off, Off],
+            "the broker's word is the promise"
+        );
+        (level.acknowledged, level.released) = (9, 9);
+        for acknowledge in [Acknowledge::Feed, Acknowledge::Broker] {
+            assert_eq!(
+                of(&health, &level, acknowledge),
+                [Slow, Off, Off],
+                "{acknowledge:?}: nobody has it but the box"
+            );
+        }
+        (level.acknowledged, level.released) = (10, 10);
+        health.update(|facts| facts.hq_ready = false);
+        assert_eq!(of(&health, &level, Acknowledge::Broker), [Slow, Pattern::Steady, Off], "no line");
+        health.update(|facts| facts.hq_ready = true);
+        health.update_connection("front", |front| front.progress.complete = false);
+        assert_eq!(of(&health, &level, Acknowledge::Feed), [Slow, Off, Off], "orders that were not read yet");
+    }
+
+    /// Not one condition that lights something leaves green steady, though every event counts as delivered.
+    #[test]
+    fn each_condition_lights_what_it_means() {
+        use Pattern::{Fast, Off, Slow, Steady, SteadyWink};
+        let now = DateTime::UNIX_EPOCH;
+        for condition in Condition::ALL {
+            let shown = match condition {
+                Condition::HqUnreachable
+                | Condition::NobodyListens
+                | Condition::NotAcknowledged
+                | Condition::FeedSilent
+                | Condition::ClockUnproven => [Slow, Steady, Off],
+                // Reading goes on by itself: green would be steady if the polls were complete.
+                Condition::PosUnreachable | Condition::PosUnreadable => [Slow, Slow, Off],
+                Condition::BrokerForgot | Condition::StoreSetAside => [Slow, Fast, Off],
+                // Told, and nothing that a shop should act upon.
+                Condition::EventReduced | Condition::WindowUnproven | Condition::ListUnreliable => {
+                    [SteadyWink, Off, Off]
+                }
+                Condition::OutboxFull => [Slow, Off, Fast],
+                Condition::PaperLow | Condition::PaperEnd | Condition::PrinterFault => [Slow, Off, Slow],
+                _ => {
+                    assert!(condition.needs_technician(), "{condition:?} lights nothing");
+                    [Slow, Off, Steady]
+                }
+            };
+            for acknowledge in [Acknowledge::Feed, Acknowledge::Broker] {
+                let (health, level) = running();
+                health.raise(condition, "", "a line", now);
+                assert_eq!(of(&health, &level, acknowledge), shown, "{condition:?}, {acknowledge:?}");
+                health.clear(condition, "", now);
+                assert_eq!(of(&health, &level, acknowledge), [SteadyWink, Off, Off], "{condition:?} is over");
+            }
+        }
+    }
+
     /// All 1,024 combinations: green is steady only when the other lines are dark, and no light is lit on a dead box.
     #[test]
     fn no_line_says_that_all_is_well_while_another_says_that_it_is_not() {

@@ -46,7 +46,8 @@ texts! {
     PUT_ASIDE = "Records that cannot be read, put aside: {}", "Catatan yang tidak terbaca dan disisihkan: {}";
     PUT_ASIDE_TO_DO = "Headquarters knows of each; the technician sees them with tillbox outbox list.",
         "Kantor pusat sudah diberi tahu; teknisi melihatnya dengan tillbox outbox list.";
-    NEARLY_FULL = "The box's room for waiting sales is {} % full.", "Ruang boks untuk penjualan yang menunggu terisi {} %.";
+    NEARLY_FULL = "The box's room for waiting sales is {} % full.",
+        "Ruang boks untuk penjualan yang menunggu terisi {} %.";
     NEARLY_FULL_TO_DO = "Tell headquarters: the sales must leave before there is no more room.",
         "Beri tahu kantor pusat: penjualan harus terkirim sebelum ruangnya habis.";
     AND_MORE = "and {} more", "dan {} lagi";
