@@ -10,6 +10,7 @@ mod authorize;
 mod broker_lost;
 mod check;
 mod checkpoint;
+mod commanded;
 mod demo;
 mod exits;
 mod killed;

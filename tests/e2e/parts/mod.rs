@@ -2,6 +2,7 @@
 
 pub mod broker;
 pub mod certificates;
+pub mod commanded;
 pub mod hq;
 pub mod record;
 pub mod shop;
