@@ -21,6 +21,7 @@ mod page;
 mod private;
 mod quiet;
 mod refused;
+mod rows;
 mod size;
 mod stopping;
 mod store;

@@ -5,6 +5,7 @@ pub mod certificates;
 pub mod commanded;
 pub mod hq;
 pub mod record;
+pub mod scene;
 pub mod shop;
 pub mod stage;
 pub mod tillbox;
