@@ -137,7 +137,7 @@ fn notices(stage: &Stage, code: &str) -> usize {
 }
 
 /// Copies a folder with everything below it.
-fn copy(from: &Path, to: &Path) {
+pub fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).expect("a folder");
     for entry in fs::read_dir(from).expect("a folder").flatten() {
         if entry.path().is_dir() {

@@ -24,7 +24,7 @@ fn get(address: SocketAddr, path: &str) -> Option<(u16, String)> {
 }
 
 /// Waits until a path shows all parts.
-fn shows(address: SocketAddr, path: &str, parts: &[&str]) -> (u16, String) {
+pub fn shows(address: SocketAddr, path: &str, parts: &[&str]) -> (u16, String) {
     until(
         PATIENCE,
         || get(address, path).filter(|(_, text)| parts.iter().all(|part| text.contains(part))),

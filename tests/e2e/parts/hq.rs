@@ -1,7 +1,7 @@
 //! Headquarters: an independent subscriber that notes every message, and says `stored` where a test wants it to.
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     net::SocketAddr,
     process::{Child, Command, Stdio},
     str::FromStr as _,
@@ -56,12 +56,16 @@ impl Access {
     /// Publishes a body; false if the broker did not take it.
     pub fn publish(&self, below: &str, body: &str, retain: bool) -> bool {
         let mut command = self.client("mosquitto_pub");
-        command.args(["-q", "1", "-t", &format!("tillbox/{OUTLET}/{below}"), "-m", body]);
+        // By a pipe, as an argument has a limit.
+        let body_by = if body.is_empty() { "-n" } else { "-s" };
+        command.args(["-q", "1", "-t", &format!("tillbox/{OUTLET}/{below}"), body_by]);
         if retain {
             command.arg("-r");
         }
-        let output = command.output().unwrap_or_else(|error| panic!("mosquitto_pub: {error}; {MISSING}"));
-        output.status.success()
+        let spawned = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let mut child = spawned.unwrap_or_else(|error| panic!("mosquitto_pub: {error}; {MISSING}"));
+        let written = child.stdin.take().expect("a pipe").write_all(body.as_bytes());
+        child.wait().expect("it ends").success() && written.is_ok()
     }
 
     fn client(&self, program: &str) -> Command {
@@ -74,8 +78,14 @@ impl Access {
 impl Hq {
     /// Subscribes to everything below the prefix.
     pub fn listen(access: Access) -> Self {
+        Self::listen_to(access, &["tillbox/#"])
+    }
+
+    /// Subscribes to these filters, and to the topic by which it tries whether it does.
+    pub fn listen_to(access: Access, filters: &[&str]) -> Self {
         let mut command = access.client("mosquitto_sub");
-        command.args(["-q", "1", "-c", "-i", "hq", "-t", "tillbox/#", "-F", "%r %t %p"]);
+        command.args(["-q", "1", "-c", "-i", "hq", "-F", "%r %t %p", "-t", "tillbox/+/test/#"]);
+        command.args(filters.iter().flat_map(|filter| ["-t", filter]));
         let spawned = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
         let mut child = spawned.unwrap_or_else(|error| panic!("mosquitto_sub: {error}; {MISSING}"));
         let (record, out) = (Arc::<Mutex<Record>>::default(), child.stdout.take().expect("a pipe"));
@@ -97,14 +107,27 @@ impl Hq {
 
     /// A subscription that is not there yet would miss what is published.
     fn wait_until_subscribed(&self) {
+        self.wait_for_ready(0);
+    }
+
+    /// Waits until it is there again, after its broker was away.
+    pub fn wait_again(&self) {
+        self.wait_for_ready(self.ready());
+    }
+
+    fn wait_for_ready(&self, before: usize) {
         until(
             PATIENCE,
             || {
                 self.access.publish("test/ready", "1", false);
-                self.record().messages.iter().any(|message| message.topic.ends_with("/test/ready")).then_some(())
+                (self.ready() > before).then_some(())
             },
             || "mosquitto_sub does not receive".to_owned(),
         );
+    }
+
+    fn ready(&self) -> usize {
+        self.record().messages.iter().filter(|message| message.topic.ends_with("/test/ready")).count()
     }
 
     pub fn record(&self) -> MutexGuard<'_, Record> {
@@ -116,18 +139,23 @@ impl Hq {
         assert!(self.access.publish(below, body, retain), "the broker did not take a message to {below}");
     }
 
-    /// Says `stored`, as HQ's feed does, for all that arrived and arrives without a hole, until dropped.
+    /// Says `stored`, as HQ's feed does, for all that arrived and arrives without a hole, and again when a box greets,
+    /// until dropped.
     pub fn feed(&self) {
         if self.feeding.swap(true, Ordering::SeqCst) {
             return;
         }
         let (access, record, feeding) = (self.access.clone(), Arc::clone(&self.record), Arc::clone(&self.feeding));
         thread::spawn(move || {
-            let mut said = None;
+            let (mut said, mut greeted) = (None, 0);
             while feeding.load(Ordering::SeqCst) {
-                let now = record.lock().unwrap_or_else(PoisonError::into_inner).stored();
-                if now != said && now.as_ref().is_none_or(|body| access.publish("stored", &body.to_string(), true)) {
-                    said = now;
+                let (now, hellos) = {
+                    let record = record.lock().unwrap_or_else(PoisonError::into_inner);
+                    (record.stored(), record.hellos)
+                };
+                let is_news = now != said || hellos > greeted;
+                if is_news && now.as_ref().is_none_or(|body| access.publish("stored", &body.to_string(), true)) {
+                    (said, greeted) = (now, hellos);
                 }
                 thread::park_timeout(FEED_EVERY);
             }
@@ -158,9 +186,10 @@ impl Record {
     /// What a feed that has stored up to a number would say.
     pub fn stored_through(&self, through: u64) -> Option<Value> {
         let (stream, _, contents) = self.whole()?;
+        let generation = self.streams[stream].generation;
         let contents = contents.into_iter().take(usize::try_from(through).ok()?).map(ContentId::from_str);
         let chain = contents.flatten().fold(chain_begin(StreamId::parse(stream)?), chain_next);
-        (through > 0).then(|| json!({ "stream": stream, "through": through, "chain": chain }))
+        (through > 0).then(|| json!({ "stream": stream, "generation": generation, "through": through, "chain": chain }))
     }
 }
 

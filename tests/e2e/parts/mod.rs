@@ -2,8 +2,10 @@
 
 pub mod broker;
 pub mod certificates;
+pub mod commanded;
 pub mod hq;
 pub mod record;
+pub mod scene;
 pub mod shop;
 pub mod stage;
 pub mod tillbox;

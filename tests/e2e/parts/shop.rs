@@ -32,8 +32,14 @@ impl Shop {
     }
 
     pub fn open_at(clock: Clock) -> Self {
+        Self::open_with(clock, |_| {})
+    }
+
+    /// Opens with a point of sale that differs from the ordinary one.
+    pub fn open_with(clock: Clock, differ: impl FnOnce(&mut Options)) -> Self {
         let zone = Zone::load(ZONE).expect("a zone that everyone knows");
-        let options = Options { requests_per_minute: None, ..Options::new(zone, TOKEN) };
+        let mut options = Options { requests_per_minute: None, ..Options::new(zone, TOKEN) };
+        differ(&mut options);
         let pos = QasirServer::start(clock.clone(), options).expect("a port on the loopback");
         Self { pos, clock, sold: AtomicU32::new(0) }
     }
@@ -55,6 +61,12 @@ impl Shop {
     pub fn sold_before(&self, sales: u32) -> Vec<String> {
         let step_s = i64::from(20 * 60 * 60 / sales.max(1));
         self.sell_from(sales, |number| TimeDelta::seconds(i64::from(number) * step_s % (20 * 60 * 60)))
+    }
+
+    /// Sells so many things in each of so many seconds of the last hours.
+    pub fn sell_crowded(&self, seconds: u32, sales_per_second: u32) {
+        let place = |number: u32| TimeDelta::minutes(10 + 5 * i64::from(number / sales_per_second));
+        self.sell_from(seconds * sales_per_second, place);
     }
 
     fn sell_from(&self, sales: u32, ago: impl Fn(u32) -> TimeDelta) -> Vec<String> {

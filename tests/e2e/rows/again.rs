@@ -1,0 +1,97 @@
+//! HQ lost its memory, and says the word by which the box starts again.
+
+use serde_json::{Value, json};
+use tillbox::{event::StreamId, outbox::chain_begin};
+
+use crate::parts::{
+    commanded::Rules,
+    record::Record,
+    scene::{SOON, Scene},
+    tillbox::{Tillbox, level},
+    wait::until,
+};
+
+const TOPIC: &str = "tillbox/jkt-014/stored";
+
+/// What a feed with an empty database says: nothing is stored of the stream that the checkpoint names.
+fn word(scene: &Scene, token: &str) -> Value {
+    let checkpoint = scene.broker.retained("tillbox/jkt-014/checkpoint").expect("a checkpoint");
+    let checkpoint: Value = serde_json::from_str(&checkpoint).expect("JSON");
+    let stream = checkpoint["stream"].as_str().expect("a stream");
+    let chain = chain_begin(StreamId::parse(stream).expect("an id"));
+    json!({
+        "stream": stream, "generation": checkpoint["generation"], "through": 0, "chain": chain,
+        "restart": { "token": token, "from": chrono::Utc::now() - chrono::TimeDelta::hours(12) },
+    })
+}
+
+fn stream(daemon: &Tillbox) -> (u64, u64) {
+    let report = daemon.report().expect("a report");
+    (report["generation"].as_u64().expect("a generation"), level(&report, "durable"))
+}
+
+fn delivered() -> (Scene, Tillbox) {
+    let scene = Scene::new("feed", Rules::default());
+    scene.shop.sell(40);
+    let daemon = scene.start();
+    daemon.wait_for_within(SOON, "all is released", |report| {
+        level(report, "durable") >= 40 && level(report, "released") == level(report, "durable")
+    });
+    (scene, daemon)
+}
+
+#[test]
+fn row_12_a_box_that_hears_the_word_sends_again_what_it_can() {
+    let (scene, mut daemon) = delivered();
+    let before = stream(&daemon);
+    // HQ's database is empty; its feed says the word until a checkpoint names the token.
+    *scene.hq.record() = Record::default();
+    let body = word(&scene, "token-1").to_string();
+    let named = || {
+        scene.broker.publish(TOPIC, &body, true);
+        scene.broker.retained("tillbox/jkt-014/checkpoint").is_some_and(|told| told.contains("token-1"))
+    };
+    until(SOON, || named().then_some(()), || format!("no checkpoint names the token\n{}", daemon.log()));
+    scene.wait_for_all(&daemon);
+    let after = stream(&daemon);
+    assert!(after.0 > before.0, "{before:?} {after:?}");
+    // Once for each token: the word that still stands starts nothing.
+    scene.shop.sell(5);
+    scene.wait_for_all(&daemon);
+    daemon.stop();
+    let mut daemon = scene.start();
+    scene.shop.sell(5);
+    scene.wait_for_all(&daemon);
+    daemon.wait_for_within(SOON, "all is released", |report| level(report, "released") == level(report, "durable"));
+    assert_eq!(stream(&daemon).0, after.0, "{}", daemon.log());
+    daemon.stop();
+}
+
+#[test]
+fn row_12_the_word_is_heard_by_a_box_that_was_away() {
+    let (scene, mut daemon) = delivered();
+    let before = stream(&daemon);
+    daemon.stop();
+    *scene.hq.record() = Record::default();
+    scene.broker.publish(TOPIC, &word(&scene, "token-2").to_string(), true);
+    let mut daemon = scene.start();
+    scene.wait_for_all(&daemon);
+    assert!(stream(&daemon).0 > before.0);
+    daemon.stop();
+}
+
+/// At most once an hour, however many tokens there are.
+#[test]
+fn row_12_tokens_do_not_chase_the_box() {
+    let (scene, mut daemon) = delivered();
+    *scene.hq.record() = Record::default();
+    for token in 0..20 {
+        scene.broker.publish(TOPIC, &word(&scene, &format!("token-{token}")).to_string(), true);
+    }
+    scene.wait_for_all(&daemon);
+    scene.shop.sell(5);
+    scene.wait_for_all(&daemon);
+    let streams = scene.hq.record().streams.len();
+    assert!(streams <= 2, "{streams} streams\n{}", daemon.log());
+    daemon.stop();
+}
