@@ -174,19 +174,41 @@ impl Link {
             keep_alive: self.hq.keep_alive,
             last_will: Some((self.topic("status"), status::lost(&(self.describe)(), &nonce))),
         };
-        let known = memory.of(&broker.to_string()).version(Instant::now());
+        let known = memory.of(&broker.to_string());
+        let version = known.version(Instant::now());
         let opened = tokio::select! {
-            opened = Wire::open(connect, self.hq.protocol, known) => opened,
+            opened = Wire::open(connect.clone(), self.hq.protocol, version) => opened,
             () = self.stop.given() => return Ended::Stopped,
         };
+        known.logins_hung_up = if matches!(opened, Err(WireError::HungUp(_))) { known.logins_hung_up + 1 } else { 0 };
         match opened {
             Ok(wire) => session::run(self, wire, broker, &nonce, memory, worked).await,
+            Err(WireError::HungUp(text)) if known.logins_hung_up >= memory::STRIKES => {
+                known.logins_hung_up = 0;
+                self.try_without_will(connect, text).await
+            }
             Err(error) => error.into(),
         }
     }
 
+    /// A broker of MQTT 3.1.1 that takes no retained messages cannot say so: it hangs up at a login with such a last will.
+    async fn try_without_will(&self, connect: Connect, text: String) -> Ended {
+        let opened = tokio::select! {
+            opened = Wire::open(Connect { last_will: None, ..connect }, self.hq.protocol, None) => opened,
+            () = self.stop.given() => return Ended::Stopped,
+        };
+        let Ok(wire) = opened else { return WireError::HungUp(text).into() };
+        wire.close().await;
+        WireError::Unfit(
+            "the broker hangs up at a login with a retained last will, and takes one without: it retains no messages, or \
+             takes no last wills; let it do both, or use a broker that does"
+                .to_owned(),
+        )
+        .into()
+    }
+
     /// An event was acknowledged, or there is none to send: the line works.
-    fn works(&self, broker: &Broker, nonce: &str, version: wire::Version) {
+    fn works(&self) {
         let now = self.clock.now();
         for condition in [
             Condition::HqUnreachable,
@@ -194,28 +216,12 @@ impl Link {
             Condition::PublishDenied,
             Condition::NotAcknowledged,
             Condition::BrokerUnfit,
-            Condition::ClockUnproven,
+            Condition::OutletConflict,
             Condition::LinkFailed,
         ] {
             self.health.clear(condition, "", now);
         }
-        // A line that flaps would fill the journal: later sessions are told by the condition that is over.
-        if self.health.facts().session.is_none() {
-            tracing::info!(%broker, version = version.name(), "mqtt: connected, and publishes are taken");
-        }
-        self.health.update(|facts| {
-            facts.hq_ready = true;
-            facts.broker = Some(broker.to_string());
-            facts.session = Some(nonce.to_owned());
-        });
-    }
-
-    /// What is spoken, and whether the broker's bare word counts.
-    fn note_version(&self, version: wire::Version, unproven_echo: bool) {
-        self.health.update(|facts| {
-            facts.protocol = Some(version.name());
-            facts.unproven_echo = unproven_echo;
-        });
+        self.health.update(|facts| facts.hq_ready = true);
     }
 
     /// The present moment, if something else than this box's clock confirms it: the kernel by a time service, or a point
@@ -267,11 +273,11 @@ impl Link {
                 raise(Condition::OutletConflict, text);
                 true
             }
-            Ended::Wire(WireError::Lost(text)) => {
+            Ended::Wire(WireError::Lost(text) | WireError::HungUp(text)) => {
                 raise(Condition::HqUnreachable, text);
                 false
             }
-            Ended::Wire(WireError::Refused(text) | WireError::OtherVersion { text, .. }) => {
+            Ended::Wire(WireError::Refused(text) | WireError::OtherVersion(text)) => {
                 raise(Condition::HqRefused, text);
                 true
             }

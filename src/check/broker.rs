@@ -202,10 +202,10 @@ fn later(text: String, remedy: &str) -> Unreached {
 /// The wire's own lines for a person say what to do behind a semicolon.
 fn told(error: &WireError, outlet: &Outlet) -> Unreached {
     match error {
-        WireError::Lost(text) | WireError::Unfit(text) => {
+        WireError::Lost(text) | WireError::HungUp(text) | WireError::Unfit(text) => {
             later(format!("found: {text}; expected a session"), "check again; if it stays, ask HQ")
         }
-        WireError::Refused(text) | WireError::OtherVersion { text, .. } => {
+        WireError::Refused(text) | WireError::OtherVersion(text) => {
             let (text, remedy) = text.split_once("; ").unwrap_or((text, "check [hq]"));
             let rules = format!("{remedy} (the check calls itself {}-check)", outlet.client_id());
             Unreached { outcome: Outcome::Correct, text: format!("found: {text}; expected a session"), remedy: rules }

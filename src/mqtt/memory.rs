@@ -28,6 +28,8 @@ pub struct Memory {
     pub(super) nonce: String,
     /// Whether the nonce stands in the store's list.
     pub(super) nonce_kept: bool,
+    /// The line has worked since the start.
+    pub(super) has_worked: bool,
     pub(super) feed: FeedWatch,
     /// The stream whose numbers were held against HQ's words.
     pub(super) compared: Option<StreamId>,
@@ -46,6 +48,7 @@ impl Memory {
         Self {
             nonce,
             nonce_kept: false,
+            has_worked: false,
             feed: FeedWatch::new(pace),
             compared: None,
             clock_wait: None,
@@ -72,6 +75,10 @@ pub struct BrokerMemory {
     greetings_failed: u32,
     /// So many events go one at a time: an earlier session ended without any acknowledgement.
     careful: u32,
+    /// Topics are proven at the sizes of the events: an earlier session ended at a larger step.
+    pub(super) exact: bool,
+    /// Logins in a row at which it hung up.
+    pub(super) logins_hung_up: u32,
     pub(super) doing: Doing,
 }
 
@@ -99,8 +106,10 @@ pub enum Doing {
     Greeting,
     /// Events are on their way, and nothing was acknowledged in this session.
     Publishing,
-    /// This event alone is on its way.
+    /// This event alone is on its way, or a hello of its very size in front of it.
     Alone(u64, EventType, usize),
+    /// A hello is on its way that is larger than the event behind it: a step of size.
+    Step,
     /// A small hello is on its way on the suspect's topic.
     Small,
     /// One of the suspect's size is.
@@ -189,6 +198,10 @@ impl BrokerMemory {
                 suspect.alone += u32::from(known.is_some());
                 self.suspect = Some(suspect);
                 (suspect.alone >= STRIKES).then_some(Verdict::Event { number, event_type })
+            }
+            Doing::Step => {
+                self.exact = true;
+                None
             }
             Doing::Small => {
                 let suspect = self.suspect.as_mut()?;

@@ -120,12 +120,11 @@ impl Session<'_> {
             if !self.make_ready(&stream)? {
                 return Ok(());
             }
-            let Some(ready) = &self.ready else { return Ok(()) };
-            let (number, event_type, bytes) = (ready.number, ready.event_type, ready.bytes);
+            let Some(&Ready { number, event_type, bytes, .. }) = self.ready.as_ref() else { return Ok(()) };
             if !self.forward.takes(bytes) {
                 break;
             }
-            self.prove_for(event_type, bytes).await?;
+            self.prove_for(number, event_type, bytes).await?;
             let Some(ready) = self.ready.take() else { return Ok(()) };
             if !self.has_moved() {
                 self.doing(if careful { Doing::Alone(number, event_type, bytes) } else { Doing::Publishing });
@@ -214,19 +213,20 @@ impl Session<'_> {
     }
 
     /// Proves a topic for events of a size, where the broker's word needs that.
-    async fn prove_for(&mut self, event_type: EventType, bytes: usize) -> Result<(), Ended> {
+    async fn prove_for(&mut self, number: u64, event_type: EventType, bytes: usize) -> Result<(), Ended> {
         if !self.needs_echo() || self.proven.covers(event_type, bytes) {
             return Ok(());
         }
         let limit = self.limit();
-        let step = STEPS.into_iter().find(|step| *step >= bytes).unwrap_or(bytes).min(limit.max(bytes));
-        for size in [step, bytes] {
-            if self.prove(event_type, size, true).await? {
+        let step = STEPS.into_iter().find(|step| *step >= bytes).map_or(bytes, |step| step.min(limit.max(bytes)));
+        let exact = self.broker_memory().exact || step == bytes;
+        for size in [step, bytes].into_iter().skip(usize::from(exact)) {
+            self.doing(if size > bytes { Doing::Step } else { Doing::Alone(number, event_type, bytes) });
+            let passed = self.prove(event_type, size, true).await?;
+            self.doing(Doing::Nothing);
+            if passed {
                 self.proven.add(event_type, size);
                 return Ok(());
-            }
-            if size == bytes {
-                break;
             }
         }
         let below = format!("events/{}", event_type.name());
@@ -323,7 +323,7 @@ impl Session<'_> {
                     break;
                 }
                 let ready = self.prepare(event, stream)?;
-                self.prove_for(ready.event_type, ready.bytes).await?;
+                self.prove_for(ready.number, ready.event_type, ready.bytes).await?;
                 again.waiting.insert(self.wire.publish(&ready.topic, ready.body, false)?);
                 again.next = ready.number + 1;
             }

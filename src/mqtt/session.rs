@@ -191,6 +191,7 @@ impl Session<'_> {
         if let Err(ended) = self.greet().await.and_then(|()| self.reconcile()) {
             return ended;
         }
+        self.note_session();
         self.safe = SafeWatermarks::from(self.found.as_ref());
         self.serve().await
     }
@@ -345,14 +346,16 @@ impl Session<'_> {
     /// What a reason code means.
     pub(super) fn refused(&self, below: &str, number: Option<u64>, refusal: &Refusal) -> Ended {
         let topic = self.link.topic(below);
-        let what = number.map_or_else(String::new, |number| format!("event {number} "));
+        let what = number.map_or_else(|| "a publish".to_owned(), |number| format!("event {number}"));
         match refusal.code {
             // What may pass by itself.
             0x89 | 0x93 | 0x96 | 0x97 => Ended::Silent(format!(
-                "the broker refuses {what}on {topic} for now ({refusal}); it is tried again; let HQ look at the broker's \
+                "the broker refuses {what} on {topic} for now ({refusal}); it is tried again; let HQ look at the broker's \
                  limits for this login"
             )),
-            _ => Ended::Denied(format!("the broker refuses {what}on {topic} ({refusal}); {}", self.link.rights(below))),
+            _ => {
+                Ended::Denied(format!("the broker refuses {what} on {topic} ({refusal}); {}", self.link.rights(below)))
+            }
         }
     }
 
@@ -443,17 +446,29 @@ impl Session<'_> {
     }
 
     fn note_worked(&mut self) {
-        if !std::mem::replace(self.worked, true) {
-            let version = self.wire.version();
-            self.link.works(self.broker, self.nonce, version);
-            if !self.takes_over {
-                self.link.health.clear(Condition::OutletConflict, "", self.link.clock.now());
-            }
-            let unproven = version == Version::V311
-                && self.link.hq.acknowledge == Acknowledge::Broker
-                && self.link.hq.echo == Echo::None;
-            self.link.note_version(version, unproven);
+        if std::mem::replace(self.worked, true) {
+            return;
         }
+        self.link.works();
+        // A line that flaps would fill the journal: later sessions are told by the condition that is over.
+        if !std::mem::replace(&mut self.memory.has_worked, true) {
+            let version = self.wire.version().name();
+            tracing::info!(broker = %self.broker, version, "mqtt: connected, and publishes are taken");
+        }
+    }
+
+    /// Tells everyone which session runs.
+    fn note_session(&self) {
+        let version = self.wire.version();
+        let hq = &self.link.hq;
+        let takes_bare_word =
+            version == Version::V311 && hq.acknowledge == Acknowledge::Broker && hq.echo == Echo::None;
+        self.link.health.update(|facts| {
+            facts.broker = Some(self.broker.to_string());
+            facts.session = Some(self.nonce.to_owned());
+            facts.protocol = Some(version.name());
+            facts.unproven_echo = takes_bare_word;
+        });
     }
 
     /// Sends a ping; who waits for its answer is the caller's.

@@ -64,14 +64,12 @@ pub enum WireError {
     /// The broker cannot do what the line needs, by its own word.
     #[error("{0}")]
     Unfit(String),
-    /// It does not speak this version of MQTT, or hung up at it.
-    #[error("{text}")]
-    OtherVersion {
-        /// For a person.
-        text: String,
-        /// It said so.
-        said: bool,
-    },
+    /// It does not speak this version of MQTT, by its own word.
+    #[error("{0}")]
+    OtherVersion(String),
+    /// It ended the connection at the login, without a word.
+    #[error("{0}")]
+    HungUp(String),
     /// Try again.
     #[error("{0}")]
     Lost(String),
@@ -152,21 +150,23 @@ impl Wire {
             Protocol::V5 => Version::V5,
             Protocol::Auto => known.unwrap_or(Version::V5),
         };
-        match Self::open_with(&connect, first).await {
-            Err(WireError::OtherVersion { said, .. }) if protocol == Protocol::Auto && first == Version::V5 => {
-                match Self::open_with(&connect, Version::V311).await {
-                    Ok(wire) => Ok(Self { refused_5: said, ..wire }),
-                    Err(WireError::OtherVersion { text, .. }) => Err(WireError::Refused(text)),
-                    other => other,
-                }
+        let opened = Self::open_with(&connect, first).await;
+        // Some brokers that do not speak 5 only hang up.
+        let said = matches!(opened, Err(WireError::OtherVersion(_)));
+        let opened = match opened {
+            Err(WireError::OtherVersion(_) | WireError::HungUp(_))
+                if protocol == Protocol::Auto && first == Version::V5 =>
+            {
+                Self::open_with(&connect, Version::V311).await.map(|wire| Self { refused_5: said, ..wire })
             }
-            // Who hangs up at the login may do so for any reason.
-            Err(WireError::OtherVersion { text, said: false }) => Err(WireError::Lost(text)),
-            Err(WireError::OtherVersion { text, said: true }) => Err(WireError::Refused(format!(
-                "{text}; write `protocol = \"auto\"` under [hq], or name a version that it speaks"
-            ))),
             other => other,
-        }
+        };
+        opened.map_err(|error| match error {
+            WireError::OtherVersion(text) => WireError::Refused(format!(
+                "{text}; write `protocol = \"auto\"` under [hq], or name a version that it speaks"
+            )),
+            other => other,
+        })
     }
 
     async fn open_with(connect: &Connect, version: Version) -> Result<Self, WireError> {
@@ -198,10 +198,8 @@ impl Wire {
             }
             match wire.wait().await {
                 Ok(()) => {}
-                // Some brokers that do not speak 5 only hang up.
-                Err(WireError::Lost(text)) if version == Version::V5 && wire.stream.taken() > 0 => {
-                    let text = format!("{text} at the login with MQTT 5");
-                    return Err(WireError::OtherVersion { text, said: false });
+                Err(WireError::Lost(text)) if wire.stream.taken() > 0 => {
+                    return Err(WireError::HungUp(format!("{text} at the login, without a word")));
                 }
                 Err(error) => return Err(error),
             }
@@ -441,8 +439,7 @@ fn judge(welcome: &Welcome, version: Version, connect: &Connect) -> Result<(), W
         )),
         (_, 0) => Ok(()),
         (Version::V5, 1 | 0x84) | (Version::V311, 1) => {
-            let text = format!("the broker does not speak MQTT {}", version.name());
-            Err(WireError::OtherVersion { text, said: true })
+            Err(WireError::OtherVersion(format!("the broker does not speak MQTT {}", version.name())))
         }
         (Version::V311, 3) => Err(WireError::Lost("the broker answers that it is not available".to_owned())),
         (Version::V311, code) => Err(WireError::Refused(format!("the broker refuses the login (code {code}); {login}"))),

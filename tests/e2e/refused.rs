@@ -29,7 +29,7 @@ fn publishes_that_are_denied_are_a_fault_and_nothing_leaves_until_they_arrive() 
     let report = daemon.wait_for("denied", |report| holds(report, "publish_denied") && level(report, "durable") >= 30);
     assert_eq!(report["lights"]["fault"], "steady");
     assert_eq!((level(&report, "acknowledged"), level(&report, "released")), (0, 0));
-    daemon.wait_for_line("let this client publish and subscribe below tillbox/jkt-014/");
+    daemon.wait_for_line("Mosquitto: `topic write tillbox/jkt-014/events/hello`");
 
     fs::write(&rules, "topic readwrite #\n").expect("the rules");
     stage.broker.reload();
