@@ -213,6 +213,10 @@ fn events_are_swallowed_and_lost_while_what_is_none_passes() {
         let no = Some(0x10);
         assert_eq!(answers, [None, no, no, no, None, no, Some(0x95), no]);
         assert_eq!((seen.events, seen.delivered()), (6, 0));
+        let packets: Vec<_> = seen.arrived.iter().map(|one| (one.connection, one.packet, one.repeated)).collect();
+        let expected: Vec<_> = (1..=8).map(|packet| (1, packet, false)).collect();
+        assert_eq!(packets, expected);
+        assert_eq!((seen.connections[0].keep_alive, seen.connections[0].has_will), (30, false));
     });
 }
 

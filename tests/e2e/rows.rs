@@ -21,7 +21,7 @@ use serde_json::Value;
 use crate::parts::{
     commanded::Rules,
     stage::Stage,
-    tillbox::{Setup, Tillbox, level},
+    tillbox::{Setup, Tillbox, delivered, level},
 };
 
 /// Both versions of MQTT, as the config names them.
@@ -46,7 +46,7 @@ fn speak(setup: &mut Setup, protocol: &str) {
 fn nothing_is_counted_that_did_not_arrive(daemon: &Tillbox, arrived: usize) {
     let report = daemon.report().expect("a report");
     let arrived = u64::try_from(arrived).expect("a number");
-    assert!(level(&report, "released") <= arrived, "{arrived} arrived: {report:#}\n{}", daemon.log());
+    assert!(delivered(&report) <= arrived, "{arrived} arrived: {report:#}\n{}", daemon.log());
 }
 
 /// What `tillbox check --online` says, and its exit code.

@@ -7,7 +7,7 @@ use crate::parts::{
     commanded::Rules,
     record::Record,
     scene::{SOON, Scene},
-    tillbox::{Tillbox, level},
+    tillbox::{Tillbox, delivered, level},
     wait::until,
 };
 
@@ -35,7 +35,7 @@ fn delivered() -> (Scene, Tillbox) {
     scene.shop.sell(40);
     let daemon = scene.start();
     daemon.wait_for_within(SOON, "all is released", |report| {
-        level(report, "durable") >= 40 && level(report, "released") == level(report, "durable")
+        level(report, "durable") >= 40 && delivered(report) == level(report, "durable")
     });
     (scene, daemon)
 }
@@ -62,7 +62,7 @@ fn row_12_a_box_that_hears_the_word_sends_again_what_it_can() {
     let mut daemon = scene.start();
     scene.shop.sell(5);
     scene.wait_for_all(&daemon);
-    daemon.wait_for_within(SOON, "all is released", |report| level(report, "released") == level(report, "durable"));
+    daemon.wait_for_within(SOON, "all is released", |report| delivered(report) == level(report, "durable"));
     assert_eq!(stream(&daemon).0, after.0, "{}", daemon.log());
     daemon.stop();
 }

@@ -6,13 +6,13 @@ use super::{PROTOCOLS, speaking};
 use crate::parts::{
     commanded::Rules,
     scene::{SOON, Scene, wait_for_condition},
-    tillbox::{holds, level},
+    tillbox::{delivered, holds, level},
     wait::until,
 };
 
 fn deliver(scene: &Scene, daemon: &crate::parts::tillbox::Tillbox, at_least: u64) {
     daemon.wait_for_within(SOON, "all is delivered", |report| {
-        level(report, "durable") >= at_least && level(report, "released") == level(report, "durable")
+        level(report, "durable") >= at_least && delivered(report) == level(report, "durable")
     });
     let kept = || scene.broker.retained("tillbox/jkt-014/checkpoint").is_some_and(|told| told.contains("acknowledged"));
     until(SOON, || kept().then_some(()), || "no checkpoint".to_owned());
@@ -177,7 +177,7 @@ fn row_17_a_word_that_comes_while_events_go_out_again_damages_nothing() {
         },
         || format!("nothing went out again\n{}", daemon.log()),
     );
-    daemon.wait_for_within(SOON, "all is released", |report| level(report, "released") >= 2_000);
+    daemon.wait_for_within(SOON, "all is released", |report| delivered(report) >= 2_000);
     let report = daemon.report().expect("a report");
     assert!(!holds(&report, "store_failed") && !daemon.reported("store_failed"), "{}", daemon.log());
     assert!(!daemon.log().contains("is missing"), "{}", daemon.log());

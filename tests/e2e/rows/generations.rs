@@ -11,13 +11,13 @@ use crate::parts::{
     scene::{SOON, Scene, add_broker, hurry, is_on, wait_for_all},
     shop::Shop,
     stage::Stage,
-    tillbox::{Setup, Tillbox, holds, level},
+    tillbox::{Setup, Tillbox, delivered, holds, level},
     wait::until,
 };
 
 fn wait_until_delivered(daemon: &Tillbox, at_least: u64) -> u64 {
     let report = daemon.wait_for_within(SOON, "all is delivered", |report| {
-        level(report, "durable") >= at_least && level(report, "released") == level(report, "durable")
+        level(report, "durable") >= at_least && delivered(report) == level(report, "durable")
     });
     report["generation"].as_u64().expect("a generation")
 }

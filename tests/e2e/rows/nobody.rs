@@ -10,7 +10,7 @@ use crate::parts::{
     hq::{Access, Hq},
     scene::{SOON, add_broker, hurry, is_green, is_on, listen, wait_for_all, wait_for_condition},
     shop::Shop,
-    tillbox::{Setup, holds, level},
+    tillbox::{Setup, delivered, holds, level},
     wait::until,
 };
 
@@ -34,7 +34,7 @@ fn row_03_mosquitto_says_that_nobody_listens() {
     let report = wait_for_condition(&daemon, "nobody_listens");
     assert!(is_on(&report, "hold") && !is_on(&report, "fault"), "yellow: {report:#}");
     assert!(!holds(&report, "hq_unreachable"), "{report:#}");
-    assert_eq!(level(&report, "released"), 0);
+    assert_eq!(delivered(&report), 0);
     let log = daemon.log();
     assert!(log.contains("events/transaction") && log.contains("events/+"), "the remedy is not named:\n{log}");
 
@@ -76,7 +76,7 @@ fn row_03_a_config_may_accept_that_nobody_listens() {
     let (_folder, _shop, mut setup) = alone(broker.address());
     setup.hq.push_str("without-subscribers = \"accept\"\n");
     let mut daemon = setup.start();
-    daemon.wait_for_within(SOON, "green", |report| is_green(report) && level(report, "released") >= u64::from(SALES));
+    daemon.wait_for_within(SOON, "green", |report| is_green(report) && delivered(report) >= u64::from(SALES));
     assert!(!daemon.reported("nobody_listens"), "{}", daemon.log());
     daemon.stop();
 }

@@ -11,7 +11,7 @@ use crate::parts::{
     scene::{SOON, Scene, hurry, is_green, wait_for_all},
     shop::Shop,
     stage::Stage,
-    tillbox::{Tillbox, holds, level},
+    tillbox::{Tillbox, delivered, holds, level},
     wait::until,
 };
 
@@ -23,7 +23,7 @@ const LARGE_LINES: usize = 100;
 /// The large sale is at HQ without its items, the others are whole, and it is told.
 fn arrives_reduced(hq: &crate::parts::hq::Hq, shop: &Shop, daemon: &Tillbox) {
     wait_for_all(hq, shop, daemon);
-    daemon.wait_for_within(SOON, "all is delivered", |report| level(report, "released") == level(report, "durable"));
+    daemon.wait_for_within(SOON, "all is delivered", |report| delivered(report) == level(report, "durable"));
     let record = hq.record();
     let flagged = |id: &str| {
         let event = record.event_of(id).expect("it arrived");
@@ -187,9 +187,8 @@ fn row_06_a_checkpoint_with_more_gaps_than_fit_holds_nothing_up() {
     stage.setup.hq.push_str("event-max-size = \"4KiB\"\n");
     stage.shop.sell_crowded(SECONDS, 11);
     let mut daemon = stage.start();
-    let done = |report: &serde_json::Value| {
-        level(report, "durable") > 600 && level(report, "released") == level(report, "durable")
-    };
+    let done =
+        |report: &serde_json::Value| level(report, "durable") > 600 && delivered(report) == level(report, "durable");
     daemon.wait_for_within(2 * SOON, "all is delivered", |report| {
         done(report) && stage.hq.record().events_of("gap").count() >= 45
     });
@@ -197,7 +196,7 @@ fn row_06_a_checkpoint_with_more_gaps_than_fit_holds_nothing_up() {
         SOON,
         || {
             let told = last(&stage, "checkpoint")["acknowledged"].as_u64();
-            (told == daemon.report().map(|report| level(&report, "released"))).then_some(())
+            (told == daemon.report().map(|report| delivered(&report))).then_some(())
         },
         || format!("the checkpoint is not told: {}\n{}", last(&stage, "checkpoint"), daemon.log()),
     );

@@ -6,13 +6,13 @@ use super::{PROTOCOLS, checked, speak, speaking};
 use crate::parts::{
     commanded::{Greets, Refusal, Rules, Versions},
     scene::{SOON, Scene, add_broker, is_green, wait_for_all},
-    tillbox::{Tillbox, holds, level},
+    tillbox::{Tillbox, delivered, holds, level},
     wait::until,
 };
 
 fn delivers(scene: &Scene, daemon: &Tillbox, sales: u64) {
     scene.wait_for_all(daemon);
-    daemon.wait_for_within(SOON, "green", |report| level(report, "released") >= sales && is_green(report));
+    daemon.wait_for_within(SOON, "green", |report| delivered(report) >= sales && is_green(report));
 }
 
 #[test]

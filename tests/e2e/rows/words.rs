@@ -7,7 +7,7 @@ use crate::{
         broker::free_address,
         commanded::Rules,
         scene::{SOON, Scene, is_green},
-        tillbox::level,
+        tillbox::{delivered, level},
     },
 };
 
@@ -30,7 +30,7 @@ fn row_18_what_the_broker_has_is_said_to_be_with_the_broker() {
         scene.setup.hq.push_str(&format!("\n[page]\nlisten = \"{address}\"\n"));
         scene.shop.sell(20);
         let mut daemon = scene.start();
-        daemon.wait_for_within(SOON, "green", |report| is_green(report) && level(report, "released") >= 20);
+        daemon.wait_for_within(SOON, "green", |report| is_green(report) && delivered(report) >= 20);
         let told = String::from_utf8_lossy(&scene.setup.run("status").stdout).into_owned();
         let english = shows(address, "/?lang=en", &["Warung Sabang"]).1;
         let indonesian = shows(address, "/?lang=id", &["Warung Sabang"]).1;
@@ -51,7 +51,7 @@ fn row_18_what_hq_confirmed_is_said_to_be_at_headquarters() {
     let scene = Scene::new("feed", Rules::default());
     scene.shop.sell(20);
     let mut daemon = scene.start();
-    daemon.wait_for_within(SOON, "green", |report| is_green(report) && level(report, "released") >= 20);
+    daemon.wait_for_within(SOON, "green", |report| is_green(report) && delivered(report) >= 20);
     let told = String::from_utf8_lossy(&scene.setup.run("status").stdout).into_owned();
     assert!(told.contains("at headquarters"), "{told}");
     daemon.stop();

@@ -15,7 +15,7 @@ pub enum Version {
 pub enum Packet {
     Connect(Connect),
     Publish(Publish),
-    PubAck(u16),
+    PubAck,
     Subscribe(u16, Vec<Filter>),
     Unsubscribe(u16, Vec<String>),
     PingReq,
@@ -100,7 +100,7 @@ fn parse(first: u8, body: &[u8], version: Version, size: usize) -> Option<Packet
             let (retain, repeated) = (first & 1 == 1, first & 8 == 8);
             Packet::Publish(Publish { topic, body: rest.0.to_vec(), qos, retain, repeated, packet, size })
         }
-        4 => Packet::PubAck(rest.number()?),
+        4 => rest.number().map(|_| Packet::PubAck)?,
         8 => {
             let packet = rest.number()?;
             if version == Version::V5 {

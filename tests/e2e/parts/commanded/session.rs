@@ -84,7 +84,7 @@ fn talk(
     let ended = loop {
         match packet::read(inlet, version) {
             Ok(Packet::Publish(publish)) => shared.state().published(number, publish, unacknowledged),
-            Ok(Packet::PubAck(_)) => shared.state().with(number, Client::acknowledged),
+            Ok(Packet::PubAck) => shared.state().with(number, Client::acknowledged),
             Ok(Packet::Subscribe(packet, filters)) => shared.state().subscribe(number, packet, filters),
             Ok(Packet::Unsubscribe(packet, filters)) => shared.state().unsubscribe(number, packet, &filters),
             Ok(Packet::PingReq) => {
