@@ -3,6 +3,8 @@
 //! Every decision takes `now` as an argument; only the shells that drive the stages own a [`Clock`]. A virtual clock
 //! runs at another speed, so that the demonstration plays a whole shop day in under a minute with the very same code.
 
+mod kernel;
+
 use std::{
     sync::{
         Arc,
@@ -64,6 +66,12 @@ impl Clock {
             }
             Pace::Still(millis) => DateTime::from_timestamp_millis(millis.load(Ordering::SeqCst)).unwrap_or_default(),
         }
+    }
+
+    /// Whether the kernel says that a time service keeps this clock. No other clock than the machine's has one.
+    #[must_use]
+    pub fn is_synchronised(&self) -> bool {
+        matches!(self.pace, Pace::System) && kernel::is_synchronised()
     }
 
     /// How long a span of the outlet's time lasts on the machine's clock.

@@ -1,23 +1,41 @@
-//! The line to HQ: the only user of rumqttc.
+//! The line to HQ.
 //!
 //! One task owns it. It tries the configured brokers in turn, runs one [`session`] on each connection, and waits with
-//! jitter between attempts; a login or a publish that is refused is tried again slowly, and nothing is lost meanwhile:
-//! the store is the queue.
+//! jitter between attempts; what is refused is tried again slowly, and nothing is lost meanwhile: the store is the queue.
+//! Only what was delivered counts as a line that works: a broker that greets and then takes nothing is as good as none.
+//!
+//! - [`wire`] is one connection, packet by packet, over rumqttc's codecs;
+//! - `greeting` finds out what this broker remembers, and what that means for the store's stream;
+//! - `session` publishes: events (`publishing`), and the box's own words (`telling`);
+//! - `memory` concludes from how sessions ended, `feed` from what HQ says.
 
+mod codec;
+mod dial;
 mod ended;
+mod feed;
+mod generation;
 mod greeting;
+mod memory;
+mod publishing;
 pub mod session;
-mod stored;
+mod telling;
 pub mod wire;
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{
+    fmt::Write as _,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+    time::{Duration, Instant},
+};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, Datelike as _, TimeDelta, Utc};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use self::{
     ended::Ended,
-    greeting::Memory,
+    memory::{Memory, Verdict},
     wire::{Connect, Wire, WireError},
 };
 use crate::{
@@ -25,6 +43,7 @@ use crate::{
     config::{Broker, Hq, Outlet},
     forward::reconnect_after,
     health::{Condition, Health},
+    notice::Notice,
     outbox::Outbox,
     status,
     stop::Stop,
@@ -32,12 +51,18 @@ use crate::{
     watchdog::Heartbeat,
 };
 
-/// What an event's envelope may add to a packet beside the event: topic and packet header.
-const PACKET_OVERHEAD_BYTES: usize = 4 * 1024;
-
 /// One thing on the line is over within this: connecting, the greeting, a turn of the session between two waits. Each
 /// write has a time-out of its own, and what the store adds is short.
 const TURN_MAX: Duration = Duration::from_secs(180);
+
+/// A box that another one disputes the outlet with looks this often whether it is gone.
+const CONFLICT_WAIT: Duration = Duration::from_secs(600);
+
+/// A clock agrees with another one that shows so much more or less.
+const CLOCK_AGREES_S: i64 = 300;
+
+/// Years that a right clock can show: from this version's to ten years later.
+const PLAUSIBLE_YEARS: std::ops::RangeInclusive<i32> = 2026..=2036;
 
 /// What the task works with.
 pub struct Link {
@@ -61,6 +86,13 @@ pub struct Link {
     pub describe: Box<dyn Fn() -> status::Description + Send + Sync>,
 }
 
+/// How an attempt went.
+struct Attempt {
+    ended: Ended,
+    /// The line worked: an event was acknowledged, or there was none to send.
+    worked: bool,
+}
+
 impl Link {
     /// Forwards until the word to stop.
     ///
@@ -70,10 +102,10 @@ impl Link {
         let needs_tls = self.hq.brokers.iter().any(|broker| broker.tls);
         let identity = self.hq.client_certificate.as_deref().zip(self.hq.client_key_file.as_deref());
         let tls = if needs_tls { Some(tls::client(self.hq.ca_certificate.as_deref(), identity)?) } else { None };
-        let (mut attempt, mut slow, mut memory) = (0, false, Memory::default());
+        let mut memory = Memory::new(nonce(), pace());
+        let (mut attempt, mut wait) = (0, Duration::ZERO);
         for broker in self.hq.brokers.clone().iter().cycle() {
-            if attempt > 0 {
-                let wait = reconnect_after(attempt - 1, slow, chance());
+            if !wait.is_zero() {
                 self.heartbeat.will_wait(wait);
                 tokio::select! {
                     () = tokio::time::sleep(wait) => {}
@@ -84,27 +116,56 @@ impl Link {
                 break;
             }
             self.heartbeat.promise(TURN_MAX);
-            let mut was_ready = false;
-            let ended = self.attempt(broker, tls.clone(), &mut memory, || was_ready = true).await;
+            let Attempt { ended, worked } = self.attempt(broker, tls.clone(), &mut memory).await;
             self.health.update(|facts| facts.hq_ready = false);
-            slow = self.report(broker, &ended);
-            attempt = if was_ready || matches!(ended, Ended::NewStream) { 1 } else { attempt + 1 };
-            if matches!(ended, Ended::Stopped) {
-                break;
-            }
+            let ended = self.conclude(broker, ended, &mut memory);
+            let slow = self.report(broker, &ended);
+            attempt = if worked { 1 } else { attempt + 1 };
+            wait = match ended {
+                Ended::Stopped => break,
+                // A stream that begins again and again is slowed down like everything else.
+                Ended::Again | Ended::NobodyListens if worked || attempt < 3 => Duration::ZERO,
+                Ended::Conflict(_) => CONFLICT_WAIT / pace(),
+                _ => reconnect_after(attempt - 1, slow, chance()) / pace(),
+            };
         }
         Ok(())
     }
 
-    async fn attempt(
+    /// One connection from the login to its end. A panic in it costs this session, and nothing else.
+    async fn attempt(&self, broker: &Broker, tls: Option<Arc<rustls::ClientConfig>>, memory: &mut Memory) -> Attempt {
+        let mut worked = false;
+        let caught = {
+            let mut session = pin!(self.connect_and_run(broker, tls, memory, &mut worked));
+            std::future::poll_fn(move |context| {
+                match catch_unwind(AssertUnwindSafe(|| session.as_mut().poll(context))) {
+                    Ok(Poll::Pending) => Poll::Pending,
+                    Ok(Poll::Ready(ended)) => Poll::Ready(Some(ended)),
+                    Err(_) => Poll::Ready(None),
+                }
+            })
+            .await
+        };
+        let Some(ended) = caught else {
+            let text =
+                "the line to HQ ended by a fault of this program, and is made again; report the journal to its makers";
+            self.health.raise(Condition::LinkFailed, "", text, self.clock.now());
+            return Attempt {
+                ended: Ended::Wire(WireError::Lost("a fault of this program".to_owned())),
+                worked: false,
+            };
+        };
+        Attempt { ended, worked }
+    }
+
+    async fn connect_and_run(
         &self,
         broker: &Broker,
         tls: Option<Arc<rustls::ClientConfig>>,
         memory: &mut Memory,
-        ready: impl FnOnce(),
+        worked: &mut bool,
     ) -> Ended {
         let nonce = nonce();
-        let packet_max_bytes = self.hq.event_max_bytes + PACKET_OVERHEAD_BYTES;
         let connect = Connect {
             broker: broker.clone(),
             client_id: self.outlet.client_id(),
@@ -112,63 +173,133 @@ impl Link {
             tls: tls.filter(|_| broker.tls),
             keep_alive: self.hq.keep_alive,
             last_will: Some((self.topic("status"), status::lost(&(self.describe)(), &nonce))),
-            // Twice the window and the box's own: an acknowledgement that is late never meets its packet id again.
-            in_flight_max: self.hq.window.saturating_mul(2).saturating_add(16),
-            packet_max_bytes,
         };
+        let known = memory.of(&broker.to_string()).version(Instant::now());
         let opened = tokio::select! {
-            opened = Wire::open(connect) => opened,
+            opened = Wire::open(connect, self.hq.protocol, known) => opened,
             () = self.stop.given() => return Ended::Stopped,
         };
-        let wire = match opened {
-            Ok(wire) => wire,
-            Err(error) => return Ended::Wire(error),
-        };
-        let ready = || {
-            ready();
-            let now = self.clock.now();
-            for condition in [Condition::HqUnreachable, Condition::HqRefused, Condition::PublishDenied] {
-                self.health.clear(condition, "", now);
+        match opened {
+            Ok(wire) => session::run(self, wire, broker, &nonce, memory, worked).await,
+            Err(error) => error.into(),
+        }
+    }
+
+    /// An event was acknowledged, or there is none to send: the line works.
+    fn works(&self, broker: &Broker, nonce: &str, version: wire::Version) {
+        let now = self.clock.now();
+        for condition in [
+            Condition::HqUnreachable,
+            Condition::HqRefused,
+            Condition::PublishDenied,
+            Condition::NotAcknowledged,
+            Condition::BrokerUnfit,
+            Condition::ClockUnproven,
+            Condition::LinkFailed,
+        ] {
+            self.health.clear(condition, "", now);
+        }
+        // A line that flaps would fill the journal: later sessions are told by the condition that is over.
+        if self.health.facts().session.is_none() {
+            tracing::info!(%broker, version = version.name(), "mqtt: connected, and publishes are taken");
+        }
+        self.health.update(|facts| {
+            facts.hq_ready = true;
+            facts.broker = Some(broker.to_string());
+            facts.session = Some(nonce.to_owned());
+        });
+    }
+
+    /// What is spoken, and whether the broker's bare word counts.
+    fn note_version(&self, version: wire::Version, unproven_echo: bool) {
+        self.health.update(|facts| {
+            facts.protocol = Some(version.name());
+            facts.unproven_echo = unproven_echo;
+        });
+    }
+
+    /// The present moment, if something else than this box's clock confirms it: the kernel by a time service, or a point
+    /// of sale.
+    fn proven_now(&self) -> Option<DateTime<Utc>> {
+        let now = self.clock.now();
+        let told = self.health.facts();
+        let differences = told.connections.values().filter_map(|connection| connection.clock_difference_s);
+        let agrees = differences.into_iter().any(|seconds| seconds.abs() <= CLOCK_AGREES_S);
+        (PLAUSIBLE_YEARS.contains(&now.year()) && (agrees || self.clock.is_synchronised())).then_some(now)
+    }
+
+    /// What the end of a session means together with those before it.
+    fn conclude(&self, broker: &Broker, ended: Ended, memory: &mut Memory) -> Ended {
+        let lost = matches!(ended, Ended::Wire(WireError::Lost(_)) | Ended::Silent(_));
+        let broker = memory.of(&broker.to_string());
+        if !lost {
+            broker.doing = memory::Doing::Nothing;
+            return ended;
+        }
+        match broker.ended(Instant::now()) {
+            None => ended,
+            Some(Verdict::Denied(below)) => Ended::Denied(format!(
+                "the broker takes no publish on {topic}: it ends the connection or says nothing, even at a small one; {}",
+                self.rights(&below),
+                topic = self.topic(&below),
+            )),
+            Some(Verdict::TooLarge { bytes }) => {
+                tracing::warn!(bytes, "mqtt: this broker takes smaller messages, and none of this size");
+                Ended::Again
             }
-            // A line that flaps would fill the journal: later sessions are told by the condition that is over.
-            if self.health.facts().session.is_none() {
-                tracing::info!(%broker, "mqtt: connected, and publishes arrive");
+            Some(Verdict::Event { number, event_type }) => {
+                let topic = self.topic(&format!("events/{}", event_type.name()));
+                Ended::Denied(format!(
+                    "the broker ends the connection at event {number} on {topic}, though it takes a hello of the same size \
+                     there; look for a rule or a plug-in of the broker that judges what is published"
+                ))
             }
-            self.health.update(|facts| {
-                facts.hq_ready = true;
-                facts.broker = Some(broker.to_string());
-                facts.session = Some(nonce.clone());
-            });
-        };
-        session::run(self, wire, &nonce, memory, ready).await
+        }
     }
 
     /// Reports how a session ended; tells whether the next attempt should come slowly.
     fn report(&self, broker: &Broker, ended: &Ended) -> bool {
         let now = self.clock.now();
-        let raise = |condition, text: String| self.health.raise(condition, "", &format!("hq {broker}: {text}"), now);
+        let raise = |condition, text: &str| self.health.raise(condition, "", &format!("hq {broker}: {text}"), now);
         match ended {
-            Ended::Stopped | Ended::NewStream => false,
+            Ended::Stopped | Ended::Again | Ended::NobodyListens => false,
             Ended::Conflict(text) => {
-                raise(Condition::OutletConflict, text.clone());
+                raise(Condition::OutletConflict, text);
                 true
             }
             Ended::Wire(WireError::Lost(text)) => {
-                raise(Condition::HqUnreachable, text.clone());
+                raise(Condition::HqUnreachable, text);
                 false
             }
-            Ended::Wire(WireError::Refused(text)) => {
-                raise(Condition::HqRefused, text.clone());
+            Ended::Wire(WireError::Refused(text) | WireError::OtherVersion { text, .. }) => {
+                raise(Condition::HqRefused, text);
                 true
             }
+            Ended::Wire(WireError::Unfit(text)) => {
+                raise(Condition::BrokerUnfit, text);
+                true
+            }
+            Ended::Silent(text) => {
+                raise(Condition::NotAcknowledged, text);
+                false
+            }
             Ended::Denied(text) => {
-                raise(Condition::PublishDenied, text.clone());
+                raise(Condition::PublishDenied, text);
                 true
             }
             Ended::Store(error) => {
-                raise(Condition::StoreFailed, error.to_string());
+                self.health.raise(Condition::StoreFailed, "", &error.to_string(), now);
                 false
             }
+        }
+    }
+
+    /// Tells HQ in the numbered stream, and a person in the journal.
+    fn notice(&self, code: &'static str, text: &str) {
+        let now = self.clock.now();
+        tracing::warn!("mqtt: {text}");
+        if let Err(error) = self.outbox.tell(vec![Notice::new(code, text).draft(None, now)], now) {
+            tracing::debug!(%error, "mqtt: the notice {code} could not be stored");
         }
     }
 
@@ -177,25 +308,49 @@ impl Link {
         format!("{}/{}/{below}", self.hq.topic_prefix, self.outlet.id)
     }
 
+    /// The rule that a broker's administrator is to add for a topic.
+    fn rights(&self, below: &str) -> String {
+        let topic = self.topic(below);
+        let right = match below {
+            "stored" => "topic read",
+            "checkpoint" => "topic readwrite",
+            _ => "topic write",
+        };
+        format!("let the broker's access rules allow it to this login (Mosquitto: `{right} {topic}`)")
+    }
+
     /// The body of `status`.
     fn status(&self, state: status::State) -> Vec<u8> {
         status::body(&(self.describe)(), state, &self.health.facts(), &self.outbox.level(), self.clock.now())
     }
 }
 
+/// What the line's waits are divided by: 1, and in builds that can play a demonstration what their environment says, so
+/// that a test need not wait for ten minutes.
+fn pace() -> u32 {
+    #[cfg(feature = "demo")]
+    if let Some(pace) = std::env::var("TILLBOX_TEST_PACE").ok().and_then(|pace| pace.parse().ok()) {
+        return u32::clamp(pace, 1, 1_000);
+    }
+    1
+}
+
 /// 16 random bytes in hexadecimal, so that a session's messages are known from another's.
 pub(crate) fn nonce() -> String {
     let mut bytes = [0; 16];
-    let _zeros_still_come_back_as_sent = SystemRandom::new().fill(&mut bytes);
+    // Without random bytes the zeros still come back as they were sent.
+    let _ = SystemRandom::new().fill(&mut bytes);
     bytes.iter().fold(String::new(), |mut text, byte| {
-        let _a_string_takes_all = write!(text, "{byte:02x}");
+        // A string takes everything.
+        let _ = write!(text, "{byte:02x}");
         text
     })
 }
 
 fn chance() -> u64 {
     let mut bytes = [0; 8];
-    let _without_chance_all_boxes_come_back_together = SystemRandom::new().fill(&mut bytes);
+    // Without chance all boxes come back together, and that is all.
+    let _ = SystemRandom::new().fill(&mut bytes);
     u64::from_be_bytes(bytes)
 }
 

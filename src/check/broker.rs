@@ -41,9 +41,6 @@ const ALL_MAX: Duration = Duration::from_secs(15);
 /// The line's keep-alive, longer than all of it.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
-/// The largest packet that is of interest.
-const PACKET_MAX_BYTES: usize = 256 * 1024;
-
 /// How a broker is called in the lines.
 pub fn item(broker: &Broker) -> String {
     format!("hq {broker}")
@@ -122,8 +119,6 @@ fn greet(hq: &Hq, outlet: &Outlet, broker: &Broker, tls: Option<Arc<ClientConfig
         tls,
         keep_alive: KEEP_ALIVE,
         last_will: None,
-        in_flight_max: 16,
-        packet_max_bytes: PACKET_MAX_BYTES,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| later(format!("the system refuses a runtime: {error}"), "check again"))?;
@@ -135,9 +130,9 @@ fn greet(hq: &Hq, outlet: &Outlet, broker: &Broker, tls: Option<Arc<ClientConfig
     };
     let greeted = runtime.block_on(async {
         timeout(ALL_MAX, async {
-            let mut wire = Wire::open(connect).await.map_err(|error| told(&error, outlet))?;
+            let mut wire = Wire::open(connect, hq.protocol, None).await.map_err(|error| told(&error, outlet))?;
             let greeted = hello(&mut wire, hq, outlet).await;
-            let _gone_either_way = wire.close().await;
+            wire.close().await;
             greeted
         })
         .await
@@ -157,31 +152,28 @@ async fn hello(wire: &mut Wire, hq: &Hq, outlet: &Outlet) -> Result<Duration, Un
         remedy: format!("let this client publish and subscribe below {base}/ in the broker's access rules"),
     };
     let told = |error: &WireError| told(error, outlet);
-    wire.subscribe([format!("{base}/checkpoint"), format!("{base}/stored"), topic.clone()])
-        .await
-        .map_err(|e| told(&e))?;
-    wire.flush().await.map_err(|e| told(&e))?;
+    wire.subscribe([format!("{base}/checkpoint"), format!("{base}/stored"), topic.clone()]).map_err(|e| told(&e))?;
     let (begun, mut sent, mut acknowledged) = (Instant::now(), None, false);
     loop {
-        while let Some(arrived) = wire.arrived() {
+        while let Some(arrived) = wire.arrived().map_err(|e| told(&e))? {
             match arrived {
-                Arrived::Subscribed(false) => {
+                Arrived::Subscribed(_, Some(_)) => {
                     let expected = format!("to be let subscribe {base}/checkpoint, stored and events/hello");
                     return Err(denied("that the broker refuses a subscription", &expected));
                 }
-                Arrived::Subscribed(true) => {
-                    let body = status::hello(&outlet.id, &nonce);
-                    sent = Some(wire.publish(&topic, body, false).await.map_err(|e| told(&e))?);
+                Arrived::Subscribed(_, None) => {
+                    let body = status::hello(&outlet.id, &nonce, 0);
+                    sent = Some(wire.publish(&topic, body, false).map_err(|e| told(&e))?);
                 }
-                Arrived::Acknowledged(packet) => acknowledged |= sent == Some(packet),
+                Arrived::Acknowledged(packet, _) => acknowledged |= sent == Some(packet),
                 Arrived::Message { topic: at, body } => {
                     if at == topic && String::from_utf8_lossy(&body).contains(&nonce) {
                         return Ok(begun.elapsed());
                     }
                 }
+                Arrived::TooLarge { .. } | Arrived::Unsubscribed(_) | Arrived::Ponged => {}
             }
         }
-        wire.flush().await.map_err(|e| told(&e))?;
         match timeout(HELLO_MAX.saturating_sub(begun.elapsed()), wire.wait()).await {
             Ok(Ok(())) => {}
             Ok(Err(WireError::Lost(_))) if sent.is_some() => {
@@ -210,10 +202,10 @@ fn later(text: String, remedy: &str) -> Unreached {
 /// The wire's own lines for a person say what to do behind a semicolon.
 fn told(error: &WireError, outlet: &Outlet) -> Unreached {
     match error {
-        WireError::Lost(text) => {
+        WireError::Lost(text) | WireError::Unfit(text) => {
             later(format!("found: {text}; expected a session"), "check again; if it stays, ask HQ")
         }
-        WireError::Refused(text) => {
+        WireError::Refused(text) | WireError::OtherVersion { text, .. } => {
             let (text, remedy) = text.split_once("; ").unwrap_or((text, "check [hq]"));
             let rules = format!("{remedy} (the check calls itself {}-check)", outlet.client_id());
             Unreached { outcome: Outcome::Correct, text: format!("found: {text}; expected a session"), remedy: rules }

@@ -16,7 +16,7 @@ use rust_decimal::Decimal;
 use serde_json::{Value, json};
 
 use crate::{
-    config::Broker,
+    config::{Broker, Protocol},
     content::ContentId,
     event::StreamId,
     mqtt::wire::{Arrived, Connect, Wire, WireError},
@@ -83,6 +83,7 @@ pub struct Holdings {
     withhold: Option<u64>,
     arrived: u64,
     withheld: Option<String>,
+    asked: bool,
 }
 
 /// HQ's side, at work in a thread until it is dropped.
@@ -138,12 +139,9 @@ async fn receive(broker: &Broker, base: &str, holdings: &Mutex<Holdings>) -> Res
         tls: None,
         keep_alive: Duration::from_secs(30),
         last_will: None,
-        in_flight_max: 100,
-        packet_max_bytes: 512 * 1024,
     };
-    let mut wire = Wire::open(connect).await?;
-    wire.subscribe([format!("{base}/events/+"), format!("{base}/status")]).await?;
-    wire.flush().await?;
+    let mut wire = Wire::open(connect, Protocol::Auto, None).await?;
+    wire.subscribe([format!("{base}/events/+"), format!("{base}/status")])?;
     let mut ticks = tokio::time::interval(SAY_EVERY);
     loop {
         tokio::select! {
@@ -151,16 +149,15 @@ async fn receive(broker: &Broker, base: &str, holdings: &Mutex<Holdings>) -> Res
             _ = ticks.tick() => {
                 let said = holdings.lock().unwrap_or_else(PoisonError::into_inner).what_is_stored();
                 if let Some(stored) = said {
-                    wire.publish(&format!("{base}/stored"), stored.to_string().into_bytes(), true).await?;
+                    wire.publish(&format!("{base}/stored"), stored.to_string().into_bytes(), true)?;
                 }
             }
         }
-        while let Some(arrived) = wire.arrived() {
+        while let Some(arrived) = wire.arrived()? {
             if let Arrived::Message { topic, body } = arrived {
                 holdings.lock().unwrap_or_else(PoisonError::into_inner).take(&topic, &body);
             }
         }
-        wire.flush().await?;
     }
 }
 
@@ -168,6 +165,8 @@ impl Holdings {
     fn take(&mut self, topic: &str, body: &[u8]) {
         let Ok(event) = serde_json::from_slice::<Value>(body) else { return };
         match topic.rsplit('/').next() {
+            // It may stand on every topic of events. Whoever says it is told again what is stored.
+            _ if event.get("type").and_then(Value::as_str) == Some("tillbox.hello.v1") => self.asked = true,
             Some("status") => self.status = Some(event),
             // Every copy of it, however often the box sends it again.
             Some("transaction") if self.is_withheld(&event) => {}
@@ -234,8 +233,12 @@ impl Holdings {
         Some(())
     }
 
-    /// What to say for the newest stream, if more of it is there than was said.
+    /// What to say for the newest stream, if more of it is there than was said, or somebody asked.
     fn what_is_stored(&mut self) -> Option<Value> {
+        let asked = std::mem::take(&mut self.asked);
+        if asked && self.streams.is_empty() {
+            return Some(json!({ "through": 0 }));
+        }
         let (stream, book) = self.streams.iter_mut().max_by_key(|(_, book)| book.generation)?;
         let begin = (0, chain_begin(StreamId::parse(stream)?));
         let (mut through, mut chain) = book.stored.unwrap_or(begin);
@@ -243,10 +246,10 @@ impl Holdings {
             chain = chain_next(chain, *content);
             through += 1;
         }
-        if book.stored == Some((through, chain)) || through == 0 {
+        if !asked && (book.stored == Some((through, chain)) || through == 0) {
             return None;
         }
         book.stored = Some((through, chain));
-        Some(json!({ "stream": stream, "through": through, "chain": chain }))
+        Some(json!({ "stream": stream, "generation": book.generation, "through": through, "chain": chain }))
     }
 }

@@ -10,14 +10,18 @@ pub enum Ended {
     Stopped,
     /// The connection is gone.
     Wire(WireError),
-    /// Publishes do not arrive.
+    /// The broker took events and acknowledged none of them in time.
+    Silent(String),
+    /// Publishes do not arrive, or are refused.
     Denied(String),
     /// Another box publishes for this outlet.
     Conflict(String),
     /// The store failed; it is opened again by its keeper.
     Store(OutboxError),
-    /// A new stream began: the session starts again with it.
-    NewStream,
+    /// A new stream began, or a limit was learned: the session starts again with it.
+    Again,
+    /// Nobody subscribes here: another broker of the list may have somebody who does.
+    NobodyListens,
 }
 
 impl From<WireError> for Ended {
@@ -29,7 +33,7 @@ impl From<WireError> for Ended {
 impl From<OutboxError> for Ended {
     fn from(error: OutboxError) -> Self {
         match error {
-            OutboxError::NewStream => Self::NewStream,
+            OutboxError::NewStream => Self::Again,
             other => Self::Store(other),
         }
     }

@@ -1,204 +1,320 @@
 //! How a session begins, before any event is published.
 //!
-//! 1. Subscribe to `checkpoint`, `stored` and `events/hello`.
-//! 2. Publish `hello` with a fresh nonce and wait for it to come back: publishes to the events' topics arrive, they are
-//!    not only acknowledged.
-//! 3. Weigh the retained checkpoint and HQ's word: take a generation, begin a new stream, or leave the outlet to another
-//!    box.
+//! 1. Subscribe to `checkpoint` and `stored`.
+//! 2. Publish `hello` with a fresh nonce: the broker lets this box publish, and HQ's feed answers with `stored`. With MQTT
+//!    3.1.1 and `acknowledge = "broker"` it must come back, as an acknowledgement alone says nothing there.
+//! 3. Weigh the retained checkpoint and HQ's word: go on, choose a generation once the first event leaves, begin a new
+//!    stream, or leave the outlet to another box until a person says otherwise.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant as StdInstant},
-};
+use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
 use super::{
     Link,
     ended::Ended,
-    stored::Stored,
-    wire::{Arrived, Wire, WireError},
+    feed::Stored,
+    memory::Doing,
+    publishing::Again,
+    session::Session,
+    wire::{Arrived, Outcome, Version},
 };
 use crate::{
-    checkpoint::{Decision, Found, decide},
-    event::{Stream, StreamId},
-    forward::Overdue,
+    checkpoint::{Decision, Found, Own, Word, decide, generation},
+    config::{Acknowledge, Echo},
+    event::StreamId,
     health::Condition,
-    notice::Notice,
-    outbox::ReadAgain,
+    outbox::{Begin, ReadAgain},
     status,
 };
 
-/// The hello must be back within this.
-const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
+/// Each answer of the greeting must be there within this.
+pub(super) const HELLO_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a store that HQ does not know yet waits for a checkpoint after its hello came back.
+/// How long a store that HQ does not know yet waits for a checkpoint after its hello passed.
 const UNKNOWN_WAIT: Duration = Duration::from_secs(1);
 
-/// Two boxes for one outlet do not chase each other: this one takes the outlet over at most this often.
-const TAKE_OVER_EVERY: Duration = Duration::from_secs(60 * 60);
+/// What a broker forgot is sent again this often at most.
+const RESEND_EVERY_H: i64 = 24;
 
-/// A broker that closes the connection at the hello this many times in a row denies it; once may be chance.
-const CLOSED_AT_HELLO_MAX: u32 = 3;
-
-/// What the link remembers from one session to the next.
-#[derive(Debug)]
-pub struct Memory {
-    pub(super) overdue: Overdue,
-    closed_at_hello: u32,
-    took_over: Option<Instant>,
-    /// The stream whose numbers were held against HQ's words.
-    compared: Option<StreamId>,
-}
-
-impl Default for Memory {
-    fn default() -> Self {
-        Self { overdue: Overdue::new(StdInstant::now()), closed_at_hello: 0, took_over: None, compared: None }
+impl Session<'_> {
+    /// Whether the broker's word counts only on topics on which a hello came back.
+    pub(super) fn needs_echo(&self) -> bool {
+        let hq = &self.link.hq;
+        self.wire.version() == Version::V311 && hq.acknowledge == Acknowledge::Broker && hq.echo == Echo::Required
     }
-}
 
-/// What stood at the broker when the session began.
-#[derive(Default)]
-pub(super) struct Greeted {
-    pub(super) found: Option<Found>,
-    pub(super) stored: Option<Vec<u8>>,
-}
-
-/// Steps 1 and 2: gives what is retained, once the hello is back and acknowledged.
-pub(super) async fn greet(link: &Link, wire: &mut Wire, nonce: &str, memory: &mut Memory) -> Result<Greeted, Ended> {
-    let (hello, checkpoint, stored) = (link.topic("events/hello"), link.topic("checkpoint"), link.topic("stored"));
-    wire.subscribe([checkpoint.clone(), stored.clone(), hello.clone()]).await?;
-    wire.flush().await?;
-    let mut deadline = Instant::now() + HELLO_TIMEOUT;
-    let mut waited = false;
-    let (mut greeted, mut packet) = (Greeted::default(), None);
-    let (mut acknowledged, mut returned) = (false, false);
-    let denied = |what: &str| {
-        Ended::Denied(format!(
-            "{what}; let this client publish and subscribe below {}/ in the broker's access rules",
-            link.topic("").trim_end_matches('/')
-        ))
-    };
-    loop {
-        while let Some(arrived) = wire.arrived() {
-            match arrived {
-                Arrived::Subscribed(false) => return Err(denied("the broker refuses a subscription")),
-                Arrived::Subscribed(true) => {
-                    packet = Some(wire.publish(&hello, status::hello(&link.outlet.id, nonce), false).await?);
-                }
-                Arrived::Acknowledged(id) => acknowledged |= packet == Some(id),
-                Arrived::Message { topic, body } if topic == checkpoint => {
-                    greeted.found = read_checkpoint(link, &body)?;
-                }
-                Arrived::Message { topic, body } if topic == stored => greeted.stored = Some(body),
-                Arrived::Message { topic, body } => {
-                    returned |= topic == hello && String::from_utf8_lossy(&body).contains(nonce);
-                }
+    /// Steps 1 and 2: what is retained then stands in `found` and `stored`.
+    pub(super) async fn greet(&mut self) -> Result<(), Ended> {
+        let (checkpoint, hello) = (self.link.topic("checkpoint"), self.link.topic("events/hello"));
+        let echo = self.needs_echo();
+        self.subscribe_to("checkpoint", checkpoint.clone()).await?;
+        match self.subscribe_to("stored", self.link.topic("stored")).await {
+            // Without a feed nobody need be allowed to speak there.
+            Err(Ended::Denied(text)) if self.link.hq.acknowledge == Acknowledge::Broker => {
+                tracing::debug!("mqtt: {text}");
             }
-            // The two come in either order, and an acknowledgement that came later would be nobody's.
-            if acknowledged && returned {
-                memory.closed_at_hello = 0;
-                // A store that HQ does not know must not miss what stands there, however late the broker says it.
-                let unknown = link.outbox.level().stream.is_none() && greeted.found.is_none();
-                if !unknown || waited {
-                    return Ok(greeted);
+            other => other?,
+        }
+        if echo {
+            self.subscribe_to("events/hello", hello.clone()).await?;
+        }
+        let body = status::hello(&self.link.outlet.id, self.nonce, 0);
+        let packet = self.wire.publish(&hello, body, false)?;
+        self.doing(Doing::Greeting);
+        let (mut acknowledged, mut returned, mut refused) = (false, !echo, None);
+        let nonce = self.nonce.to_owned();
+        let passed = self
+            .until(Instant::now() + HELLO_TIMEOUT, |arrived| {
+                match arrived {
+                    Arrived::Acknowledged(of, outcome) if *of == packet => {
+                        acknowledged = true;
+                        if let Outcome::Refused(refusal) = outcome {
+                            refused = Some(refusal.clone());
+                        }
+                    }
+                    Arrived::Message { topic, body } if *topic == hello => {
+                        returned |= String::from_utf8_lossy(body).contains(&nonce);
+                    }
+                    _ => {}
                 }
-                waited = true;
-                deadline = Instant::now() + UNKNOWN_WAIT;
+                refused.is_some() || acknowledged && returned
+            })
+            .await?;
+        if let Some(refusal) = refused {
+            return Err(self.refused("events/hello", None, &refusal));
+        }
+        match (passed, acknowledged) {
+            (true, _) => {}
+            (false, true) => return Err(Ended::Denied(self.no_echo("events/hello", 0))),
+            (false, false) => {
+                return Err(Ended::Denied(format!(
+                    "a hello published to {hello} was not acknowledged within 10 s; {}",
+                    self.link.rights("events/hello")
+                )));
             }
         }
-        wire.flush().await?;
-        match timeout(deadline.saturating_duration_since(Instant::now()), wire.wait()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(WireError::Lost(_))) if packet.is_some() && memory.closed_at_hello + 1 >= CLOSED_AT_HELLO_MAX => {
-                return Err(denied("the broker closes the connection at the first publish to events/hello"));
+        self.broker_memory().greeted();
+        if echo {
+            self.wire.unsubscribe(hello)?;
+        }
+        // A store that HQ does not know must not miss what stands there, however late the broker says it.
+        if self.stream.is_none() && self.retained.is_none() {
+            self.until(
+                Instant::now() + UNKNOWN_WAIT,
+                |arrived| matches!(arrived, Arrived::Message { topic, .. } if *topic == checkpoint),
+            )
+            .await?;
+        }
+        if let Some(body) = self.retained.take().filter(|body| !body.is_empty()) {
+            let found = serde_json::from_slice::<Found>(&body);
+            self.found = Some(found.map_err(|error| unreadable(self.link, &error.to_string()))?);
+        }
+        self.greeting = false;
+        Ok(())
+    }
+
+    /// Subscribes to a topic, and waits until that is granted.
+    pub(super) async fn subscribe_to(&mut self, below: &str, topic: String) -> Result<(), Ended> {
+        let packet = self.wire.subscribe([topic.clone()])?;
+        let mut refused = None;
+        let answered = self
+            .until(Instant::now() + HELLO_TIMEOUT, |arrived| match arrived {
+                Arrived::Subscribed(of, refusal) if *of == packet => {
+                    refused.clone_from(refusal);
+                    true
+                }
+                _ => false,
+            })
+            .await?;
+        match refused {
+            Some(refusal) => Err(Ended::Denied(format!(
+                "the broker refuses a subscription to {topic} ({refusal}); {}",
+                self.link.rights(below)
+            ))),
+            None if answered => Ok(()),
+            None => Err(super::wire::WireError::Lost(format!(
+                "the broker does not answer a subscription to {topic} within 10 s"
+            ))
+            .into()),
+        }
+    }
+
+    /// What it means that a hello was acknowledged and did not come back.
+    pub(super) fn no_echo(&self, below: &str, bytes: usize) -> String {
+        let topic = self.link.topic(below);
+        let size = if bytes > 0 { format!(" of {bytes} bytes") } else { String::new() };
+        format!(
+            "a hello{size} on {topic} was acknowledged and did not come back: this login may not publish there, or may not \
+             read it, and MQTT 3.1.1 cannot say which; let the broker's access rules allow both (Mosquitto: `topic readwrite \
+             {topic}`); where the box must not read, write `acknowledge = \"feed\"`, or `echo = \"none\"` to take the \
+             broker's bare word"
+        )
+    }
+
+    /// Step 3.
+    pub(super) fn reconcile(&mut self) -> Result<(), Ended> {
+        let level = self.link.outbox.level();
+        let found = self.found.clone();
+        self.notice_forgotten()?;
+        let stored = self.stored.as_ref();
+        let of_this = stored.is_some_and(|stored| StreamId::parse(&stored.stream) == Some(self.id));
+        let word = Word {
+            through: stored.filter(|_| of_this).map_or(0, |stored| stored.through),
+            other: stored.filter(|_| !of_this).and_then(|stored| stored.generation),
+        };
+        // What was captured since the start says nothing about a tail that was lost before it: HQ's words are held against
+        // what was on the device when the store was opened, until they were compared once.
+        let at_open = self.link.outbox.durable_at_open(self.id).filter(|_| self.memory.compared != Some(self.id));
+        let nonce = found.as_ref().and_then(|found| found.nonce.as_deref());
+        let own = Own {
+            id: self.id,
+            stream: level.stream.as_deref(),
+            durable: at_open.unwrap_or(level.durable),
+            knows_nonce: nonce.is_none_or(|nonce| self.link.outbox.knows_nonce(nonce)),
+            takes_over: level.take_over.is_some(),
+        };
+        self.memory.compared = Some(self.id);
+        let at = self.link.topic("checkpoint");
+        match decide(found.as_ref(), word, own) {
+            Decision::Keep => {
+                self.takes_over = level.take_over.is_some();
+                self.confirmed = found.as_ref().is_some_and(|found| found.is_of(self.id));
+                Ok(())
             }
-            Ok(Err(error)) => {
-                memory.closed_at_hello += u32::from(packet.is_some());
-                return Err(error.into());
+            Decision::Choose { above } => {
+                self.above = above;
+                Ok(())
             }
-            Err(_) if waited => return Ok(greeted),
-            Err(_) if acknowledged => {
-                return Err(denied(
-                    "a hello published to events/hello did not come back: publishes are acknowledged but do not arrive",
-                ));
+            Decision::Begin { above, why } => {
+                Err(begin_stream(self.link, above, why, Begin { read_again: self.read_again(), ..Begin::default() }))
             }
-            Err(_) => return Err(WireError::Lost("the broker does not answer in time".to_owned()).into()),
+            Decision::Conflict => Err(Ended::Conflict(format!(
+                "another box publishes for this outlet ({at} names stream {}, generation {}): this one keeps its sales and \
+                 waits; take one of the two away, and if this one is to stay, run `tillbox outbox take-over` on it",
+                shown(found.as_ref().map_or("", |found| &found.stream)),
+                found.as_ref().map_or(0, |found| found.generation),
+            ))),
+            Decision::Exhausted => Err(Ended::Conflict(format!(
+                "the greatest generation that there can be, {}, is named at HQ ({at}, or stored): nothing can be newer; \
+                 clear what names it",
+                u32::MAX
+            ))),
+        }
+    }
+
+    /// From when on the connections are to be read again, by what an earlier stream had told HQ.
+    pub(super) fn read_again(&self) -> ReadAgain {
+        let watermarks = self.found.iter().flat_map(|found| &found.watermarks);
+        watermarks
+            .filter_map(|(name, watermark)| {
+                let from = (*watermark)?.checked_sub_signed(self.link.rescan_horizon)?;
+                Some((name.clone(), from))
+            })
+            .collect()
+    }
+
+    /// Whether this broker lost what it was known to hold; then perhaps events, too, that it had acknowledged.
+    fn notice_forgotten(&mut self) -> Result<(), Ended> {
+        let broker = self.broker.to_string();
+        let Some(known) = self.link.outbox.retained(&broker).filter(|known| !known.stream.is_empty()) else {
+            return Ok(());
+        };
+        let from = match &self.found {
+            None => 0,
+            Some(found) if found.stream == known.stream && found.acknowledged < known.acknowledged => {
+                found.acknowledged
+            }
+            Some(_) => return Ok(()),
+        };
+        let of_this = known.stream == self.id.to_string();
+        let level = self.link.outbox.level();
+        let now = self.link.clock.now();
+        let lately = known.resent.is_some_and(|at| (now - at).num_hours() < RESEND_EVERY_H);
+        let resends = of_this && self.link.hq.acknowledge == Acknowledge::Broker;
+        let what = if self.found.is_none() { "is gone" } else { "is an older one" };
+        let then = match (resends, lately) {
+            (true, false) => "what this box still keeps is sent again behind new sales",
+            (true, true) => "what this box keeps was sent again within the last day already",
+            (false, _) => "HQ's feed says what it lacks",
+        };
+        let text = format!(
+            "the broker {broker} lost its memory: the checkpoint that it held (event {}) {what}, so events that it had \
+             acknowledged may be gone; {then}; let it keep its memory on disk, and compare the closings",
+            known.acknowledged
+        );
+        // While nothing is told there anew it is found again and again.
+        if !self.link.health.facts().holds(Condition::BrokerForgot) {
+            self.link.notice("broker_forgot", &text);
+        }
+        self.link.health.raise(Condition::BrokerForgot, "", &text, now);
+        if resends && !lately {
+            self.again = Again::of(level.first_kept.max(from + 1), level.acknowledged, true);
+            self.link.outbox.note_resent(&broker, now)?;
+        }
+        Ok(())
+    }
+
+    /// What HQ's word means besides what is stored.
+    pub(super) fn heed(&mut self, stored: &Stored) -> Result<(), Ended> {
+        let other = stored.generation.filter(|_| StreamId::parse(&stored.stream) != Some(self.id));
+        if let Some(other) = other {
+            self.above = self.above.max(other);
+            if self.stream.as_ref().is_some_and(|stream| other > stream.generation) && !self.takes_over {
+                if other == u32::MAX {
+                    return Err(Ended::Conflict(format!("HQ names generation {other}, and nothing can be newer")));
+                }
+                let why = "HQ has states of a newer stream, which would win over this one's";
+                let begin = Begin { read_again: self.read_again(), ..Begin::default() };
+                return Err(begin_stream(self.link, other, why, begin));
+            }
+        }
+        match &stored.restart {
+            Some(restart) => self.obey_restart(restart),
+            None => Ok(()),
         }
     }
 }
 
-/// The retained checkpoint; `None` for one that was cleared. One that cannot be read is not the same as none: it may be
-/// a later version's, and a box that took it for none would begin again below the generation of its predecessor.
-fn read_checkpoint(link: &Link, body: &[u8]) -> Result<Option<Found>, Ended> {
-    if body.is_empty() {
-        return Ok(None);
-    }
-    serde_json::from_slice(body).map(Some).map_err(|_| {
-        let text = "expected an object with stream, generation and acknowledged, found something else; clear the \
-                    retained message, or install the tillbox that wrote it";
-        Ended::Conflict(format!("the checkpoint retained at {} cannot be read: {text}", link.topic("checkpoint")))
-    })
-}
-
-/// Step 3.
-pub(super) fn reconcile(
-    link: &Link,
-    found: Option<&Found>,
-    said: Option<&Stored>,
-    memory: &mut Memory,
-) -> Result<Arc<Stream>, Ended> {
-    let level = link.outbox.level();
-    let id = level.stream_id.ok_or(Ended::NewStream)?;
-    let stored = said.filter(|said| StreamId::parse(&said.stream) == Some(id)).map_or(0, |said| said.through);
-    // What was captured since the start says nothing about a tail that was lost before it: HQ's words are held against
-    // what was on the device when the store was opened, until they were compared once.
-    let at_open = link.outbox.durable_at_open(id).filter(|_| memory.compared != Some(id));
-    let durable = at_open.unwrap_or(level.durable);
-    let decision = decide(found, stored, id, level.stream.as_deref(), durable);
-    memory.compared = Some(id);
-    match &decision {
-        Decision::Keep => {}
-        Decision::Take(generation) => link.outbox.take_generation(*generation, read_again(link, found))?,
-        Decision::Begin(generation) => {
-            return Err(begin_stream(
-                link,
-                *generation,
-                found,
-                "HQ has events of this stream that the store no longer has",
-            ));
-        }
-        Decision::TakeOver(generation) => {
-            let why = "another box has published for this outlet since";
-            if memory.took_over.is_some_and(|at| at.elapsed() < TAKE_OVER_EVERY) {
-                let text = format!("{why}: this one keeps its sales and waits; take one of the two away");
-                return Err(Ended::Conflict(text));
-            }
-            memory.took_over = Some(Instant::now());
-            link.health.raise(Condition::OutletConflict, "", why, link.clock.now());
-            return Err(begin_stream(link, *generation, found, why));
-        }
-    }
-    if decision != Decision::Keep {
-        tracing::info!(?decision, "mqtt: this store is a stream that HQ does not know yet");
-    }
-    link.outbox.stream().ok_or(Ended::NewStream)
-}
-
-/// From when on the connections are to be read again, by what an earlier stream had told HQ.
-fn read_again(link: &Link, found: Option<&Found>) -> ReadAgain {
-    let watermarks = found.iter().flat_map(|found| &found.watermarks);
-    watermarks.filter_map(|(name, watermark)| Some((name.clone(), (*watermark)? - link.rescan_horizon))).collect()
-}
-
-/// Begins a new stream, and tells HQ why.
-fn begin_stream(link: &Link, generation: u32, found: Option<&Found>, why: &str) -> Ended {
+/// Begins a new stream with a generation above one that is named, and tells HQ why.
+pub(super) fn begin_stream(link: &Link, above: u32, why: &str, begin: Begin) -> Ended {
     let now = link.clock.now();
+    let proven = link.proven_now();
+    let begin = Begin { generation: Some(generation(above, proven)), proven: proven.is_some(), ..begin };
     let text = format!("{why}: a new stream begins, and the points of sale are read again");
-    tracing::warn!(generation, "mqtt: {text}");
-    let begun = link.outbox.begin_stream(Some(generation), read_again(link, found));
-    match begun.and_then(|()| link.outbox.tell(vec![Notice::new("new_stream", text).draft(None, now)], now)) {
-        Ok(_) => Ended::NewStream,
-        Err(error) => Ended::Store(error),
+    match link.outbox.begin_stream(begin) {
+        Ok(()) => {
+            link.notice("new_stream", &text);
+            Ended::Again
+        }
+        Err(error) => {
+            tracing::debug!(%error, %now, "mqtt: no new stream could begin");
+            error.into()
+        }
     }
+}
+
+/// A checkpoint that cannot be read is not the same as none: it may be a later version's, and a box that took it for none
+/// would begin again below the generation of its predecessor.
+pub(super) fn unreadable(link: &Link, why: &str) -> Ended {
+    Ended::Conflict(format!(
+        "the checkpoint retained at {} cannot be read ({why}): expected an object with stream, generation and acknowledged; \
+         clear the retained message, or install the tillbox that wrote it",
+        link.topic("checkpoint")
+    ))
+}
+
+/// HQ's word from its text.
+pub(super) fn read_stored(body: &[u8]) -> Result<Stored, String> {
+    let stored: Stored = serde_json::from_slice(body)
+        .map_err(|error| format!("it is no JSON object with stream, through and chain ({error})"))?;
+    match stored.restart.as_ref().and_then(super::feed::Restart::fault) {
+        Some(fault) => Err(fault.to_owned()),
+        None => Ok(stored),
+    }
+}
+
+/// A stream's id as it is shown: what stands there came from outside.
+fn shown(stream: &str) -> &str {
+    if StreamId::parse(stream).is_some() { stream } else { "that cannot be read" }
 }

@@ -1,18 +1,20 @@
 //! One session with HQ's broker, from the login to the end of the connection.
 //!
-//! Steps 1 to 3 stand in `greeting`; then:
+//! Steps 1 to 3 stand in `greeting`, the stream's generation in `generation`; then:
 //!
-//! 4. Publish from the first unacknowledged event, a window at a time; move the cursor by the acknowledgement of that
-//!    very packet. What HQ does not say to be stored, where its word counts, is published again.
-//! 5. Beside it: `status` at every change and every five minutes, `checkpoint` as things move, `stored` as HQ says it.
+//! 4. Publish from the first unacknowledged event, a window at a time; what a word of the broker about one of them means
+//!    stands in [`forward`](crate::forward). What HQ does not say to be stored, where its word counts, and what a broker
+//!    forgot go out again behind that (`publishing`).
+//! 5. Beside it: `status` at every change and every five minutes, `checkpoint` as things move (`telling`), `stored` as HQ
+//!    says it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant as StdInstant},
 };
 
-use chrono::{DateTime, Utc};
+use bytes::Bytes;
 use tokio::{
     sync::watch,
     task::JoinHandle,
@@ -22,201 +24,356 @@ use tokio::{
 use super::{
     Link, TURN_MAX,
     ended::Ended,
-    greeting::{Greeted, Memory, greet, reconcile},
-    stored::Stored,
-    wire::{Arrived, Wire, WireError},
+    feed::Stored,
+    greeting,
+    memory::{BrokerMemory, Doing, Memory},
+    pace,
+    publishing::{Again, Proven, Ready},
+    wire::{Arrived, Outcome, Refusal, Version, Wire, WireError},
 };
 use crate::{
-    checkpoint::{self, Checkpoint, Found, SafeWatermarks},
-    config::Acknowledge,
-    event::{Event, Stream, StreamId},
-    forward::{Forward, Overdue},
+    checkpoint::{Checkpoint, Found, SafeWatermarks},
+    config::{Acknowledge, Broker, Echo, WithoutSubscribers},
+    event::{Event, EventType, Stream, StreamId},
+    forward::{Counts, Forward, Rules, Word},
     health::Condition,
     outbox::{Level, OutboxError, StoredVerdict},
-    status,
 };
 
-/// Status is published at least this often …
-const STATUS_EVERY: Duration = Duration::from_secs(300);
-
-/// … and changes at most this often.
-const STATUS_PAUSE: Duration = Duration::from_secs(2);
-
-/// The checkpoint is published at most this often while events flow.
-const CHECKPOINT_PAUSE: Duration = Duration::from_secs(5);
-
-/// Events that are read from the store ahead of the window.
-const READ_AHEAD: usize = 256;
-
-/// At an ordered stop acknowledgements may come in for this long.
-const STOP_DEADLINE: Duration = Duration::from_millis(1_500);
+/// Another broker of the list is looked for this often while nobody subscribes here.
+const NOBODY_MAX: Duration = Duration::from_secs(600);
 
 /// A session that may publish.
-struct Session<'a> {
-    link: &'a Link,
-    wire: Wire,
-    stream: Arc<Stream>,
-    forward: Forward,
-    read_ahead: VecDeque<Event>,
-    /// Packets of status and checkpoint that were not acknowledged yet.
-    own: BTreeSet<u16>,
-    level: watch::Receiver<Level>,
+pub(super) struct Session<'a> {
+    pub(super) link: &'a Link,
+    pub(super) broker: &'a Broker,
+    pub(super) memory: &'a mut Memory,
+    pub(super) wire: Wire,
+    /// Names this session in its status.
+    pub(super) nonce: &'a str,
+    /// `None` until the stream has a generation.
+    pub(super) stream: Option<Arc<Stream>>,
+    pub(super) id: StreamId,
+    /// The greeting is under way: what is retained is only noted.
+    pub(super) greeting: bool,
+    /// The retained checkpoint's text, noted by the greeting.
+    pub(super) retained: Option<Bytes>,
+    /// The checkpoint that the greeting found.
+    pub(super) found: Option<Found>,
+    /// The greatest generation that anybody names.
+    pub(super) above: u32,
+    /// The box's checkpoint is surely retained here.
+    pub(super) confirmed: bool,
+    /// What waits leaves under its old generation, and then this box takes the outlet back.
+    pub(super) takes_over: bool,
+    pub(super) forward: Forward,
+    pub(super) read_ahead: VecDeque<Event>,
+    pub(super) ready: Option<Ready>,
+    pub(super) again: Option<Again>,
+    pub(super) proven: Proven,
+    /// The event at which an earlier session ended was looked into.
+    pub(super) examined: bool,
+    /// Packets of status and checkpoint that were not acknowledged yet, and what they were.
+    pub(super) own: BTreeSet<u16>,
+    pub(super) checkpoint_packet: Option<(u16, u64)>,
+    pub(super) level: watch::Receiver<Level>,
     health: watch::Receiver<u64>,
-    safe: SafeWatermarks,
-    told: Option<Checkpoint>,
+    pub(super) safe: SafeWatermarks,
+    pub(super) told: Option<Checkpoint>,
     /// What was acknowledged and released when the checkpoint was last told.
-    told_at: (u64, u64),
-    checkpoint_due: Option<Instant>,
-    status_due: Instant,
+    pub(super) told_at: (u64, u64),
+    pub(super) checkpoint_due: Option<Instant>,
+    pub(super) status_due: Instant,
     ping_due: Instant,
-    /// When nobody is left who disputes the outlet.
-    undisputed: Instant,
-    overdue: &'a mut Overdue,
-    stored: Option<Stored>,
+    /// Pings without an answer.
+    pub(super) pings: u32,
+    /// Until when an answer must have come, and what the broker had taken when that was set.
+    pong_due: Option<(Instant, u64)>,
+    keep_alive: Duration,
+    pub(super) stored: Option<Stored>,
     storing: Option<JoinHandle<Result<StoredVerdict, OutboxError>>>,
-    epoch: u64,
+    pub(super) epoch: u64,
+    /// The line works, by its first acknowledgement.
+    worked: &'a mut bool,
+    begun: Instant,
+    /// What counted as acknowledged when the session began.
+    began_at: u64,
 }
 
-/// Runs one session until it ends. `ready` is called once events may be published.
-pub async fn run(link: &Link, mut wire: Wire, nonce: &str, memory: &mut Memory, ready: impl FnOnce()) -> Ended {
+/// Runs one session until it ends. `worked` is set once the line works: an event was acknowledged, or none waits.
+pub(super) async fn run(
+    link: &Link,
+    wire: Wire,
+    broker: &Broker,
+    nonce: &str,
+    memory: &mut Memory,
+    worked: &mut bool,
+) -> Ended {
     link.heartbeat.promise(TURN_MAX);
-    let greeted = tokio::select! {
-        greeted = greet(link, &mut wire, nonce, memory) => greeted,
-        () = link.stop.given() => return Ended::Stopped,
-    };
-    let Greeted { found, stored } = match greeted {
-        Ok(greeted) => greeted,
-        Err(ended) => return ended,
-    };
-    let said = stored.as_deref().and_then(|body| serde_json::from_slice::<Stored>(body).ok());
-    let stream = match reconcile(link, found.as_ref(), said.as_ref(), memory) {
-        Ok(stream) => stream,
-        Err(ended) => return ended,
-    };
-    let level = link.outbox.level();
-    if level.stream_id != Some(stream.id) {
-        return Ended::NewStream;
+    if wire.refused_5() {
+        memory.of(&broker.to_string()).refused_5(StdInstant::now());
     }
-    ready();
+    let level = link.outbox.level();
+    let Some(id) = level.stream_id else { return Ended::Again };
     let now = Instant::now();
+    let codes = wire.version() == Version::V5;
+    let rules = Rules {
+        window: link.hq.window,
+        counts: if codes { Counts::AtOnce } else { Counts::AfterPing },
+        needs_subscriber: codes && link.hq.without_subscribers == WithoutSubscribers::Wait,
+        pace: pace(),
+    };
+    let told_keep_alive = wire.welcome().keep_alive_s.filter(|&seconds| seconds > 0).map(u64::from);
+    let keep_alive = told_keep_alive.map_or(link.hq.keep_alive, |it| link.hq.keep_alive.min(Duration::from_secs(it)));
     let mut session = Session {
         link,
+        broker,
+        memory,
         wire,
-        forward: Forward::after(level.acknowledged, link.hq.window),
+        nonce,
+        stream: level.stream.clone(),
+        id,
+        greeting: true,
+        retained: None,
+        found: None,
+        above: 0,
+        confirmed: false,
+        takes_over: false,
+        forward: Forward::after(level.acknowledged.max(level.released), rules, now.into_std()),
         read_ahead: VecDeque::new(),
+        ready: None,
+        again: None,
+        proven: Proven::default(),
+        examined: false,
         own: BTreeSet::new(),
+        checkpoint_packet: None,
         level: link.outbox.watch(),
         health: link.health.watch(),
-        safe: SafeWatermarks::from(found.as_ref(), stream.id),
+        safe: SafeWatermarks::default(),
         told: None,
         told_at: (level.acknowledged, level.released),
         checkpoint_due: Some(now),
         status_due: now,
-        ping_due: now + link.hq.keep_alive,
-        undisputed: now + STATUS_EVERY,
-        overdue: &mut memory.overdue,
+        ping_due: now + keep_alive,
+        pings: 0,
+        pong_due: None,
+        keep_alive,
         stored: None,
         storing: None,
         epoch: level.epoch,
-        stream,
+        worked,
+        begun: now,
+        began_at: level.acknowledged.max(level.released),
     };
-    if let Some(body) = stored {
-        session.hear_stored(&body);
-    }
-    let ended = session.serve().await;
-    // Acknowledgements that came with the end of the connection still count.
-    while let Some(arrived) = session.wire.arrived() {
-        if let Arrived::Acknowledged(packet) = arrived
-            && let Ok(Some(number)) = session.acknowledged(packet)
-        {
-            link.outbox.acknowledge(session.epoch, number);
+    let ended = session.greet_and_serve().await;
+    // What came with the end of the connection still counts, as far as it counts at all.
+    while let Ok(Some(arrived)) = session.wire.arrived() {
+        if session.handle(arrived).is_err() {
+            break;
         }
     }
-    if let Ended::Stopped = ended {
-        return session.say_goodbye().await;
+    session.count();
+    match ended {
+        Ended::Stopped => session.say_goodbye().await,
+        // The broker is well: it need not send the last will.
+        Ended::Again | Ended::NobodyListens | Ended::Conflict(_) | Ended::Denied(_) => {
+            let Session { wire, .. } = session;
+            // Gone either way.
+            let _ = timeout(Duration::from_secs(1), wire.close()).await;
+        }
+        _ => {}
     }
     ended
 }
 
 impl Session<'_> {
+    async fn greet_and_serve(&mut self) -> Ended {
+        if let Err(ended) = self.greet().await.and_then(|()| self.reconcile()) {
+            return ended;
+        }
+        self.safe = SafeWatermarks::from(self.found.as_ref());
+        self.serve().await
+    }
+
     /// Steps 4 and 5, until the session ends.
     async fn serve(&mut self) -> Ended {
-        let stop = self.link.stop.clone();
-        let stopped = stop.given();
-        tokio::pin!(stopped);
         loop {
             self.link.heartbeat.promise(TURN_MAX);
             if let Err(ended) = self.turn().await {
                 return ended;
             }
-            let due = [Some(self.status_due), self.checkpoint_due, self.again_due()];
-            let due = due.into_iter().flatten().fold(self.ping_due, Instant::min);
+            let due = self.due();
             self.link.heartbeat.will_wait(due.saturating_duration_since(Instant::now()));
+            let stop = self.link.stop.given();
             tokio::select! {
-                arrived = self.wire.wait() => if let Err(error) = arrived { return error.into() },
+                moved = self.wire.wait() => if let Err(error) = moved { return error.into() },
                 _ = self.level.changed() => {}
-                _ = self.health.changed() => self.status_due = self.status_due.min(Instant::now() + STATUS_PAUSE),
+                _ = self.health.changed() => self.status_due = self.status_due.min(self.status_pause()),
                 verdict = finished(&mut self.storing) => self.judged(verdict),
                 () = sleep_until(due) => {}
-                () = &mut stopped => return Ended::Stopped,
+                () = stop => return Ended::Stopped,
             }
         }
     }
 
-    /// Takes what arrived, publishes what may be published, says what is due.
+    /// Takes what arrived, says what is due, publishes what may be published.
     async fn turn(&mut self) -> Result<(), Ended> {
-        let mut acknowledged = None;
-        while let Some(arrived) = self.wire.arrived() {
-            match arrived {
-                Arrived::Acknowledged(packet) => acknowledged = self.acknowledged(packet)?.or(acknowledged),
-                Arrived::Message { topic, body } => self.take(&topic, &body)?,
-                Arrived::Subscribed(_) => {}
-            }
+        while let Some(arrived) = self.wire.arrived()? {
+            self.handle(arrived)?;
         }
-        if let Some(number) = acknowledged {
-            self.link.outbox.acknowledge(self.epoch, number);
-        }
+        self.count();
         let level = self.level.borrow_and_update().clone();
-        if level.epoch != self.epoch {
-            return Err(Ended::NewStream);
+        if level.epoch != self.epoch || level.stream_id != Some(self.id) {
+            return Err(Ended::Again);
         }
-        self.weigh_stored(&level);
-        if self.again_due().is_some_and(|due| due <= Instant::now()) {
-            tracing::debug!(after = level.released, "mqtt: HQ does not say that it stored these: they are sent again");
-            self.overdue.sent_again(StdInstant::now());
-            self.forward = Forward::after(level.released, self.link.hq.window);
-            self.read_ahead.clear();
+        let now = StdInstant::now();
+        self.forward.skip_to(level.released, now, self.wire.taken());
+        self.weigh_stored(&level)?;
+        self.settle_generation(&level)?;
+        self.watch_feed(&level);
+        self.keep_alive()?;
+        self.tell_what_is_due(&level)?;
+        self.publish(&level).await?;
+        if self.forward.wants_ping() {
+            self.ping();
+            self.forward.pinged();
         }
-        self.publish_events(&level).await?;
-        self.say_what_is_due(&level).await?;
-        self.wire.flush().await?;
+        self.note_works(&level)?;
+        if self.forward.is_overdue(StdInstant::now(), self.wire.taken()) {
+            return Err(Ended::Silent(self.silent_text()));
+        }
         Ok(())
     }
 
-    /// Gives the new cursor if it is an event's acknowledgement.
-    fn acknowledged(&mut self, packet: u16) -> Result<Option<u64>, Ended> {
-        if self.own.remove(&packet) {
-            return Ok(None);
-        }
-        match self.forward.acknowledged(packet) {
-            Ok(number) => Ok(Some(number)),
-            Err(error) => Err(WireError::Lost(error.to_string()).into()),
+    /// When something is to be done without anything happening.
+    fn due(&mut self) -> Instant {
+        let now = Instant::now();
+        let std = |at: Option<StdInstant>| at.map(Instant::from_std);
+        let waits_for_room = self.wire.room() == 0;
+        [
+            (!waits_for_room).then_some(self.status_due),
+            self.checkpoint_due.filter(|_| !waits_for_room),
+            std(self.forward.deadline()),
+            std(self.forward.tries_again()).filter(|_| self.forward.in_flight() == 0),
+            std(self.feed_due()),
+            self.generation_due(),
+            self.pong_due.map(|(due, _)| due),
+        ]
+        .into_iter()
+        .flatten()
+        .fold(self.ping_due, Instant::min)
+        // Whatever cannot be done yet is looked at again soon, and not in a loop.
+        .max(now + Duration::from_millis(5))
+    }
+
+    /// Takes one thing that arrived.
+    pub(super) fn handle(&mut self, arrived: Arrived) -> Result<(), Ended> {
+        match arrived {
+            Arrived::Acknowledged(packet, outcome) => self.acknowledged(packet, outcome),
+            Arrived::Message { topic, body } => self.take(&topic, body),
+            Arrived::TooLarge { topic, bytes } => self.too_large(&topic, bytes),
+            Arrived::Ponged => {
+                self.pings = self.pings.saturating_sub(1);
+                if self.pings == 0 {
+                    self.pong_due = None;
+                }
+                self.forward.ponged(StdInstant::now(), self.wire.taken());
+                Ok(())
+            }
+            Arrived::Subscribed(..) | Arrived::Unsubscribed(_) => Ok(()),
         }
     }
 
-    fn take(&mut self, topic: &str, body: &[u8]) -> Result<(), Ended> {
+    /// Waits until `done` says so of something that arrived, at most until `deadline`; everything is handled as always.
+    pub(super) async fn until(
+        &mut self,
+        deadline: Instant,
+        mut done: impl FnMut(&Arrived) -> bool,
+    ) -> Result<bool, Ended> {
+        loop {
+            while let Some(arrived) = self.wire.arrived()? {
+                let is_done = done(&arrived);
+                self.handle(arrived)?;
+                if is_done {
+                    return Ok(true);
+                }
+            }
+            let stop = self.link.stop.given();
+            tokio::select! {
+                moved = timeout(deadline.saturating_duration_since(Instant::now()), self.wire.wait()) => match moved {
+                    Ok(Ok(())) => {}
+                    Ok(Err(error)) => return Err(error.into()),
+                    Err(_) => return Ok(false),
+                },
+                () = stop => return Err(Ended::Stopped),
+            }
+        }
+    }
+
+    fn acknowledged(&mut self, packet: u16, outcome: Outcome) -> Result<(), Ended> {
+        if self.own.remove(&packet) {
+            let Outcome::Refused(refusal) = outcome else {
+                return self.own_acknowledged(packet);
+            };
+            let below =
+                if self.checkpoint_packet.is_some_and(|(of, _)| of == packet) { "checkpoint" } else { "status" };
+            return Err(self.refused(below, None, &refusal));
+        }
+        let now = StdInstant::now();
+        let of_event = self.forward.find(packet);
+        let of_again = self.again.as_mut().is_some_and(|again| again.acknowledged(packet));
+        match outcome {
+            Outcome::Taken => self.forward.acknowledged(packet, Word::Taken, now, self.wire.taken()),
+            Outcome::NobodyListens => self.forward.acknowledged(packet, Word::NobodyListens, now, self.wire.taken()),
+            Outcome::Refused(refusal) => {
+                if let Some((number, bytes, event_type)) = of_event {
+                    // A refusal by size is known for what it is.
+                    if refusal.code == 0x95 {
+                        self.memory.of(&self.broker.to_string()).takes_less_than(bytes, now);
+                        return Err(Ended::Again);
+                    }
+                    return Err(self.refused(&format!("events/{}", event_type.name()), Some(number), &refusal));
+                }
+                if of_again {
+                    self.again = None;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What a reason code means.
+    pub(super) fn refused(&self, below: &str, number: Option<u64>, refusal: &Refusal) -> Ended {
+        let topic = self.link.topic(below);
+        let what = number.map_or_else(String::new, |number| format!("event {number} "));
+        match refusal.code {
+            // What may pass by itself.
+            0x89 | 0x93 | 0x96 | 0x97 => Ended::Silent(format!(
+                "the broker refuses {what}on {topic} for now ({refusal}); it is tried again; let HQ look at the broker's \
+                 limits for this login"
+            )),
+            _ => Ended::Denied(format!("the broker refuses {what}on {topic} ({refusal}); {}", self.link.rights(below))),
+        }
+    }
+
+    fn take(&mut self, topic: &str, body: Bytes) -> Result<(), Ended> {
         if topic == self.link.topic("stored") {
-            self.hear_stored(body);
-        } else if topic == self.link.topic("checkpoint") {
-            // What a broker says late is weighed at the begin of the next session, where a new stream can begin.
+            self.hear_stored(&body);
+        } else if topic != self.link.topic("checkpoint") {
+        } else if self.greeting {
+            self.retained = Some(body);
+        } else if !self.takes_over {
+            // What a broker says late is weighed at the beginning of the next session, where a new stream can begin.
             let again = |why: &str| Err(Ended::Wire(WireError::Lost(why.to_owned())));
-            match serde_json::from_slice::<Found>(body) {
-                Ok(found) if StreamId::parse(&found.stream) == Some(self.stream.id) => {
-                    if found.acknowledged > self.level.borrow().durable {
-                        return again("the checkpoint is ahead of the store");
+            let Some(stream) = &self.stream else { return Ok(()) };
+            match serde_json::from_slice::<Found>(&body) {
+                Ok(found) if found.is_of(self.id) => {
+                    let known = found.nonce.as_deref().is_none_or(|nonce| self.link.outbox.knows_nonce(nonce));
+                    if found.acknowledged > self.level.borrow().durable || !known {
+                        return again("the checkpoint is not this box's");
                     }
                 }
-                Ok(found) if found.generation >= self.stream.generation => {
+                Ok(found) if found.generation >= stream.generation => {
                     return again("another box publishes for this outlet");
                 }
                 Ok(_) | Err(_) => {}
@@ -225,51 +382,150 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn hear_stored(&mut self, body: &[u8]) {
+    fn too_large(&self, topic: &str, bytes: usize) -> Result<(), Ended> {
+        if topic == self.link.topic("checkpoint") {
+            return Err(greeting::unreadable(self.link, &format!("it has {bytes} bytes")));
+        }
+        if topic == self.link.topic("stored") {
+            self.reject(&format!("it has {bytes} bytes"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn hear_stored(&mut self, body: &[u8]) {
         // HQ takes its word back by clearing the retained one.
-        if self.link.hq.acknowledge != Acknowledge::Feed || body.is_empty() {
+        if body.is_empty() {
             return;
         }
-        match serde_json::from_slice(body) {
+        match greeting::read_stored(body) {
             Ok(stored) => self.stored = Some(stored),
-            Err(_) => self.reject("it is no JSON object with stream, through and chain"),
+            Err(why) => self.reject(&why),
         }
     }
 
-    /// When to publish again what HQ does not say to be stored; only once nothing is on its way.
-    fn again_due(&mut self) -> Option<Instant> {
-        if self.link.hq.acknowledge != Acknowledge::Feed || self.forward.in_flight() > 0 {
-            return None;
+    /// Tells the store how far the broker's word counts.
+    fn count(&mut self) {
+        let cursor = self.forward.cursor();
+        if cursor > self.level.borrow().acknowledged {
+            let moved = cursor - self.level.borrow().acknowledged;
+            self.link.outbox.acknowledge(self.epoch, cursor);
+            self.broker_memory().moved(moved);
+            self.note_worked();
         }
-        let (acknowledged, released) = {
-            let level = self.level.borrow();
-            (level.acknowledged, level.released)
-        };
-        self.overdue.due(acknowledged, released, StdInstant::now()).map(Instant::from_std)
     }
 
-    /// Hands HQ's word to the store once everything that it speaks of was acknowledged.
-    fn weigh_stored(&mut self, level: &Level) {
-        if self.storing.is_some() {
-            return;
-        }
-        let too_high =
-            |stored: &Stored| stored.stream == self.stream.id.to_string() && stored.through > level.acknowledged;
-        let Some(stored) = self.stored.take() else { return };
-        if too_high(&stored) {
-            if stored.through > level.durable {
-                self.reject(&format!("it speaks of event {}, and the last one is {}", stored.through, level.durable));
-            } else {
-                self.stored = Some(stored);
+    /// Whether the line works, and what the absence of a subscriber means.
+    fn note_works(&mut self, level: &Level) -> Result<(), Ended> {
+        let now = self.link.clock.now();
+        let nobody = self.forward.tries_again().is_some();
+        if nobody {
+            self.note_worked();
+            let text = format!(
+                "hq {}: nobody subscribes to {topic}, the broker says (MQTT 5, 0x10): {} events are kept here; let HQ's feed \
+                 subscribe to {}",
+                self.broker,
+                level.undelivered(self.link.hq.acknowledge),
+                self.link.topic("events/+"),
+                topic = self.ready.as_ref().map_or_else(|| self.link.topic("events/+"), |ready| ready.topic.clone()),
+            );
+            self.link.health.raise(Condition::NobodyListens, "", &text, now);
+            let tried = self.begun + NOBODY_MAX / pace();
+            if self.link.hq.brokers.len() > 1 && tried <= Instant::now() {
+                return Err(Ended::NobodyListens);
             }
-            return;
+        } else if level.undelivered(Acknowledge::Broker) == 0 {
+            self.link.health.clear(Condition::NobodyListens, "", now);
+            self.note_worked();
+        } else if self.forward.has_opened() {
+            self.link.health.clear(Condition::NobodyListens, "", now);
+        }
+        Ok(())
+    }
+
+    fn note_worked(&mut self) {
+        if !std::mem::replace(self.worked, true) {
+            let version = self.wire.version();
+            self.link.works(self.broker, self.nonce, version);
+            if !self.takes_over {
+                self.link.health.clear(Condition::OutletConflict, "", self.link.clock.now());
+            }
+            let unproven = version == Version::V311
+                && self.link.hq.acknowledge == Acknowledge::Broker
+                && self.link.hq.echo == Echo::None;
+            self.link.note_version(version, unproven);
+        }
+    }
+
+    /// Sends a ping; who waits for its answer is the caller's.
+    pub(super) fn ping(&mut self) {
+        self.wire.ping();
+        self.pings += 1;
+        let now = Instant::now();
+        self.ping_due = now + self.keep_alive;
+        self.pong_due.get_or_insert((now + self.keep_alive, self.wire.taken()));
+    }
+
+    fn keep_alive(&mut self) -> Result<(), Ended> {
+        let now = Instant::now();
+        if let Some((due, taken_then)) = self.pong_due
+            && due <= now
+        {
+            let heard = Instant::from_std(self.wire.heard()) + self.keep_alive > now;
+            let takes = self.wire.taken().saturating_sub(taken_then) >= 1_024 * self.keep_alive.as_secs();
+            if !heard && !takes {
+                return Err(WireError::Lost("the broker has not answered a ping".to_owned()).into());
+            }
+            self.pong_due = Some((now + self.keep_alive, self.wire.taken()));
+        }
+        if self.ping_due <= now {
+            self.ping();
+            if !self.forward.waits_for_pong() {
+                self.forward.pinged();
+            }
+        }
+        Ok(())
+    }
+
+    fn silent_text(&self) -> String {
+        self.silent_text_of(self.forward.cursor() + 1, self.forward.first_type().unwrap_or(EventType::Transaction))
+    }
+
+    /// What it means that an event is not acknowledged.
+    pub(super) fn silent_text_of(&self, number: u64, event_type: EventType) -> String {
+        let below = format!("events/{}", event_type.name());
+        format!(
+            "the broker is there and does not acknowledge event {number} on {topic}, which it has had for a minute: it may \
+             deny that topic, or messages of its size, or be throttled; {}, and look at the broker's limits",
+            self.link.rights(&below),
+            topic = self.link.topic(&below),
+        )
+    }
+
+    /// Hands HQ's word to the store.
+    fn weigh_stored(&mut self, level: &Level) -> Result<(), Ended> {
+        if self.storing.is_some() {
+            return Ok(());
+        }
+        let Some(stored) = self.stored.take() else { return Ok(()) };
+        self.heed(&stored)?;
+        if self.link.hq.acknowledge != Acknowledge::Feed || stored.stream.is_empty() || stored.through == 0 {
+            return Ok(());
         }
         let Some(stream) = StreamId::parse(&stored.stream) else {
             self.reject("its stream is no stream's id");
-            return;
+            return Ok(());
         };
+        let Some(chain) = stored.chain else {
+            self.reject("it has no chain");
+            return Ok(());
+        };
+        if stream == self.id && stored.through > level.durable {
+            self.reject(&format!("it speaks of event {}, and the last one is {}", stored.through, level.durable));
+            return Ok(());
+        }
         let outbox = Arc::clone(&self.link.outbox);
-        self.storing = Some(tokio::task::spawn_blocking(move || outbox.stored(stream, stored.through, stored.chain)));
+        self.storing = Some(tokio::task::spawn_blocking(move || outbox.stored(stream, stored.through, chain)));
+        Ok(())
     }
 
     fn judged(&mut self, verdict: Result<StoredVerdict, OutboxError>) {
@@ -278,118 +534,30 @@ impl Session<'_> {
         match verdict {
             Ok(StoredVerdict::Released) => self.link.health.clear(Condition::StoredRejected, "", now),
             Ok(StoredVerdict::Stale | StoredVerdict::OtherStream) => {}
-            Ok(StoredVerdict::TooHigh) => self.reject("it speaks of events that were not acknowledged"),
+            Ok(StoredVerdict::TooHigh) => self.reject("it speaks of events that are not there"),
             Ok(StoredVerdict::Forged) => self.reject("its chain is not that of the events that were sent"),
             Err(error) => self.link.health.raise(Condition::StoreFailed, "", &error.to_string(), now),
         }
     }
 
-    fn reject(&self, why: &str) {
+    pub(super) fn reject(&self, why: &str) {
         let text = format!("HQ's word on {} is not believed: {why}; nothing is removed", self.link.topic("stored"));
         self.link.health.raise(Condition::StoredRejected, "", &text, self.link.clock.now());
     }
 
-    /// Publishes as many events as the window takes.
-    async fn publish_events(&mut self, level: &Level) -> Result<(), Ended> {
-        let mut room = self.forward.room();
-        while room > 0 && self.forward.next() <= level.durable {
-            if self.read_ahead.front().is_none_or(|event| event.sequence != self.forward.next()) {
-                self.read_ahead = self.link.outbox.read(self.epoch, self.forward.next() - 1, READ_AHEAD)?.into();
-            }
-            let Some(event) = self.read_ahead.pop_front() else { return Ok(()) };
-            let topic = self.link.topic(&format!("events/{}", event.draft.event_type.name()));
-            let packet = self.wire.publish(&topic, event.envelope(&self.stream), false).await?;
-            // Each is progress by itself on a line that is slow enough.
-            self.link.heartbeat.promise(TURN_MAX);
-            self.forward.published(packet);
-            room -= 1;
-        }
-        Ok(())
+    /// Whether an acknowledgement came in this session.
+    pub(super) fn has_moved(&self) -> bool {
+        *self.worked && self.forward.cursor() > self.began_at
     }
 
-    /// Status, checkpoint and ping.
-    async fn say_what_is_due(&mut self, level: &Level) -> Result<(), Ended> {
-        let now = Instant::now();
-        if self.checkpoint_due.is_none() && self.told_at != (level.acknowledged, level.released) {
-            self.checkpoint_due = Some(now + CHECKPOINT_PAUSE);
-        }
-        if self.checkpoint_due.is_some_and(|due| due <= now) {
-            self.checkpoint_due = None;
-            self.say_checkpoint().await?;
-        }
-        if self.status_due <= now {
-            self.status_due = now + STATUS_EVERY;
-            if self.undisputed <= now {
-                self.link.health.clear(Condition::OutletConflict, "", self.link.clock.now());
-            }
-            // Watermarks move without an event, too.
-            self.checkpoint_due.get_or_insert(now + CHECKPOINT_PAUSE);
-            let body = self.link.status(status::State::Running);
-            let packet = self.wire.publish(&self.link.topic("status"), body, true).await?;
-            self.own.insert(packet);
-        }
-        if self.ping_due <= now {
-            self.ping_due = now + self.link.hq.keep_alive;
-            self.wire.ping().await?;
-        }
-        Ok(())
+    /// What is remembered of this broker.
+    pub(super) fn broker_memory(&mut self) -> &mut BrokerMemory {
+        self.memory.of(&self.broker.to_string())
     }
 
-    async fn say_checkpoint(&mut self) -> Result<(), Ended> {
-        // The watermarks first: a record that one of them has passed is then surely counted in the level.
-        let watermarks = self.watermarks();
-        let level = self.link.outbox.level();
-        let left = match self.link.hq.acknowledge {
-            Acknowledge::Feed => level.released,
-            Acknowledge::Broker => level.acknowledged,
-        };
-        self.safe.learn(watermarks, level.durable, left);
-        self.told_at = (level.acknowledged, level.released);
-        let checkpoint = Checkpoint {
-            schema: checkpoint::SCHEMA.to_owned(),
-            stream: self.stream.id.to_string(),
-            generation: self.stream.generation,
-            acknowledged: level.acknowledged,
-            watermarks: self.safe.safe().clone(),
-            open_gaps: (*self.link.outbox.open_gaps()).clone(),
-        };
-        if self.told.as_ref() != Some(&checkpoint) {
-            let body = serde_json::to_vec(&checkpoint).unwrap_or_default();
-            let packet = self.wire.publish(&self.link.topic("checkpoint"), body, true).await?;
-            self.own.insert(packet);
-            self.told = Some(checkpoint);
-        }
-        Ok(())
-    }
-
-    fn watermarks(&self) -> BTreeMap<String, Option<DateTime<Utc>>> {
-        let connections = self.link.health.facts().connections;
-        connections.into_iter().map(|(name, connection)| (name, connection.progress.watermark)).collect()
-    }
-
-    /// An ordered stop: no new event, but acknowledgements may come in; then the last word.
-    async fn say_goodbye(mut self) -> Ended {
-        let last_words = async {
-            self.say_checkpoint().await?;
-            let body = self.link.status(status::State::Stopped);
-            let packet = self.wire.publish(&self.link.topic("status"), body, true).await?;
-            self.own.insert(packet);
-            self.wire.flush().await?;
-            while self.forward.in_flight() > 0 || !self.own.is_empty() {
-                self.wire.wait().await?;
-                while let Some(arrived) = self.wire.arrived() {
-                    if let Arrived::Acknowledged(packet) = arrived
-                        && let Some(number) = self.acknowledged(packet)?
-                    {
-                        self.link.outbox.acknowledge(self.epoch, number);
-                    }
-                }
-            }
-            Ok::<_, Ended>(())
-        };
-        let _what_is_not_acknowledged_is_sent_again = timeout(STOP_DEADLINE, last_words).await;
-        let _gone_either_way = self.wire.close().await;
-        Ended::Stopped
+    /// Says what this session is doing, in case it ends.
+    pub(super) fn doing(&mut self, doing: Doing) {
+        self.broker_memory().doing = doing;
     }
 }
 

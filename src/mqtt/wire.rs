@@ -1,22 +1,42 @@
-//! One MQTT 3.1.1 connection, packet by packet.
+//! One MQTT connection, packet by packet: no queue, no session, nothing that outlives it.
 //!
-//! rumqttc's own queue loses what is in it when a session is not resumed, and its `publish` does not say which packet an
-//! acknowledgement belongs to. So a fresh event loop serves each connection, packets are written directly and flushed
-//! in batches, and the loop's queue and its pending list are never used.
+//! What is to leave waits in one buffer, and what came waits to be taken; [`Wire::wait`] moves both and can be dropped at
+//! any moment without a loss. Every acknowledgement names the packet that it is for, in both versions, and what came
+//! before the end of a connection is still given.
 
-use std::{sync::Arc, time::Duration};
-
-use rumqttc::{
-    ConnectReturnCode, ConnectionError, Disconnect, Event, EventLoop, Incoming, LastWill, MqttOptions, Packet, PingReq,
-    Publish, QoS, Request, StateError, Subscribe, SubscribeFilter, SubscribeReasonCode, TlsConfiguration, Transport,
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll},
+    time::{Duration, Instant},
 };
+
+use bytes::{Buf as _, Bytes, BytesMut};
 use thiserror::Error;
-use tokio::time::timeout;
+use tokio::{io::ReadBuf, time::timeout};
 
-use crate::{config::Broker, secret::Secret};
+pub use super::codec::{Refusal, Version, Welcome};
+use super::{
+    codec::{self, Incoming},
+    dial::{self, Stream},
+};
+use crate::{
+    config::{Broker, Protocol},
+    secret::Secret,
+};
 
-/// How long connecting, or writing to a connection that does not move, may take.
-const IO_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long connecting, TLS and the login may take.
+const OPEN_MAX: Duration = Duration::from_secs(30);
+
+/// A packet that is larger is passed over byte by byte: HQ's words are a hundredth of this.
+const INCOMING_MAX_BYTES: usize = 1024 * 1024;
+
+/// Bytes that one reading takes.
+const READ_BYTES: usize = 16 * 1024;
+
+/// Broker's own words are shown with this much of them.
+const SERVER_MAX_CHARS: usize = 100;
 
 /// What a connection needs to be made.
 #[derive(Debug, Clone)]
@@ -29,14 +49,10 @@ pub struct Connect {
     pub login: Option<(String, Option<Secret>)>,
     /// For `mqtts`.
     pub tls: Option<Arc<rustls::ClientConfig>>,
-    /// A dead peer is noticed within twice this.
+    /// The longest silence before a ping.
     pub keep_alive: Duration,
     /// Retained last will: topic and body, if there is one.
     pub last_will: Option<(String, Vec<u8>)>,
-    /// Publishes without an acknowledgement, at most.
-    pub in_flight_max: u16,
-    /// Largest packet body either way.
-    pub packet_max_bytes: usize,
 }
 
 /// Why a connection could not be made or ended. The variants tell what to do next.
@@ -45,206 +61,490 @@ pub enum WireError {
     /// A person must look: waiting does not help.
     #[error("{0}")]
     Refused(String),
+    /// The broker cannot do what the line needs, by its own word.
+    #[error("{0}")]
+    Unfit(String),
+    /// It does not speak this version of MQTT, or hung up at it.
+    #[error("{text}")]
+    OtherVersion {
+        /// For a person.
+        text: String,
+        /// It said so.
+        said: bool,
+    },
     /// Try again.
     #[error("{0}")]
     Lost(String),
 }
 
+impl WireError {
+    /// The connection is gone, and nobody said why.
+    pub(super) fn closed() -> Self {
+        Self::Lost("the broker closed the connection".to_owned())
+    }
+}
+
+/// What the broker says of a publish.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It took it.
+    Taken,
+    /// It took it, and nobody subscribes to its topic (MQTT 5, 0x10).
+    NobodyListens,
+    /// It refused it (MQTT 5).
+    Refused(Refusal),
+}
+
 /// What arrived.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Arrived {
-    /// The broker acknowledges the packet.
-    Acknowledged(u16),
+    /// The broker acknowledges a publish.
+    Acknowledged(u16, Outcome),
     /// A message.
     Message {
         /// Its topic.
         topic: String,
         /// Its body.
-        body: Vec<u8>,
+        body: Bytes,
     },
-    /// The answer to a subscription: whether every topic was granted.
-    Subscribed(bool),
+    /// A message that was too large to be read.
+    TooLarge {
+        /// Its topic.
+        topic: String,
+        /// Its size.
+        bytes: usize,
+    },
+    /// The answer to a subscription: what was refused of it, if anything was.
+    Subscribed(u16, Option<Refusal>),
+    /// The answer to the end of a subscription.
+    Unsubscribed(u16),
+    /// The answer to a ping.
+    Ponged,
 }
 
 /// An open connection.
+#[derive(Debug)]
 pub struct Wire {
-    event_loop: EventLoop,
-    /// Something was written since the last flush.
-    unflushed: bool,
+    stream: Stream,
+    version: Version,
+    /// The broker said that it does not speak MQTT 5.
+    refused_5: bool,
+    welcome: Welcome,
+    inbound: BytesMut,
+    outbound: BytesMut,
+    /// Bytes of a packet that is passed over.
+    passed_over: usize,
+    arrived: VecDeque<Arrived>,
+    ids: PacketIds,
+    /// Publishes that were not acknowledged yet.
+    publishes: u32,
+    heard: Instant,
 }
 
 impl Wire {
-    /// Connects and logs in.
+    /// Connects and logs in: with MQTT 5 first where both versions are allowed, unless `known` says what this broker speaks.
     ///
     /// # Errors
-    /// The broker cannot be reached or refuses.
-    pub async fn open(connect: Connect) -> Result<Self, WireError> {
-        let Connect { broker, client_id, login, tls, keep_alive, last_will, in_flight_max, packet_max_bytes } = connect;
-        let mut options = MqttOptions::new(client_id, broker.host, broker.port);
-        options.set_clean_session(true).set_keep_alive(keep_alive).set_inflight(in_flight_max);
-        options.set_max_packet_size(packet_max_bytes, packet_max_bytes);
-        if let Some((topic, body)) = last_will {
-            options.set_last_will(LastWill::new(topic, body, QoS::AtLeastOnce, true));
-        }
-        if let Some((name, password)) = login {
-            options.set_credentials(name, password.as_ref().map(Secret::expose).unwrap_or_default());
-        }
-        if let Some(tls) = tls {
-            options.set_transport(Transport::Tls(TlsConfiguration::Rustls(tls)));
-        }
-        let mut event_loop = EventLoop::new(options, 1);
-        event_loop.network_options.set_connection_timeout(IO_TIMEOUT.as_secs());
-        event_loop.network_options.set_tcp_nodelay(true);
-        event_loop.poll().await.map_err(|error| describe(&error))?;
-        Ok(Self { event_loop, unflushed: false })
-    }
-
-    /// Writes a publish of quality 1; gives its packet id. It leaves with the next [`Wire::flush`] at the latest.
-    ///
-    /// # Errors
-    /// The connection is lost.
-    pub async fn publish(&mut self, topic: &str, body: Vec<u8>, retain: bool) -> Result<u16, WireError> {
-        let mut publish = Publish::new(topic, QoS::AtLeastOnce, body);
-        publish.retain = retain;
-        match self.outgoing(Request::Publish(publish))? {
-            Some(Packet::Publish(publish)) => {
-                let packet = publish.pkid;
-                self.write(Packet::Publish(publish)).await?;
-                Ok(packet)
+    /// The broker cannot be reached, refuses, or cannot do what the line needs.
+    pub async fn open(connect: Connect, protocol: Protocol, known: Option<Version>) -> Result<Self, WireError> {
+        let first = match protocol {
+            Protocol::V311 => Version::V311,
+            Protocol::V5 => Version::V5,
+            Protocol::Auto => known.unwrap_or(Version::V5),
+        };
+        match Self::open_with(&connect, first).await {
+            Err(WireError::OtherVersion { said, .. }) if protocol == Protocol::Auto && first == Version::V5 => {
+                match Self::open_with(&connect, Version::V311).await {
+                    Ok(wire) => Ok(Self { refused_5: said, ..wire }),
+                    Err(WireError::OtherVersion { text, .. }) => Err(WireError::Refused(text)),
+                    other => other,
+                }
             }
-            _ => Err(WireError::Lost("the broker acknowledges out of order beyond the window".to_owned())),
+            // Who hangs up at the login may do so for any reason.
+            Err(WireError::OtherVersion { text, said: false }) => Err(WireError::Lost(text)),
+            Err(WireError::OtherVersion { text, said: true }) => Err(WireError::Refused(format!(
+                "{text}; write `protocol = \"auto\"` under [hq], or name a version that it speaks"
+            ))),
+            other => other,
         }
     }
 
-    /// Writes a subscription to topics, quality 1.
+    async fn open_with(connect: &Connect, version: Version) -> Result<Self, WireError> {
+        let late = |_| Err(WireError::Lost("the broker does not answer in time".to_owned()));
+        timeout(OPEN_MAX, Self::log_in(connect, version)).await.unwrap_or_else(late)
+    }
+
+    async fn log_in(connect: &Connect, version: Version) -> Result<Self, WireError> {
+        let stream = Stream::open(&connect.broker, connect.tls.clone()).await?;
+        let mut wire = Self {
+            stream,
+            version,
+            refused_5: false,
+            welcome: Welcome::default(),
+            inbound: BytesMut::new(),
+            outbound: BytesMut::new(),
+            passed_over: 0,
+            arrived: VecDeque::new(),
+            ids: PacketIds::default(),
+            publishes: 0,
+            heard: Instant::now(),
+        };
+        codec::write_connect(version, connect, &mut wire.outbound)?;
+        loop {
+            if let Some(Incoming::Welcome(welcome)) = wire.next_packet()? {
+                judge(&welcome, version, connect)?;
+                wire.welcome = welcome;
+                return Ok(wire);
+            }
+            match wire.wait().await {
+                Ok(()) => {}
+                // Some brokers that do not speak 5 only hang up.
+                Err(WireError::Lost(text)) if version == Version::V5 && wire.stream.taken() > 0 => {
+                    let text = format!("{text} at the login with MQTT 5");
+                    return Err(WireError::OtherVersion { text, said: false });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The version that is spoken.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Whether 3.1.1 is spoken because the broker said that it does not speak 5.
+    #[must_use]
+    pub fn refused_5(&self) -> bool {
+        self.refused_5
+    }
+
+    /// What the broker granted at the login.
+    #[must_use]
+    pub fn welcome(&self) -> &Welcome {
+        &self.welcome
+    }
+
+    /// When the last packet came.
+    #[must_use]
+    pub fn heard(&self) -> Instant {
+        self.heard
+    }
+
+    /// Bytes that the system has taken so far: it holds a bounded number of those that the broker has not.
+    #[must_use]
+    pub fn taken(&self) -> u64 {
+        self.stream.taken()
+    }
+
+    /// Bytes that wait for the system to take them.
+    #[must_use]
+    pub fn unsent(&self) -> usize {
+        self.outbound.len()
+    }
+
+    /// How many more publishes the broker takes at once.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        let most = self.welcome.receive_max.map_or(u32::from(u16::MAX), u32::from);
+        usize::try_from(most.saturating_sub(self.publishes)).unwrap_or(usize::MAX)
+    }
+
+    /// Writes a publish of quality 1; gives its packet id. It leaves with the next [`Wire::wait`].
     ///
     /// # Errors
-    /// The connection is lost.
-    pub async fn subscribe(&mut self, topics: impl IntoIterator<Item = String>) -> Result<(), WireError> {
-        let filters = topics.into_iter().map(|topic| SubscribeFilter::new(topic, QoS::AtLeastOnce));
-        self.send(Request::Subscribe(Subscribe::new_many(filters))).await
+    /// Every packet id is in use, or the topic cannot be written.
+    pub fn publish(&mut self, topic: &str, body: impl Into<Bytes>, retain: bool) -> Result<u16, WireError> {
+        let packet = self.ids.take()?;
+        codec::write_publish(self.version, packet, topic, body.into(), retain, &mut self.outbound)?;
+        self.publishes += 1;
+        Ok(packet)
+    }
+
+    /// Writes a subscription of quality 1; gives its packet id.
+    ///
+    /// # Errors
+    /// Every packet id is in use, or a topic cannot be written.
+    pub fn subscribe(&mut self, topics: impl IntoIterator<Item = String>) -> Result<u16, WireError> {
+        let packet = self.ids.take()?;
+        codec::write_subscribe(self.version, packet, topics.into_iter().collect(), &mut self.outbound)?;
+        Ok(packet)
+    }
+
+    /// Writes the end of a subscription; gives its packet id.
+    ///
+    /// # Errors
+    /// Every packet id is in use, or the topic cannot be written.
+    pub fn unsubscribe(&mut self, topic: String) -> Result<u16, WireError> {
+        let packet = self.ids.take()?;
+        codec::write_unsubscribe(self.version, packet, topic, &mut self.outbound)?;
+        Ok(packet)
     }
 
     /// Writes a ping.
-    ///
-    /// # Errors
-    /// The connection is lost, or the last ping was not answered.
-    pub async fn ping(&mut self) -> Result<(), WireError> {
-        self.send(Request::PingReq(PingReq)).await
+    pub fn ping(&mut self) {
+        codec::write_ping(&mut self.outbound);
     }
 
-    /// Says goodbye, so that the last will is not sent.
-    ///
-    /// # Errors
-    /// The connection is lost.
-    pub async fn close(mut self) -> Result<(), WireError> {
-        self.send(Request::Disconnect(Disconnect)).await?;
-        self.flush().await
+    /// Says goodbye, so that the last will is not sent, and waits until that has left.
+    pub async fn close(mut self) {
+        codec::write_goodbye(&mut self.outbound);
+        while !self.outbound.is_empty() && self.wait().await.is_ok() {}
     }
 
-    /// Hands everything written to the system.
-    ///
-    /// # Errors
-    /// The connection is lost, or does not move.
-    pub async fn flush(&mut self) -> Result<(), WireError> {
-        if !std::mem::take(&mut self.unflushed) {
-            return Ok(());
-        }
-        let network = self.event_loop.network.as_mut().ok_or_else(lost)?;
-        match timeout(IO_TIMEOUT, network.flush()).await {
-            Ok(result) => result.map_err(|error| describe_state(&error)),
-            Err(_) => Err(WireError::Lost("the broker takes nothing any more".to_owned())),
-        }
-    }
-
-    /// Waits until something arrives; [`Wire::arrived`] then gives it. Dropping this future loses nothing: at worst the
-    /// acknowledgement of a message is not sent, and the broker sends that message again.
+    /// Waits until something came or went; [`Wire::arrived`] then gives what came. Dropping this future loses nothing.
     ///
     /// # Errors
     /// The connection is lost. What arrived before is still given by [`Wire::arrived`].
     pub async fn wait(&mut self) -> Result<(), WireError> {
-        let network = self.event_loop.network.as_mut().ok_or_else(lost)?;
-        network.readb(&mut self.event_loop.state).await.map_err(|error| describe_state(&error))?;
-        self.unflushed = true;
-        Ok(())
+        poll_fn(|context| self.poll(context)).await
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WireError>> {
+        let mut moved = false;
+        while !self.outbound.is_empty() {
+            match self.stream.poll_write(context, &self.outbound) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(WireError::closed())),
+                Poll::Ready(Ok(count)) => {
+                    self.outbound.advance(count);
+                    moved = true;
+                }
+                // What came before the other side was gone is still to be read.
+                Poll::Ready(Err(error)) => {
+                    let _ = self.read(context);
+                    return Poll::Ready(Err(dial::describe_io(&error)));
+                }
+                Poll::Pending => break,
+            }
+        }
+        if let Poll::Ready(Err(error)) = self.stream.poll_flush(context) {
+            let _ = self.read(context);
+            return Poll::Ready(Err(dial::describe_io(&error)));
+        }
+        match self.read(context) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) => Poll::Ready(Ok(())),
+            Poll::Pending if moved => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Takes what is there to be read.
+    fn read(&mut self, context: &mut Context<'_>) -> Poll<Result<(), WireError>> {
+        let mut space = [0; READ_BYTES];
+        let mut into = ReadBuf::new(&mut space);
+        match self.stream.poll_read(context, &mut into) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Err(error)) => Poll::Ready(Err(dial::describe_io(&error))),
+            Poll::Ready(Ok(())) if into.filled().is_empty() => Poll::Ready(Err(WireError::closed())),
+            Poll::Ready(Ok(())) => {
+                let mut came = into.filled();
+                let skipped = self.passed_over.min(came.len());
+                self.passed_over -= skipped;
+                came = &came[skipped..];
+                self.inbound.extend_from_slice(came);
+                self.heard = Instant::now();
+                Poll::Ready(Ok(()))
+            }
+        }
     }
 
     /// The next thing that arrived.
-    pub fn arrived(&mut self) -> Option<Arrived> {
-        while let Some(event) = self.event_loop.state.events.pop_front() {
-            match event {
-                Event::Incoming(Incoming::PubAck(ack)) => return Some(Arrived::Acknowledged(ack.pkid)),
-                Event::Incoming(Incoming::Publish(Publish { topic, payload, .. })) => {
-                    return Some(Arrived::Message { topic, body: payload.to_vec() });
+    ///
+    /// # Errors
+    /// The broker ended the connection with its next word, or what came is no MQTT.
+    pub fn arrived(&mut self) -> Result<Option<Arrived>, WireError> {
+        while let Some(incoming) = self.next_packet()? {
+            match incoming {
+                Incoming::Acknowledged { packet, code, reason } => {
+                    self.ids.give_back(packet)?;
+                    self.publishes = self.publishes.saturating_sub(1);
+                    let outcome = match code {
+                        0 => Outcome::Taken,
+                        0x10 => Outcome::NobodyListens,
+                        code => Outcome::Refused(Refusal { code, reason }),
+                    };
+                    return Ok(Some(Arrived::Acknowledged(packet, outcome)));
                 }
-                Event::Incoming(Incoming::SubAck(ack)) => {
-                    let granted = |code: &SubscribeReasonCode| matches!(code, SubscribeReasonCode::Success(_));
-                    return Some(Arrived::Subscribed(ack.return_codes.iter().all(granted)));
+                Incoming::Message { topic, body, packet } => {
+                    if packet != 0 {
+                        codec::write_ack(packet, &mut self.outbound);
+                    }
+                    return Ok(Some(Arrived::Message { topic, body }));
                 }
-                _ => {}
+                Incoming::Subscribed { packet, refused } => {
+                    self.ids.give_back(packet)?;
+                    return Ok(Some(Arrived::Subscribed(packet, refused)));
+                }
+                Incoming::Unsubscribed { packet } => {
+                    self.ids.give_back(packet)?;
+                    return Ok(Some(Arrived::Unsubscribed(packet)));
+                }
+                Incoming::Pong => return Ok(Some(Arrived::Ponged)),
+                Incoming::Goodbye { code, reason, server } => return Err(farewell(code, reason, server)),
+                Incoming::Welcome(_) => {
+                    return Err(WireError::Lost("the broker answers a login that was not asked".to_owned()));
+                }
             }
         }
-        None
+        Ok(self.arrived.pop_front())
     }
 
-    async fn send(&mut self, request: Request) -> Result<(), WireError> {
-        match self.outgoing(request)? {
-            Some(packet) => self.write(packet).await,
-            None => Ok(()),
+    /// The next whole packet that came.
+    fn next_packet(&mut self) -> Result<Option<Incoming>, WireError> {
+        while let Some((header, length)) = codec::frame(&self.inbound)? {
+            let size = header + length;
+            if size > INCOMING_MAX_BYTES {
+                // Only messages have a size that others choose; of one that is too large its head is enough.
+                if self.inbound.len() < size.min(READ_BYTES * 5) {
+                    return Ok(None);
+                }
+                let Some((topic, packet)) = codec::message_head(header, &self.inbound) else {
+                    return Err(WireError::Lost(format!("the broker sends a packet of {size} bytes")));
+                };
+                if packet != 0 {
+                    codec::write_ack(packet, &mut self.outbound);
+                }
+                self.passed_over = size.saturating_sub(self.inbound.len());
+                self.inbound.advance(size.min(self.inbound.len()));
+                self.arrived.push_back(Arrived::TooLarge { topic, bytes: size });
+                return Ok(None);
+            }
+            if self.inbound.len() < size {
+                self.inbound.reserve(size - self.inbound.len());
+                return Ok(None);
+            }
+            let frame = self.inbound.split_to(size);
+            if let Some(packet) = codec::read(self.version, header, frame)? {
+                return Ok(Some(packet));
+            }
         }
-    }
-
-    fn outgoing(&mut self, request: Request) -> Result<Option<Packet>, WireError> {
-        self.event_loop.state.handle_outgoing_packet(request).map_err(|error| describe_state(&error))
-    }
-
-    async fn write(&mut self, packet: Packet) -> Result<(), WireError> {
-        let network = self.event_loop.network.as_mut().ok_or_else(lost)?;
-        self.unflushed = true;
-        match timeout(IO_TIMEOUT, network.write(packet)).await {
-            Ok(result) => result.map_err(|error| describe_state(&error)),
-            Err(_) => Err(WireError::Lost("the broker takes nothing any more".to_owned())),
-        }
+        Ok(None)
     }
 }
 
-fn lost() -> WireError {
-    WireError::Lost("the connection is closed".to_owned())
-}
-
-fn describe(error: &ConnectionError) -> WireError {
-    match error {
-        ConnectionError::ConnectionRefused(ConnectReturnCode::ServiceUnavailable) => {
-            WireError::Lost("the broker answers that it is not available".to_owned())
-        }
-        ConnectionError::ConnectionRefused(code) => WireError::Refused(format!(
-            "the broker refuses the login ({code:?}); check username, password, client certificate and the broker's \
-             access rules for this client"
+/// Whether the login was taken, and what a refusal means.
+fn judge(welcome: &Welcome, version: Version, connect: &Connect) -> Result<(), WireError> {
+    let Welcome { code, reason, server, .. } = welcome;
+    let said = Refusal { code: *code, reason: reason.clone() };
+    let login = "check username, password, client certificate and the broker's access rules for this client";
+    match (version, code) {
+        (_, 0) if welcome.retains_nothing => Err(WireError::Unfit(
+            "the broker says that it retains no messages (MQTT 5, retain available 0); let it retain messages below the \
+             outlet's topics, or use a broker that does"
+                .to_owned(),
         )),
-        ConnectionError::NetworkTimeout | ConnectionError::FlushTimeout => {
-            WireError::Lost("the broker does not answer in time".to_owned())
+        (_, 0) if welcome.quality_0_only => Err(WireError::Unfit(
+            "the broker takes publishes of quality 0 alone, which prove nothing; use a broker that takes quality 1"
+                .to_owned(),
+        )),
+        (_, 0) => Ok(()),
+        (Version::V5, 1 | 0x84) | (Version::V311, 1) => {
+            let text = format!("the broker does not speak MQTT {}", version.name());
+            Err(WireError::OtherVersion { text, said: true })
         }
-        ConnectionError::Tls(rumqttc::TlsError::Io(error)) | ConnectionError::Io(error) => describe_io(error),
-        ConnectionError::Tls(error) => WireError::Refused(format!("no secure connection to the broker: {error}")),
-        ConnectionError::MqttState(error) => describe_state(error),
-        other => WireError::Lost(other.to_string()),
+        (Version::V311, 3) => Err(WireError::Lost("the broker answers that it is not available".to_owned())),
+        (Version::V311, code) => Err(WireError::Refused(format!("the broker refuses the login (code {code}); {login}"))),
+        (Version::V5, 0x9a | 0x9b) => Err(WireError::Unfit(format!(
+            "the broker refuses the login ({said}): the last will is a retained message of quality 1; let it take one, or \
+             use a broker that does"
+        ))),
+        (Version::V5, 0x88 | 0x89 | 0x97 | 0x9c | 0x9d | 0x9f) => {
+            Err(WireError::Lost(format!("the broker refuses the login ({said}){}", elsewhere(server.as_deref()))))
+        }
+        (Version::V5, 0x85) => Err(WireError::Refused(format!(
+            "the broker refuses the client id `{}` ({said}); let the broker allow it",
+            connect.client_id
+        ))),
+        (Version::V5, _) => Err(WireError::Refused(format!("the broker refuses the login ({said}); {login}"))),
     }
 }
 
-fn describe_state(error: &StateError) -> WireError {
-    match error {
-        StateError::Io(error) | StateError::Deserialization(rumqttc::mqttbytes::Error::Io(error)) => describe_io(error),
-        StateError::AwaitPingResp => WireError::Lost("the broker has not answered a ping".to_owned()),
-        StateError::ConnectionAborted => WireError::Lost("the broker closed the connection".to_owned()),
-        other => WireError::Lost(format!("the connection broke: {other}")),
+/// What it means that the broker ended the connection with a word of its own.
+fn farewell(code: u8, reason: Option<String>, server: Option<String>) -> WireError {
+    let said = Refusal { code, reason };
+    match code {
+        0 => WireError::closed(),
+        0x8e => WireError::Lost(
+            "another client logged in with this outlet's client id, and the broker ended this connection (0x8e session \
+             taken over); look for a second box, or for another program with this outlet's login"
+                .to_owned(),
+        ),
+        0x87 => WireError::Lost(format!("the broker ended the connection ({said})")),
+        _ => WireError::Lost(format!("the broker ended the connection ({said}){}", elsewhere(server.as_deref()))),
     }
 }
 
-fn describe_io(error: &std::io::Error) -> WireError {
-    if error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some() {
-        return WireError::Refused(format!(
-            "no secure connection to the broker: {error}; check ca-certificate, client-certificate and the clock"
-        ));
+fn elsewhere(server: Option<&str>) -> String {
+    let shown = |name: &str| name.chars().filter(|char| !char.is_control()).take(SERVER_MAX_CHARS).collect::<String>();
+    server.map_or_else(String::new, |name| {
+        format!("; it names another broker, {}: if that is right, write it under [hq] brokers", shown(name))
+    })
+}
+
+/// Which packet ids wait for an answer.
+#[derive(Debug)]
+struct PacketIds {
+    last: u16,
+    in_use: Box<[u64; 1024]>,
+}
+
+impl Default for PacketIds {
+    fn default() -> Self {
+        Self { last: 0, in_use: Box::new([0; 1024]) }
     }
-    WireError::Lost(format!("no connection to the broker: {error}"))
+}
+
+impl PacketIds {
+    fn slot(&mut self, id: u16) -> (&mut u64, u64) {
+        (&mut self.in_use[usize::from(id / 64)], 1 << (id % 64))
+    }
+
+    /// The next id that is free: one whose answer is late never meets another packet.
+    fn take(&mut self) -> Result<u16, WireError> {
+        for _ in 0..u16::MAX {
+            self.last = self.last.checked_add(1).unwrap_or(1);
+            let (slot, bit) = self.slot(self.last);
+            if *slot & bit == 0 {
+                *slot |= bit;
+                return Ok(self.last);
+            }
+        }
+        Err(WireError::Lost("the broker answers nothing: every packet id waits for it".to_owned()))
+    }
+
+    fn give_back(&mut self, id: u16) -> Result<(), WireError> {
+        let (slot, bit) = self.slot(id);
+        if *slot & bit == 0 {
+            return Err(WireError::Lost(format!("the broker acknowledges packet {id}, which was not sent")));
+        }
+        *slot &= !bit;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packet_id_is_not_used_again_before_it_was_acknowledged() {
+        let mut ids = PacketIds::default();
+        let taken: Vec<u16> = (0..u16::MAX).map(|_| ids.take().unwrap()).collect();
+        assert_eq!((taken[0], taken[65_534]), (1, 65_535));
+        assert!(ids.take().is_err(), "all wait");
+        ids.give_back(7).unwrap();
+        assert!(ids.give_back(7).is_err(), "it is acknowledged once");
+        assert_eq!(ids.take().unwrap(), 7);
+        ids.give_back(65_535).unwrap();
+        ids.give_back(1).unwrap();
+        assert_eq!((ids.take().unwrap(), ids.take().unwrap()), (65_535, 1));
+    }
+
+    #[test]
+    fn a_code_that_nobody_knows_is_a_refusal() {
+        let text = Refusal { code: 0xf3, reason: Some("no\nway".to_owned()) }.to_string();
+        assert_eq!(text, "0xf3 a code that the standard does not know, \"noway\"");
+    }
 }

@@ -57,6 +57,18 @@ pub fn of_transaction(mut transaction: Transaction, content: ContentId, event_ma
     }
 }
 
+/// A transaction event's data for a broker that takes less than it was stored with: without its lines, and if it must
+/// without all that has no bound, `most` bytes at most. `None` if it still has more, or is no transaction.
+#[must_use]
+pub fn lighten(data: &str, most: usize) -> Option<String> {
+    let mut transaction: Transaction = serde_json::from_str(data).ok()?;
+    transaction.flags.insert(Flag::ItemsOmitted);
+    OMISSIONS.into_iter().find_map(|omit| {
+        omit(&mut transaction);
+        serde_json::to_string(&transaction).ok().filter(|data| data.len() <= most)
+    })
+}
+
 /// Bytes of a text with the escapes that JSON needs.
 fn json_bytes(text: &str) -> usize {
     serde_json::to_string(text).map_or(text.len(), |text| text.len())

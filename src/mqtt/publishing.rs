@@ -1,0 +1,395 @@
+//! What leaves: events in order, each within what this broker takes and on a topic that is proven where that is needed;
+//! and behind them what goes out again.
+//!
+//! With MQTT 3.1.1 and `acknowledge = "broker"` a topic is proven by a `hello` on it that came back, once per connection
+//! and in steps of size, sent only when a larger event waits; then the box unsubscribes, so that it holds no subscription
+//! of its own on a topic while acknowledgements of it count.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::RangeInclusive,
+    time::{Duration, Instant as StdInstant},
+};
+
+use tokio::time::Instant;
+
+use super::{
+    TURN_MAX,
+    ended::Ended,
+    greeting::HELLO_TIMEOUT,
+    memory::Doing,
+    nonce,
+    session::Session,
+    wire::{Arrived, Outcome, Version},
+};
+use crate::{
+    config::Acknowledge,
+    event::{Event, EventType, Stream},
+    health::Condition,
+    instant,
+    outbox::{Level, lighten},
+    status,
+};
+
+/// Events that are read from the store ahead of the window.
+const READ_AHEAD: usize = 256;
+
+/// Sizes at which a topic is proven; above them the event's own.
+const STEPS: [usize; 3] = [4 * 1024, 16 * 1024, 64 * 1024];
+
+/// Bytes of a packet beside topic and body: header, packet id, lengths.
+const PACKET_OVERHEAD_BYTES: usize = 16;
+
+/// Events that go out again and were not acknowledged yet, at most.
+const AGAIN_MAX: usize = 16;
+
+/// How an event that waits for its turn leaves.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) number: u64,
+    pub(super) event_type: EventType,
+    pub(super) topic: String,
+    pub(super) body: Vec<u8>,
+    /// Bytes of the whole packet, about.
+    pub(super) bytes: usize,
+}
+
+/// Up to which size a topic is proven on this connection.
+#[derive(Debug, Default)]
+pub(super) struct Proven(BTreeMap<EventType, usize>);
+
+impl Proven {
+    fn covers(&self, event_type: EventType, bytes: usize) -> bool {
+        self.0.get(&event_type).is_some_and(|&proven| proven >= bytes)
+    }
+
+    fn add(&mut self, event_type: EventType, bytes: usize) {
+        let proven = self.0.entry(event_type).or_default();
+        *proven = bytes.max(*proven);
+    }
+}
+
+/// Events that go out again behind live ones, with their numbers: what a broker forgot, or what HQ is asked with.
+#[derive(Debug)]
+pub(super) struct Again {
+    next: u64,
+    through: u64,
+    waiting: BTreeSet<u16>,
+    /// It is what a broker forgot.
+    forgotten: bool,
+}
+
+impl Again {
+    /// A range; none if it is empty.
+    pub(super) fn of(from: u64, through: u64, forgotten: bool) -> Option<Self> {
+        (from <= through).then(|| Self { next: from, through, waiting: BTreeSet::new(), forgotten })
+    }
+
+    fn is_done(&self) -> bool {
+        self.next > self.through && self.waiting.is_empty()
+    }
+
+    /// Whether the packet was one of these.
+    pub(super) fn acknowledged(&mut self, packet: u16) -> bool {
+        self.waiting.remove(&packet)
+    }
+}
+
+impl Session<'_> {
+    /// Publishes as many events as the window takes.
+    pub(super) async fn publish(&mut self, level: &Level) -> Result<(), Ended> {
+        let Some(stream) = self.stream.clone() else { return Ok(()) };
+        // An outlet that is taken back gets its new stream before what came after the order.
+        let last = level.take_over.filter(|_| self.takes_over).map_or(level.durable, |last| last.min(level.durable));
+        let waits = self.forward.next() <= last;
+        if !waits && self.again.is_none() {
+            return Ok(());
+        }
+        if !self.confirmed && !self.takes_over {
+            self.confirm().await?;
+        }
+        if waits {
+            self.examine().await?;
+        }
+        let careful = self.broker_memory().is_careful();
+        let mut room = self.forward.room(StdInstant::now()).min(self.wire.room());
+        if careful {
+            room = room.min(usize::from(self.forward.in_flight() == 0));
+        }
+        while room > 0 && self.forward.next() <= last {
+            if !self.make_ready(&stream)? {
+                return Ok(());
+            }
+            let Some(ready) = &self.ready else { return Ok(()) };
+            let (number, event_type, bytes) = (ready.number, ready.event_type, ready.bytes);
+            if !self.forward.takes(bytes) {
+                break;
+            }
+            self.prove_for(event_type, bytes).await?;
+            let Some(ready) = self.ready.take() else { return Ok(()) };
+            if !self.has_moved() {
+                self.doing(if careful { Doing::Alone(number, event_type, bytes) } else { Doing::Publishing });
+            } else if careful {
+                self.doing(Doing::Alone(number, event_type, bytes));
+            }
+            let packet = self.wire.publish(&ready.topic, ready.body, false)?;
+            // Each is progress by itself on a line that is slow enough.
+            self.link.heartbeat.promise(TURN_MAX);
+            self.forward.published(packet, event_type, bytes, StdInstant::now(), self.wire.taken());
+            room -= 1;
+        }
+        if self.forward.next() > last {
+            self.publish_again(&stream).await?;
+        }
+        Ok(())
+    }
+
+    /// Prepares the next event; false if none can be read.
+    fn make_ready(&mut self, stream: &Stream) -> Result<bool, Ended> {
+        let next = self.forward.next();
+        if self.ready.as_ref().is_some_and(|ready| ready.number == next) {
+            return Ok(true);
+        }
+        if self.read_ahead.front().is_none_or(|event| event.sequence != next) {
+            self.read_ahead = self.link.outbox.read(self.epoch, next - 1, READ_AHEAD)?.into();
+        }
+        let Some(event) = self.read_ahead.pop_front() else { return Ok(false) };
+        if event.sequence != next {
+            // HQ's word has released those between, and they are gone.
+            self.forward.skip_to(event.sequence - 1, StdInstant::now(), self.wire.taken());
+            self.read_ahead.push_front(event);
+            return Ok(false);
+        }
+        self.ready = Some(self.prepare(event, stream)?);
+        Ok(true)
+    }
+
+    /// An event as a packet that this broker takes.
+    fn prepare(&mut self, mut event: Event, stream: &Stream) -> Result<Ready, Ended> {
+        let event_type = event.draft.event_type;
+        let topic = self.link.topic(&format!("events/{}", event_type.name()));
+        let beside = topic.len() + PACKET_OVERHEAD_BYTES;
+        let mut body = event.envelope(stream);
+        let limit = self.limit();
+        let whole = body.len() + beside;
+        if whole > limit {
+            let data_max = limit.saturating_sub(whole - event.draft.data.len());
+            let lighter =
+                (event_type == EventType::Transaction).then(|| lighten(&event.draft.data, data_max)).flatten();
+            let Some(lighter) = lighter else {
+                return Err(Ended::Denied(format!(
+                    "event {} on {topic} has {whole} bytes, and the broker takes {limit}, which is less than the event needs \
+                     without its items; let HQ raise the broker's limit for one message to {} bytes",
+                    event.sequence, self.link.hq.event_max_bytes,
+                )));
+            };
+            event.draft.data = lighter;
+            body = event.envelope(stream);
+            self.tell_reduced(event.sequence, whole, limit);
+        }
+        let bytes = body.len() + beside;
+        Ok(Ready { number: event.sequence, event_type, topic, body, bytes })
+    }
+
+    /// Bytes of the largest packet that this broker takes: by its word, by what was found out, and by the config.
+    pub(super) fn limit(&mut self) -> usize {
+        let told =
+            self.wire.welcome().packet_max_bytes.map_or(usize::MAX, |bytes| bytes.try_into().unwrap_or(usize::MAX));
+        let found_out = self.broker_memory().limit(StdInstant::now()).unwrap_or(usize::MAX);
+        let topic = self.link.topic("events/transaction").len();
+        told.min(found_out).min(self.link.hq.event_max_bytes + topic + PACKET_OVERHEAD_BYTES)
+    }
+
+    fn tell_reduced(&mut self, number: u64, bytes: usize, limit: usize) {
+        let text = format!(
+            "hq {}: event {number} has {bytes} bytes, and the broker takes {limit}: it goes there without its items, and this \
+             box keeps the whole one until it is delivered; let HQ raise the broker's limit for one message to {} bytes",
+            self.broker, self.link.hq.event_max_bytes
+        );
+        if self.memory.reduced.is_none_or(|(told, _)| told < number) {
+            self.link.notice("event_reduced", &text);
+        }
+        self.memory.reduced = Some((number, StdInstant::now()));
+        self.link.health.raise(Condition::EventReduced, "", &text, self.link.clock.now());
+    }
+
+    /// Proves a topic for events of a size, where the broker's word needs that.
+    async fn prove_for(&mut self, event_type: EventType, bytes: usize) -> Result<(), Ended> {
+        if !self.needs_echo() || self.proven.covers(event_type, bytes) {
+            return Ok(());
+        }
+        let limit = self.limit();
+        let step = STEPS.into_iter().find(|step| *step >= bytes).unwrap_or(bytes).min(limit.max(bytes));
+        for size in [step, bytes] {
+            if self.prove(event_type, size, true).await? {
+                self.proven.add(event_type, size);
+                return Ok(());
+            }
+            if size == bytes {
+                break;
+            }
+        }
+        let below = format!("events/{}", event_type.name());
+        if self.proven.covers(event_type, 1) || self.prove(event_type, 0, true).await? {
+            self.broker_memory().takes_less_than(bytes, StdInstant::now());
+            return Err(Ended::Again);
+        }
+        Err(Ended::Denied(self.no_echo(&below, 0)))
+    }
+
+    /// Looks into the event at which an earlier session ended: does a small publish pass here, and one of its size?
+    async fn examine(&mut self) -> Result<(), Ended> {
+        let next = self.forward.next();
+        let Some(suspect) = self.broker_memory().suspect(next).filter(|_| !self.examined) else { return Ok(()) };
+        self.doing(Doing::Small);
+        if !self.prove(suspect.event_type, 0, false).await? {
+            return Err(Ended::Silent(self.silent_text_of(next, suspect.event_type)));
+        }
+        self.broker_memory().small_passed();
+        if !self.prove(suspect.event_type, suspect.bytes, false).await? {
+            return Err(Ended::Silent(self.silent_text_of(next, suspect.event_type)));
+        }
+        self.broker_memory().large_passed();
+        self.examined = true;
+        Ok(())
+    }
+
+    /// Whether a `hello` of about this many bytes passes on the topic of an event type: it is acknowledged, the broker goes
+    /// on answering behind it, and it comes back where that is asked.
+    async fn prove(&mut self, event_type: EventType, bytes: usize, echo: bool) -> Result<bool, Ended> {
+        let below = format!("events/{}", event_type.name());
+        let topic = self.link.topic(&below);
+        if echo {
+            self.subscribe_to(&below, topic.clone()).await?;
+        }
+        let nonce = nonce();
+        let body =
+            status::hello(&self.link.outlet.id, &nonce, bytes.saturating_sub(topic.len() + PACKET_OVERHEAD_BYTES));
+        // A slow line needs its time for it, there and back.
+        let patience = HELLO_TIMEOUT + Duration::from_secs(body.len() as u64 * (1 + u64::from(echo)) / 1_024);
+        let packet = self.wire.publish(&topic, body, false)?;
+        let (mut acknowledged, mut returned, mut refused) = (false, !echo, None);
+        let passed = self
+            .until(Instant::now() + patience, |arrived| {
+                match arrived {
+                    Arrived::Acknowledged(of, outcome) if *of == packet => {
+                        acknowledged = true;
+                        if let Outcome::Refused(refusal) = outcome {
+                            refused = Some(refusal.clone());
+                        }
+                    }
+                    Arrived::Message { topic: of, body } if *of == topic => {
+                        returned |= String::from_utf8_lossy(body).contains(&nonce);
+                    }
+                    _ => {}
+                }
+                refused.is_some() || acknowledged && returned
+            })
+            .await?;
+        match refused {
+            Some(refusal) if refusal.code == 0x95 => return Ok(false),
+            Some(refusal) => return Err(self.refused(&below, None, &refusal)),
+            None => {}
+        }
+        if echo {
+            let packet = self.wire.unsubscribe(topic)?;
+            let ended = |arrived: &Arrived| matches!(arrived, Arrived::Unsubscribed(of) if *of == packet);
+            self.until(Instant::now() + HELLO_TIMEOUT, ended).await?;
+        }
+        if passed && self.wire.version() == Version::V311 {
+            // Some acknowledge what they deny, and close then.
+            self.ping();
+            let mut pongs = self.pings;
+            return self
+                .until(Instant::now() + HELLO_TIMEOUT, |arrived| {
+                    pongs -= u32::from(matches!(arrived, Arrived::Ponged));
+                    pongs == 0
+                })
+                .await;
+        }
+        Ok(passed)
+    }
+
+    /// Publishes what goes out again, a little at a time.
+    async fn publish_again(&mut self, stream: &Stream) -> Result<(), Ended> {
+        let Some(mut again) = self.again.take() else { return Ok(()) };
+        while again.next <= again.through && again.waiting.len() < AGAIN_MAX && self.wire.room() > 1 {
+            let events = self.link.outbox.read(self.epoch, again.next - 1, AGAIN_MAX)?;
+            let Some(first) = events.first().map(|event| event.sequence) else { break };
+            // What HQ released meanwhile is gone.
+            again.next = again.next.max(first);
+            for event in events {
+                if event.sequence > again.through || again.waiting.len() >= AGAIN_MAX || self.wire.room() <= 1 {
+                    break;
+                }
+                let ready = self.prepare(event, stream)?;
+                self.prove_for(ready.event_type, ready.bytes).await?;
+                again.waiting.insert(self.wire.publish(&ready.topic, ready.body, false)?);
+                again.next = ready.number + 1;
+            }
+        }
+        if again.is_done() {
+            if again.forgotten {
+                self.link.health.clear(Condition::BrokerForgot, "", self.link.clock.now());
+            }
+        } else {
+            self.again = Some(again);
+        }
+        Ok(())
+    }
+
+    /// What the feed's silence means: it is asked, a person is told, and once it answers all goes out again.
+    pub(super) fn watch_feed(&mut self, level: &Level) {
+        if self.link.hq.acknowledge != Acknowledge::Feed || self.stream.is_none() {
+            return;
+        }
+        let now = StdInstant::now();
+        let acknowledged = self.forward.cursor().max(level.acknowledged);
+        if let Some(all) = self.memory.feed.learn(acknowledged, level.released, now) {
+            self.send_again(&all);
+        }
+        if self.again.is_none() && self.memory.feed.due().is_some_and(|due| due <= now) {
+            let asked = self.memory.feed.ask(acknowledged, now);
+            tracing::debug!(?asked, "mqtt: HQ does not say that it stored these: they are sent again");
+            self.send_again(&asked);
+        }
+        self.tell_silence(level, acknowledged, now);
+    }
+
+    fn send_again(&mut self, events: &RangeInclusive<u64>) {
+        if self.again.is_none() {
+            self.again = Again::of(*events.start(), *events.end(), false);
+        }
+    }
+
+    fn tell_silence(&self, level: &Level, acknowledged: u64, now: StdInstant) {
+        let at = self.link.clock.now();
+        let since = self.memory.feed.since().map(|since| at - (now.saturating_duration_since(since)));
+        self.link.health.update(|facts| facts.feed_waits_since = since);
+        let silent = self.memory.feed.silent(now).map(|_| {
+            format!(
+                "hq {}: the broker has {} events that headquarters has not confirmed since {}: start HQ's feed for this \
+                 outlet, or let this login read its word (Mosquitto: `topic read {}`); nothing is forgotten here before that",
+                self.broker,
+                acknowledged.saturating_sub(level.released),
+                since.map_or_else(String::new, instant::text_utc),
+                self.link.topic("stored")
+            )
+        });
+        self.link.health.set(Condition::FeedSilent, "", silent.as_deref(), at);
+        if level.undelivered(Acknowledge::Feed) == 0 {
+            self.link.health.clear(Condition::BrokerForgot, "", at);
+        }
+    }
+
+    /// When something about the feed is due.
+    pub(super) fn feed_due(&self) -> Option<StdInstant> {
+        if self.link.hq.acknowledge != Acknowledge::Feed || self.stream.is_none() {
+            return None;
+        }
+        let now = StdInstant::now();
+        let asks = self.memory.feed.due().filter(|_| self.again.is_none());
+        let tells = self.memory.feed.silent_from().filter(|at| *at > now);
+        [asks, tells].into_iter().flatten().min()
+    }
+}
