@@ -21,7 +21,7 @@ use serde_json::Value;
 use crate::parts::{
     commanded::Rules,
     stage::Stage,
-    tillbox::{Setup, Tillbox, delivered, level},
+    tillbox::{Setup, Tillbox, delivered},
 };
 
 /// Both versions of MQTT, as the config names them.

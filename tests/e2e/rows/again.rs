@@ -30,7 +30,7 @@ fn stream(daemon: &Tillbox) -> (u64, u64) {
     (report["generation"].as_u64().expect("a generation"), level(&report, "durable"))
 }
 
-fn delivered() -> (Scene, Tillbox) {
+fn released() -> (Scene, Tillbox) {
     let scene = Scene::new("feed", Rules::default());
     scene.shop.sell(40);
     let daemon = scene.start();
@@ -42,7 +42,7 @@ fn delivered() -> (Scene, Tillbox) {
 
 #[test]
 fn row_12_a_box_that_hears_the_word_sends_again_what_it_can() {
-    let (scene, mut daemon) = delivered();
+    let (scene, mut daemon) = released();
     let before = stream(&daemon);
     // HQ's database is empty; its feed says the word until a checkpoint names the token.
     *scene.hq.record() = Record::default();
@@ -69,7 +69,7 @@ fn row_12_a_box_that_hears_the_word_sends_again_what_it_can() {
 
 #[test]
 fn row_12_the_word_is_heard_by_a_box_that_was_away() {
-    let (scene, mut daemon) = delivered();
+    let (scene, mut daemon) = released();
     let before = stream(&daemon);
     daemon.stop();
     *scene.hq.record() = Record::default();
@@ -83,7 +83,7 @@ fn row_12_the_word_is_heard_by_a_box_that_was_away() {
 /// At most once an hour, however many tokens there are.
 #[test]
 fn row_12_tokens_do_not_chase_the_box() {
-    let (scene, mut daemon) = delivered();
+    let (scene, mut daemon) = released();
     *scene.hq.record() = Record::default();
     for token in 0..20 {
         scene.broker.publish(TOPIC, &word(&scene, &format!("token-{token}")).to_string(), true);

@@ -10,7 +10,7 @@ use crate::parts::{
     hq::{Access, Hq},
     scene::{SOON, add_broker, hurry, is_green, is_on, listen, wait_for_all, wait_for_condition},
     shop::Shop,
-    tillbox::{Setup, delivered, holds, level},
+    tillbox::{Setup, delivered, holds},
     wait::until,
 };
 

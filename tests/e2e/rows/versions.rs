@@ -6,7 +6,7 @@ use super::{PROTOCOLS, checked, speak, speaking};
 use crate::parts::{
     commanded::{Greets, Refusal, Rules, Versions},
     scene::{SOON, Scene, add_broker, is_green, wait_for_all},
-    tillbox::{Tillbox, delivered, holds, level},
+    tillbox::{Tillbox, delivered, holds},
     wait::until,
 };
 

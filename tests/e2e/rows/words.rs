@@ -7,7 +7,7 @@ use crate::{
         broker::free_address,
         commanded::Rules,
         scene::{SOON, Scene, is_green},
-        tillbox::{delivered, level},
+        tillbox::delivered,
     },
 };
 
