@@ -239,6 +239,7 @@ impl SafeWatermarks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::gap::GapReason;
 
     const ID: StreamId = StreamId([7; 16]);
     const OTHER: StreamId = StreamId([9; 16]);
@@ -329,7 +330,7 @@ mod tests {
     #[test]
     fn a_checkpoint_fits_however_many_gaps_are_open() {
         let at = |second| DateTime::from_timestamp(second, 0).unwrap();
-        let gap = |n: i64| Gap { from: at(n * 100), to: at(n * 100 + 50), ..Gap::example() };
+        let gap = |n: i64| Gap { from: at(n * 100), to: at(n * 100 + 50), reason: GapReason::Truncated };
         let checkpoint = Checkpoint {
             schema: SCHEMA.to_owned(),
             stream: ID.to_string(),

@@ -9,9 +9,8 @@ use std::{
 use chrono::NaiveTime;
 use tillbox::{
     clock::Clock,
-    config::{Acknowledge, Broker, Currency, Hq, Outlet},
+    config::{Acknowledge, Broker, Currency, Echo, Hq, Outlet, Protocol, WithoutSubscribers},
     event::{Stream, StreamId},
-    forward::Forward,
     health::Health,
     mqtt::{
         Link,
@@ -51,6 +50,9 @@ pub fn start_link(outbox: &Arc<Outbox>, port: u16, window: u16) -> RunningLink {
             brokers: vec![Broker { tls: false, host: "127.0.0.1".to_owned(), port }],
             topic_prefix: "tillbox".to_owned(),
             acknowledge: Acknowledge::Broker,
+            protocol: Protocol::Auto,
+            echo: Echo::Required,
+            without_subscribers: WithoutSubscribers::Wait,
             username: None,
             password: None,
             ca_certificate: None,
@@ -148,27 +150,22 @@ fn bare(window: u16) -> u64 {
             tls: None,
             keep_alive: Duration::from_secs(30),
             last_will: None,
-            in_flight_max: window * 2 + 16,
-            packet_max_bytes: 256 * 1024,
         };
-        let mut wire = Wire::open(connect).await.expect("a connection");
-        let mut forward = Forward::after(0, window);
+        let mut wire = Wire::open(connect, Protocol::Auto, None).await.expect("a connection");
         let begun = Instant::now();
-        let mut acknowledged = 0;
+        let (mut sent, mut acknowledged) = (0, 0);
         while acknowledged < EVENTS {
-            let mut room = forward.room();
-            while room > 0 && forward.next() <= EVENTS {
-                let payload = payloads[usize::try_from(forward.next() % 100).unwrap_or(0)].clone();
-                let packet = wire.publish("tillbox/bench/events/transaction", payload, false).await.expect("a publish");
-                forward.published(packet);
+            let free = u64::from(window) - (sent - acknowledged);
+            let mut room = if free * 4 >= u64::from(window) { free } else { 0 };
+            while room > 0 && sent < EVENTS {
+                let payload = payloads[usize::try_from(sent % 100).unwrap_or(0)].clone();
+                wire.publish("tillbox/bench/events/transaction", payload, false).expect("a publish");
+                sent += 1;
                 room -= 1;
             }
-            wire.flush().await.expect("a flush");
             wire.wait().await.expect("an answer");
-            while let Some(arrived) = wire.arrived() {
-                if let Arrived::Acknowledged(packet) = arrived {
-                    acknowledged = forward.acknowledged(packet).expect("ours");
-                }
+            while let Some(arrived) = wire.arrived().expect("an answer") {
+                acknowledged += u64::from(matches!(arrived, Arrived::Acknowledged(..)));
             }
         }
         u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)

@@ -62,6 +62,6 @@ pub fn open(folder: &std::path::Path) -> Outbox {
     };
     let Opened { outbox, .. } = Outbox::open(options, now()).expect("an outbox");
     // As after the first session: a store that HQ does not know yet waits a second for a checkpoint.
-    outbox.take_generation(1, std::collections::BTreeMap::new()).expect("a generation");
+    outbox.take_generation(1, true, std::collections::BTreeMap::new()).expect("a generation");
     outbox
 }

@@ -105,7 +105,7 @@ impl Session<'_> {
         let (id, nonce) = (self.id, self.memory.nonce.clone());
         let deadline = Instant::now() + HELLO_TIMEOUT;
         let mut is_there = false;
-        let mut is_ours = |arrived: &Arrived| match arrived {
+        let is_ours = |arrived: &Arrived| match arrived {
             Arrived::Message { topic: of, body } if *of == topic => serde_json::from_slice::<Found>(body)
                 .is_ok_and(|found| found.is_of(id) && found.nonce.as_deref() == Some(&nonce)),
             _ => false,

@@ -275,16 +275,19 @@ fn every_status_and_the_checkpoint_keep_to_their_schemas() {
     held(&description, State::Stopped, &health);
     let lost = status::lost(&description, "00112233445566778899aabbccddeeff");
     hold("status", &serde_json::from_slice(&lost).unwrap());
-    hold_event("hello", &status::hello("jkt-014", "00112233445566778899aabbccddeeff"));
+    hold_event("hello", &status::hello("jkt-014", "00112233445566778899aabbccddeeff", 4_096));
 
     let stream = life.outbox.stream().unwrap();
     let checkpoint = Checkpoint {
         schema: checkpoint::SCHEMA.to_owned(),
         stream: stream.id.to_string(),
         generation: stream.generation,
+        nonce: "00112233445566778899aabbccddeeff".to_owned(),
         acknowledged: 0,
         watermarks: [("front".to_owned(), Some(now())), ("back".to_owned(), None)].into(),
         open_gaps: (*life.outbox.open_gaps()).clone(),
+        gaps_omitted: [("front".to_owned(), 3)].into(),
+        restarted: Some("r-1".to_owned()),
     };
     assert_eq!(checkpoint.open_gaps["front"].len(), 1);
     let body = serde_json::to_value(&checkpoint).unwrap();

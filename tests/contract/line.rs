@@ -16,7 +16,7 @@ use chrono::{DateTime, NaiveDate, SecondsFormat, TimeZone as _, Utc};
 use serde_json::{Value, json};
 use tillbox::{
     clock::Clock,
-    config::Broker,
+    config::{Broker, Protocol},
     content::ContentId,
     demo::{
         qasir::{self, QasirServer},
@@ -125,31 +125,27 @@ impl Hq {
             tls: None,
             keep_alive: Duration::from_secs(30),
             last_will: None,
-            in_flight_max: 100,
-            packet_max_bytes: 512 * 1024,
         };
         let deadline = Instant::now() + PATIENCE;
         let mut wire = loop {
-            match Wire::open(connect.clone()).await {
+            match Wire::open(connect.clone(), Protocol::Auto, None).await {
                 Ok(wire) => break wire,
                 Err(error) => assert!(Instant::now() < deadline, "mosquitto does not listen: {error}"),
             }
             sleep(Duration::from_millis(20)).await;
         };
-        wire.subscribe([format!("{BASE}/#")]).await.unwrap();
-        wire.flush().await.unwrap();
+        wire.subscribe([format!("{BASE}/#")]).unwrap();
         Self { wire, events: Vec::new(), hellos: 0, statuses: Vec::new(), checkpoints: Vec::new() }
     }
 
     async fn until(&mut self, what: &str, mut seen: impl FnMut(&Self) -> bool) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            while let Some(arrived) = self.wire.arrived() {
+            while let Some(arrived) = self.wire.arrived().unwrap() {
                 if let Arrived::Message { topic, body } = arrived {
                     self.take(topic.strip_prefix(BASE).unwrap().trim_start_matches('/'), &body);
                 }
             }
-            self.wire.flush().await.unwrap();
             if seen(self) {
                 return;
             }
@@ -204,8 +200,7 @@ impl Hq {
 
     async fn say_stored(&mut self, stored: &Value) {
         hold("stored", stored);
-        self.wire.publish(&format!("{BASE}/stored"), stored.to_string().into_bytes(), true).await.unwrap();
-        self.wire.flush().await.unwrap();
+        self.wire.publish(&format!("{BASE}/stored"), stored.to_string().into_bytes(), true).unwrap();
     }
 }
 
