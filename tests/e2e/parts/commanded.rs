@@ -183,6 +183,9 @@ impl Commanded {
 
 impl Drop for Commanded {
     fn drop(&mut self) {
+        if thread::panicking() {
+            println!("the broker on {} saw:\n{}", self.address, self.seen(Ledger::summary));
+        }
         self.stop();
     }
 }

@@ -100,6 +100,12 @@ pub fn wait_for_condition(daemon: &Tillbox, code: &str) -> Value {
     report
 }
 
+/// Waits until a condition was told at all: one that passes soon need not be seen as it holds.
+pub fn wait_until_told(daemon: &Tillbox, code: &str) {
+    let told = || daemon.reported(code) || daemon.log().contains(&format!("code=\"{code}\""));
+    until(SOON, || told().then_some(()), || format!("{code} is not told\n{}", daemon.log()));
+}
+
 /// Whether the box says that everything is where `acknowledge` promises it.
 pub fn is_green(report: &Value) -> bool {
     report["lights"]["sync"].as_str().is_some_and(|sync| sync.starts_with("steady"))

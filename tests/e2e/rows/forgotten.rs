@@ -5,7 +5,7 @@ use std::fs;
 use super::{PROTOCOLS, speaking};
 use crate::parts::{
     commanded::Rules,
-    scene::{SOON, Scene, wait_for_condition},
+    scene::{SOON, Scene, wait_until_told},
     tillbox::{delivered, holds, level},
     wait::until,
 };
@@ -30,7 +30,7 @@ fn row_16_what_a_broker_lost_with_its_memory_goes_out_again() {
         scene.broker.behave();
         scene.broker.restart(true);
         scene.hq.wait_again();
-        wait_for_condition(&daemon, "broker_forgot");
+        wait_until_told(&daemon, "broker_forgot");
         // Live sales go first; what was kept goes out behind them, with its numbers.
         scene.shop.sell(5);
         scene.wait_for_all(&daemon);
@@ -59,7 +59,7 @@ fn row_16_it_is_noticed_after_a_restart_of_the_box_as_well() {
     scene.broker.restart(true);
     scene.hq.wait_again();
     let mut daemon = scene.start();
-    wait_for_condition(&daemon, "broker_forgot");
+    wait_until_told(&daemon, "broker_forgot");
     scene.wait_for_all(&daemon);
     daemon.stop();
 }
@@ -85,7 +85,7 @@ fn row_16_an_older_checkpoint_is_a_loss_from_its_number_on() {
     scene.hq.wait_again();
     let before = scene.broker.seen(|seen| seen.events);
     let mut daemon = scene.start();
-    wait_for_condition(&daemon, "broker_forgot");
+    wait_until_told(&daemon, "broker_forgot");
     scene.wait_for_all(&daemon);
     let again = scene.broker.seen(|seen| seen.events) - before;
     assert!(again < 35, "{again} events went out again, of which 20 were behind the checkpoint");
@@ -107,7 +107,7 @@ fn row_16_a_broker_that_forgets_all_the_time_gets_the_kept_sales_once() {
         deliver(&scene, &daemon, 40 + restarts);
         scene.wait_for_all(&daemon);
     }
-    assert!(daemon.reported("broker_forgot"), "{}", daemon.log());
+    wait_until_told(&daemon, "broker_forgot");
     let events = scene.broker.seen(|seen| seen.events);
     assert!((80..=130).contains(&events), "{events} publishes of 45 sales");
     daemon.stop();

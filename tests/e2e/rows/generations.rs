@@ -111,7 +111,8 @@ fn row_07_a_word_about_a_higher_generation_begins_a_new_stream() {
     stage.shop.sell(5);
     let mut daemon = stage.start();
     wait_for_all(&stage.hq, &stage.shop, &daemon);
-    let first = daemon.report().expect("a report")["generation"].as_u64().expect("a generation");
+    let report = daemon.wait_for_within(SOON, "a generation", |report| report["generation"].is_u64());
+    let first = report["generation"].as_u64().expect("a generation");
     let higher = first + 1_000;
     let word = serde_json::json!({
         "stream": "0f".repeat(16), "generation": higher, "through": 5, "chain": "0f".repeat(32),

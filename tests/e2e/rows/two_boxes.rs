@@ -169,7 +169,7 @@ fn row_09_a_checkpoint_without_a_nonce_is_no_conflict() {
     scene.shop.sell(5);
     scene.wait_for_all(&daemon);
     assert!(!daemon.reported("outlet_conflict"), "{}", daemon.log());
-    assert_eq!(daemon.report().expect("a report")["generation"], told["generation"]);
+    daemon.wait_for_within(SOON, "its own generation", |report| report["generation"] == told["generation"]);
     daemon.stop();
 }
 
