@@ -110,6 +110,11 @@ impl Commanded {
         look(&self.shared.state().ledger)
     }
 
+    /// Filters that are subscribed to now, by whomever.
+    pub fn subscriptions(&self) -> usize {
+        self.shared.state().clients.values().map(|client| client.subscriptions.len()).sum()
+    }
+
     /// What is retained on a topic.
     pub fn retained(&self, topic: &str) -> Option<String> {
         let state = self.shared.state();
