@@ -225,7 +225,7 @@ fn it_stops_reading_and_reads_slowly() {
     let mut line = Line5::to(broker.address());
     line.next().expect("a CONNACK");
     line.stream.set_write_timeout(Some(Duration::from_millis(500))).expect("a time-out");
-    let stuck = (0..200).any(|_| line.stream.write_all(&publish_bytes(5, "t", &[b'x'; 60_000])).is_err());
+    let stuck = (0..200).any(|_| line.stream.write_all(&publish_bytes(5, "t", &vec![b'x'; 60_000])).is_err());
     assert!(stuck, "all was taken");
 
     broker.command(|rules| rules.reading = Reading::BytesPerSecond(20_000));

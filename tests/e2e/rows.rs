@@ -39,7 +39,7 @@ fn speaking(protocol: &str, rules: Rules) -> Rules {
 
 /// Makes a box speak one version.
 fn speak(setup: &mut Setup, protocol: &str) {
-    setup.hq.push_str(&format!("protocol = \"{protocol}\"\n"));
+    setup.hq.extend(["protocol = \"", protocol, "\"\n"]);
 }
 
 /// No more is counted as delivered than arrived.

@@ -71,7 +71,7 @@ pub fn take_time(setup: &mut Setup) {
 
 /// Adds a broker to the list.
 pub fn add_broker(setup: &mut Setup, address: SocketAddr) {
-    setup.broker.push_str(&format!("\", \"mqtt://{address}"));
+    setup.broker.extend(["\", \"mqtt://", &address.to_string()]);
 }
 
 /// A headquarters at a broker on command.

@@ -62,7 +62,7 @@ fn row_15_a_broker_without_memory_and_a_new_box_bring_no_generation_twice() {
     the_new_box_wins(&stage, old, &ids[3]);
 }
 
-/// RabbitMQ keeps retained messages per node.
+// RabbitMQ keeps retained messages per node.
 #[test]
 fn row_07_a_failover_broker_without_the_checkpoint_brings_no_generation_twice() {
     let mut first = Scene::new("broker", Rules::default());

@@ -124,7 +124,7 @@ fn row_03_a_word_that_may_not_be_read_is_told() {
 fn row_03_page_and_metrics_tell_what_is_not_confirmed() {
     let mut scene = silent("5");
     let address = crate::parts::broker::free_address();
-    scene.setup.hq.push_str(&format!("\n[page]\nlisten = \"{address}\"\n"));
+    scene.setup.hq.extend(["\n[page]\nlisten = \"", &address.to_string(), "\"\n"]);
     let daemon = scene.start();
     wait_for_condition(&daemon, "feed_silent");
     let (_, page) = crate::page::shows(address, "/?lang=en", &["Warung Sabang"]);

@@ -107,12 +107,12 @@ fn at_a_broker_on_command(protocol: &str, deny: Deny) {
     scene.shop.sell_much(LARGE, LARGE_LINES);
     let mut daemon = scene.start();
     arrives_reduced(&scene.hq, &scene.shop, &daemon);
-    let sessions = scene.broker.seen(|seen| seen.sessions());
+    let sessions = scene.broker.sessions();
     assert!(sessions <= 12, "{sessions} sessions");
     // The next large one needs no new trial.
     scene.shop.sell_much("S-LARGE-2", LARGE_LINES);
     wait_for_all(&scene.hq, &scene.shop, &daemon);
-    assert!(scene.broker.seen(|seen| seen.sessions()) <= sessions + 1, "{}", daemon.log());
+    assert!(scene.broker.sessions() <= sessions + 1, "{}", daemon.log());
     daemon.stop();
 }
 
@@ -136,7 +136,7 @@ fn row_02_packet_too_large_is_answered_by_a_smaller_one() {
     at_a_broker_on_command("5", Deny::Code(0x95));
 }
 
-/// RabbitMQ above `max_message_size`.
+// RabbitMQ above `max_message_size`.
 #[test]
 fn row_02_a_broker_that_passes_over_large_events_gets_them_reduced() {
     at_a_broker_on_command("3.1.1", Deny::Silence);

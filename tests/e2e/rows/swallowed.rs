@@ -17,7 +17,7 @@ fn row_04_a_broker_that_answers_pings_and_acknowledges_nothing_is_told() {
         let report = wait_for_condition(&daemon, "not_acknowledged");
         assert!(is_on(&report, "hold"), "{report:#}");
         nothing_is_counted_that_did_not_arrive(&daemon, 0);
-        assert!(scene.broker.seen(|seen| seen.sessions()) <= 8, "{}", daemon.log());
+        assert!(scene.broker.sessions() <= 8, "{}", daemon.log());
         scene.broker.behave();
         scene.wait_for_all(&daemon);
         daemon.wait_for_within(SOON, "it is over", |report| !holds(report, "not_acknowledged"));
@@ -25,7 +25,7 @@ fn row_04_a_broker_that_answers_pings_and_acknowledges_nothing_is_told() {
     }
 }
 
-/// As AWS IoT does with what it throttles: a greeting is swallowed as well.
+// As AWS IoT does with what it throttles: a greeting is swallowed as well.
 #[test]
 fn row_04_a_broker_that_acknowledges_nothing_at_all_is_told() {
     for protocol in PROTOCOLS {
@@ -105,7 +105,7 @@ fn row_04_a_slow_line_is_left_alone() {
     scene.shop.sell(20);
     let mut daemon = scene.start();
     scene.wait_for_all(&daemon);
-    assert_eq!(scene.broker.seen(|seen| seen.sessions()), 1, "{}", daemon.log());
+    assert_eq!(scene.broker.sessions(), 1, "{}", daemon.log());
     assert!(!daemon.reported("not_acknowledged") && !daemon.reported("event_reduced"), "{}", daemon.log());
     daemon.stop();
 }

@@ -27,7 +27,7 @@ fn row_18_what_the_broker_has_is_said_to_be_with_the_broker() {
         let mut scene = Scene::new("broker", speaking(protocol, Rules { lose_events: true, ..Rules::default() }));
         speak(&mut scene.setup, protocol);
         let address = free_address();
-        scene.setup.hq.push_str(&format!("\n[page]\nlisten = \"{address}\"\n"));
+        scene.setup.hq.extend(["\n[page]\nlisten = \"", &address.to_string(), "\"\n"]);
         scene.shop.sell(20);
         let mut daemon = scene.start();
         daemon.wait_for_within(SOON, "green", |report| is_green(report) && delivered(report) >= 20);
@@ -62,7 +62,7 @@ fn row_18_what_hq_confirmed_is_said_to_be_at_headquarters() {
 fn an_unproven_echo_is_named() {
     let mut scene = Scene::new("broker", Rules::of_3_1_1());
     let address = free_address();
-    scene.setup.hq.push_str(&format!("echo = \"none\"\n\n[page]\nlisten = \"{address}\"\n"));
+    scene.setup.hq.extend(["echo = \"none\"\n\n[page]\nlisten = \"", &address.to_string(), "\"\n"]);
     scene.shop.sell(5);
     let mut daemon = scene.start();
     scene.wait_for_all(&daemon);

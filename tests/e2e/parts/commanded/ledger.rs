@@ -103,8 +103,8 @@ impl Ledger {
         for one in boxes.iter().rev().take(LAST).rev() {
             let (ago, version) = (one.at.elapsed(), one.version);
             lines.push(format!(
-                "connection {} {ago:.1?} ago, {version:?}, let in: {}, ended: {:?}",
-                one.number, one.greeted, one.ended
+                "connection {} of {} {ago:.1?} ago, {version:?}, let in: {}, ended: {:?}",
+                one.number, one.client, one.greeted, one.ended
             ));
         }
         for (connection, filter, on) in self.subscribed.iter().rev().take(LAST).rev() {

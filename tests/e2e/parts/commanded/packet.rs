@@ -48,7 +48,7 @@ pub struct Publish {
 
 #[derive(Debug, Clone)]
 pub struct Filter {
-    pub filter: String,
+    pub pattern: String,
     pub qos: u8,
     pub no_local: bool,
     pub as_published: bool,
@@ -108,9 +108,9 @@ fn parse(first: u8, body: &[u8], version: Version, size: usize) -> Option<Packet
             }
             let mut filters = Vec::new();
             while !rest.0.is_empty() {
-                let (filter, options) = (rest.text()?, rest.byte()?);
+                let (pattern, options) = (rest.text()?, rest.byte()?);
                 filters.push(Filter {
-                    filter,
+                    pattern,
                     qos: (options & 3).min(1),
                     no_local: options & 4 == 4,
                     as_published: options & 8 == 8,
