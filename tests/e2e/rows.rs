@@ -21,7 +21,7 @@ use serde_json::Value;
 use crate::parts::{
     commanded::Rules,
     stage::Stage,
-    tillbox::{Setup, Tillbox, level},
+    tillbox::{Setup, Tillbox, delivered},
 };
 
 /// Both versions of MQTT, as the config names them.
@@ -39,14 +39,14 @@ fn speaking(protocol: &str, rules: Rules) -> Rules {
 
 /// Makes a box speak one version.
 fn speak(setup: &mut Setup, protocol: &str) {
-    setup.hq.push_str(&format!("protocol = \"{protocol}\"\n"));
+    setup.hq.extend(["protocol = \"", protocol, "\"\n"]);
 }
 
 /// No more is counted as delivered than arrived.
 fn nothing_is_counted_that_did_not_arrive(daemon: &Tillbox, arrived: usize) {
     let report = daemon.report().expect("a report");
     let arrived = u64::try_from(arrived).expect("a number");
-    assert!(level(&report, "released") <= arrived, "{arrived} arrived: {report:#}\n{}", daemon.log());
+    assert!(delivered(&report) <= arrived, "{arrived} arrived: {report:#}\n{}", daemon.log());
 }
 
 /// What `tillbox check --online` says, and its exit code.

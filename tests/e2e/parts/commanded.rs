@@ -110,6 +110,26 @@ impl Commanded {
         look(&self.shared.state().ledger)
     }
 
+    /// As the ledger tells.
+    pub fn sessions(&self) -> usize {
+        self.seen(Ledger::sessions)
+    }
+
+    /// As the ledger tells.
+    pub fn delivered(&self) -> usize {
+        self.seen(Ledger::delivered)
+    }
+
+    /// As the ledger tells.
+    pub fn version(&self) -> Option<u8> {
+        self.seen(Ledger::version)
+    }
+
+    /// Filters that are subscribed to now, by whomever.
+    pub fn subscriptions(&self) -> usize {
+        self.shared.state().clients.values().map(|client| client.subscriptions.len()).sum()
+    }
+
     /// What is retained on a topic.
     pub fn retained(&self, topic: &str) -> Option<String> {
         let state = self.shared.state();
@@ -119,7 +139,7 @@ impl Commanded {
     /// Publishes as a broker's own rule might: with quality 1, to everybody who subscribes.
     pub fn publish(&self, topic: &str, body: &str, retain: bool) {
         let (topic, body) = (topic.to_owned(), body.as_bytes().to_vec());
-        self.shared.state().route(0, Publish { topic, body, qos: 1, retain, ..Publish::default() });
+        self.shared.state().route(0, &Publish { topic, body, qos: 1, retain, ..Publish::default() });
     }
 
     /// Closes the boxes' connections; those of version 5 are told why.
@@ -183,6 +203,9 @@ impl Commanded {
 
 impl Drop for Commanded {
     fn drop(&mut self) {
+        if thread::panicking() {
+            println!("the broker on {} saw:\n{}", self.address, self.seen(Ledger::summary));
+        }
         self.stop();
     }
 }
@@ -209,7 +232,7 @@ impl Shared {
 
 impl State {
     /// Keeps and delivers a publish of connection `from`; gives how many it went to.
-    fn route(&mut self, from: u64, publish: Publish) -> usize {
+    fn route(&mut self, from: u64, publish: &Publish) -> usize {
         let is_box = self.clients.get(&from).is_some_and(|client| client.is_box);
         let keeps = !is_box || self.rules.retain == Retain::Kept;
         if publish.retain && keeps {
@@ -221,7 +244,7 @@ impl State {
         }
         let mut reached = 0;
         for (number, client) in &mut self.clients {
-            let fits = |wanted: &&Filter| packet::fits(&wanted.filter, &publish.topic);
+            let fits = |wanted: &&Filter| packet::fits(&wanted.pattern, &publish.topic);
             let wanted = client.subscriptions.iter().filter(fits);
             let Some(wanted) =
                 wanted.filter(|wanted| !(wanted.no_local && *number == from)).max_by_key(|wanted| wanted.qos)

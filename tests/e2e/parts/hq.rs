@@ -139,23 +139,23 @@ impl Hq {
         assert!(self.access.publish(below, body, retain), "the broker did not take a message to {below}");
     }
 
-    /// Says `stored`, as HQ's feed does, for all that arrived and arrives without a hole, and again when a box greets,
-    /// until dropped.
+    /// Says `stored`, as HQ's feed does, for all that arrived and arrives without a hole, until dropped; again when a
+    /// box greets, or sends what is stored already.
     pub fn feed(&self) {
         if self.feeding.swap(true, Ordering::SeqCst) {
             return;
         }
         let (access, record, feeding) = (self.access.clone(), Arc::clone(&self.record), Arc::clone(&self.feeding));
         thread::spawn(move || {
-            let (mut said, mut greeted) = (None, 0);
+            let (mut said, mut answered) = (None, (0, 0));
             while feeding.load(Ordering::SeqCst) {
-                let (now, hellos) = {
+                let (now, asked) = {
                     let record = record.lock().unwrap_or_else(PoisonError::into_inner);
-                    (record.stored(), record.hellos)
+                    (record.stored(), (record.hellos, record.repeats))
                 };
-                let is_news = now != said || hellos > greeted;
+                let is_news = now != said || asked != answered;
                 if is_news && now.as_ref().is_none_or(|body| access.publish("stored", &body.to_string(), true)) {
-                    (said, greeted) = (now, hellos);
+                    (said, answered) = (now, asked);
                 }
                 thread::park_timeout(FEED_EVERY);
             }

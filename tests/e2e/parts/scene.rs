@@ -71,7 +71,7 @@ pub fn take_time(setup: &mut Setup) {
 
 /// Adds a broker to the list.
 pub fn add_broker(setup: &mut Setup, address: SocketAddr) {
-    setup.broker.push_str(&format!("\", \"mqtt://{address}"));
+    setup.broker.extend(["\", \"mqtt://", &address.to_string()]);
 }
 
 /// A headquarters at a broker on command.
@@ -98,6 +98,12 @@ pub fn wait_for_condition(daemon: &Tillbox, code: &str) -> Value {
     let report = daemon.wait_for_within(SOON, code, |report| super::tillbox::holds(report, code));
     assert!(!is_green(&report), "green beside {code}: {report:#}");
     report
+}
+
+/// Waits until a condition was told at all: one that passes soon need not be seen as it holds.
+pub fn wait_until_told(daemon: &Tillbox, code: &str) {
+    let told = || daemon.reported(code) || daemon.log().contains(&format!("code=\"{code}\""));
+    until(SOON, || told().then_some(()), || format!("{code} is not told\n{}", daemon.log()));
 }
 
 /// Whether the box says that everything is where `acknowledge` promises it.

@@ -96,7 +96,7 @@ impl Setup {
         Tillbox { child, out, log }
     }
 
-    /// Runs a command to its end.
+    /// Runs a command, such as `outbox list`, to its end.
     pub fn run(&self, command: &str) -> Output {
         self.run_with(command, &[])
     }
@@ -108,7 +108,7 @@ impl Setup {
 
     fn command(&self, name: &str) -> Command {
         let mut command = Command::new(PROGRAM);
-        command.arg(name).arg("--config").arg(&self.config).stdin(Stdio::null());
+        command.args(name.split(' ')).arg("--config").arg(&self.config).stdin(Stdio::null());
         for name in ["JOURNAL_STREAM", "NOTIFY_SOCKET", "TILLBOX_LOG"] {
             command.env_remove(name);
         }
@@ -214,6 +214,11 @@ impl Drop for Tillbox {
 /// Whether a report names a condition.
 pub fn holds(report: &Value, code: &str) -> bool {
     report["conditions"].as_array().is_some_and(|list| list.iter().any(|condition| condition["code"] == code))
+}
+
+/// Up to which event everything is where `acknowledge` promises it.
+pub fn delivered(report: &Value) -> u64 {
+    level(report, if report["acknowledge"] == "feed" { "released" } else { "acknowledged" })
 }
 
 /// A number of the report's outbox.

@@ -12,7 +12,7 @@ use crate::parts::{
     scene::{SOON, Scene, hurry, is_on, wait_for_all, wait_for_condition},
     shop::Shop,
     stage::Stage,
-    tillbox::{Setup, level},
+    tillbox::{Setup, delivered, level},
     wait::until,
 };
 
@@ -86,7 +86,7 @@ fn is_told(what: Rules, condition: &str) {
     daemon.wait_for_within(SOON, "all is read", |report| level(report, "durable") >= u64::from(SALES));
     let report = wait_for_condition(&daemon, condition);
     assert!(is_on(&report, "fault") || is_on(&report, "hold"), "{said}: {report:#}");
-    nothing_is_counted_that_did_not_arrive(&daemon, scene.broker.seen(|seen| seen.delivered()));
+    nothing_is_counted_that_did_not_arrive(&daemon, scene.broker.delivered());
     scene.broker.behave();
     scene.wait_for_all(&daemon);
     daemon.stop();
@@ -117,7 +117,7 @@ fn row_14_silence_at_one_topic_is_told_under_version_5() {
         ["publish_denied", "not_acknowledged"].iter().any(|code| crate::parts::tillbox::holds(report, code))
     };
     daemon.wait_for_within(SOON, "told", told);
-    nothing_is_counted_that_did_not_arrive(&daemon, scene.broker.seen(|seen| seen.delivered()));
+    nothing_is_counted_that_did_not_arrive(&daemon, scene.broker.delivered());
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn row_01_an_acknowledgement_with_a_close_behind_it_frees_nothing() {
     is_told(denying("3.1.1", Deny::AcknowledgeThenClose), "publish_denied");
 }
 
-/// RabbitMQ, aedes.
+// RabbitMQ, aedes.
 #[test]
 fn row_13_a_broker_that_closes_at_the_sales_is_a_denial_under_version_3_1_1() {
     is_told(denying("3.1.1", Deny::Close), "publish_denied");
@@ -159,7 +159,7 @@ fn row_13_not_authorized_is_a_denial() {
     is_told(denying("5", Deny::Code(0x87)), "publish_denied");
 }
 
-/// HiveMQ.
+// HiveMQ.
 #[test]
 fn row_13_a_code_counts_before_the_disconnect_behind_it() {
     is_told(denying("5", Deny::CodeThenDisconnect(0x87, 0x87)), "publish_denied");
@@ -182,7 +182,7 @@ fn a_quota_that_is_used_up_is_told_and_frees_nothing() {
         level(report, "durable") >= 20
             && report["conditions"].as_array().is_some_and(|conditions| !conditions.is_empty())
     });
-    nothing_is_counted_that_did_not_arrive(&daemon, scene.broker.seen(|seen| seen.delivered()));
+    nothing_is_counted_that_did_not_arrive(&daemon, scene.broker.delivered());
     scene.broker.behave();
     scene.wait_for_all(&daemon);
     daemon.stop();
@@ -213,10 +213,9 @@ fn row_13_a_close_behind_each_acknowledgement_loses_nothing() {
         scene.shop.sell(5);
         let mut daemon = scene.start();
         daemon.wait_for_within(SOON, "told", |report| {
-            report["conditions"].as_array().is_some_and(|conditions| !conditions.is_empty())
-                || level(report, "released") >= 5
+            report["conditions"].as_array().is_some_and(|conditions| !conditions.is_empty()) || delivered(report) >= 5
         });
-        nothing_is_counted_that_did_not_arrive(&daemon, scene.broker.seen(|seen| seen.delivered()));
+        nothing_is_counted_that_did_not_arrive(&daemon, scene.broker.delivered());
         scene.broker.behave();
         scene.wait_for_all(&daemon);
         daemon.stop();

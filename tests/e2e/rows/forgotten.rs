@@ -5,14 +5,14 @@ use std::fs;
 use super::{PROTOCOLS, speaking};
 use crate::parts::{
     commanded::Rules,
-    scene::{SOON, Scene, wait_for_condition},
-    tillbox::{holds, level},
+    scene::{SOON, Scene, wait_until_told},
+    tillbox::{delivered, holds, level},
     wait::until,
 };
 
 fn deliver(scene: &Scene, daemon: &crate::parts::tillbox::Tillbox, at_least: u64) {
     daemon.wait_for_within(SOON, "all is delivered", |report| {
-        level(report, "durable") >= at_least && level(report, "released") == level(report, "durable")
+        level(report, "durable") >= at_least && delivered(report) == level(report, "durable")
     });
     let kept = || scene.broker.retained("tillbox/jkt-014/checkpoint").is_some_and(|told| told.contains("acknowledged"));
     until(SOON, || kept().then_some(()), || "no checkpoint".to_owned());
@@ -30,7 +30,7 @@ fn row_16_what_a_broker_lost_with_its_memory_goes_out_again() {
         scene.broker.behave();
         scene.broker.restart(true);
         scene.hq.wait_again();
-        wait_for_condition(&daemon, "broker_forgot");
+        wait_until_told(&daemon, "broker_forgot");
         // Live sales go first; what was kept goes out behind them, with its numbers.
         scene.shop.sell(5);
         scene.wait_for_all(&daemon);
@@ -59,7 +59,7 @@ fn row_16_it_is_noticed_after_a_restart_of_the_box_as_well() {
     scene.broker.restart(true);
     scene.hq.wait_again();
     let mut daemon = scene.start();
-    wait_for_condition(&daemon, "broker_forgot");
+    wait_until_told(&daemon, "broker_forgot");
     scene.wait_for_all(&daemon);
     daemon.stop();
 }
@@ -85,7 +85,7 @@ fn row_16_an_older_checkpoint_is_a_loss_from_its_number_on() {
     scene.hq.wait_again();
     let before = scene.broker.seen(|seen| seen.events);
     let mut daemon = scene.start();
-    wait_for_condition(&daemon, "broker_forgot");
+    wait_until_told(&daemon, "broker_forgot");
     scene.wait_for_all(&daemon);
     let again = scene.broker.seen(|seen| seen.events) - before;
     assert!(again < 35, "{again} events went out again, of which 20 were behind the checkpoint");
@@ -107,7 +107,7 @@ fn row_16_a_broker_that_forgets_all_the_time_gets_the_kept_sales_once() {
         deliver(&scene, &daemon, 40 + restarts);
         scene.wait_for_all(&daemon);
     }
-    assert!(daemon.reported("broker_forgot"), "{}", daemon.log());
+    wait_until_told(&daemon, "broker_forgot");
     let events = scene.broker.seen(|seen| seen.events);
     assert!((80..=130).contains(&events), "{events} publishes of 45 sales");
     daemon.stop();
@@ -177,7 +177,7 @@ fn row_17_a_word_that_comes_while_events_go_out_again_damages_nothing() {
         },
         || format!("nothing went out again\n{}", daemon.log()),
     );
-    daemon.wait_for_within(SOON, "all is released", |report| level(report, "released") >= 2_000);
+    daemon.wait_for_within(SOON, "all is released", |report| delivered(report) >= 2_000);
     let report = daemon.report().expect("a report");
     assert!(!holds(&report, "store_failed") && !daemon.reported("store_failed"), "{}", daemon.log());
     assert!(!daemon.log().contains("is missing"), "{}", daemon.log());

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::parts::{
     scene::{SOON, hurry, is_on, wait_for_all},
     stage::Stage,
-    tillbox::{holds, level},
+    tillbox::{delivered, holds, level},
     wait::until,
 };
 
@@ -125,7 +125,7 @@ fn row_05_a_word_of_hq_without_bounds_ends_nothing() {
     stage.hq.feed();
     until(
         SOON,
-        || daemon.report().filter(|report| level(report, "released") == level(report, "durable")),
+        || daemon.report().filter(|report| delivered(report) == level(report, "durable")),
         || format!("not released\n{}", daemon.log()),
     );
     assert!(!daemon.report().is_some_and(|report| holds(&report, "link_failed")));

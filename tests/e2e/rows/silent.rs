@@ -13,7 +13,7 @@ use crate::parts::{
     scene::{SOON, Scene, hurry, is_green, wait_for_condition},
     shop::Shop,
     stage::Stage,
-    tillbox::{Setup, Tillbox, level},
+    tillbox::{Setup, Tillbox, delivered, level},
     wait::until,
 };
 
@@ -39,7 +39,7 @@ fn nothing_claims_that_it_is_at_hq(setup: &Setup) {
 }
 
 fn becomes_green(daemon: &Tillbox) -> Value {
-    daemon.wait_for_within(SOON, "green", |report| is_green(report) && level(report, "released") >= u64::from(SALES))
+    daemon.wait_for_within(SOON, "green", |report| is_green(report) && delivered(report) >= u64::from(SALES))
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn row_03_a_feed_that_says_nothing_is_told_and_the_backlog_goes_out_once() {
         assert!(!is_green(&all), "not yet confirmed, and green: {all:#}");
         nothing_claims_that_it_is_at_hq(&scene.setup);
         let report = wait_for_condition(&daemon, "feed_silent");
-        assert_eq!((level(&report, "released"), report["lights"]["fault"].as_str()), (0, Some("off")), "{report:#}");
+        assert_eq!((delivered(&report), report["lights"]["fault"].as_str()), (0, Some("off")), "{report:#}");
 
         // From now on a few events at a time ask whether HQ is there, not the backlog.
         let (before, begun) = (scene.broker.seen(|seen| seen.events), Instant::now());
@@ -124,7 +124,7 @@ fn row_03_a_word_that_may_not_be_read_is_told() {
 fn row_03_page_and_metrics_tell_what_is_not_confirmed() {
     let mut scene = silent("5");
     let address = crate::parts::broker::free_address();
-    scene.setup.hq.push_str(&format!("\n[page]\nlisten = \"{address}\"\n"));
+    scene.setup.hq.extend(["\n[page]\nlisten = \"", &address.to_string(), "\"\n"]);
     let daemon = scene.start();
     wait_for_condition(&daemon, "feed_silent");
     let (_, page) = crate::page::shows(address, "/?lang=en", &["Warung Sabang"]);
@@ -144,6 +144,6 @@ fn row_03_what_the_broker_lost_goes_out_again_in_feed_mode() {
     daemon.wait_for_within(SOON, "all is with the broker", told);
     scene.broker.behave();
     scene.wait_for_all(&daemon);
-    daemon.wait_for_within(SOON, "green", |report| is_green(report) && level(report, "released") >= 30);
+    daemon.wait_for_within(SOON, "green", |report| is_green(report) && delivered(report) >= 30);
     daemon.stop();
 }

@@ -6,13 +6,13 @@ use super::{PROTOCOLS, checked, speak, speaking};
 use crate::parts::{
     commanded::{Greets, Refusal, Rules, Versions},
     scene::{SOON, Scene, add_broker, is_green, wait_for_all},
-    tillbox::{Tillbox, holds, level},
+    tillbox::{Tillbox, delivered, holds},
     wait::until,
 };
 
 fn delivers(scene: &Scene, daemon: &Tillbox, sales: u64) {
     scene.wait_for_all(daemon);
-    daemon.wait_for_within(SOON, "green", |report| level(report, "released") >= sales && is_green(report));
+    daemon.wait_for_within(SOON, "green", |report| delivered(report) >= sales && is_green(report));
 }
 
 #[test]
@@ -24,7 +24,7 @@ fn version_5_is_tried_first_and_3_1_1_where_a_broker_does_not_speak_it() {
         scene.shop.sell(20);
         let mut daemon = scene.start();
         delivers(&scene, &daemon, 20);
-        assert_eq!(scene.broker.seen(crate::parts::commanded::Ledger::version), Some(spoken), "{versions:?}");
+        assert_eq!(scene.broker.version(), Some(spoken), "{versions:?}");
         assert!(!daemon.reported("hq_refused") && daemon.warnings().is_empty(), "{versions:?}\n{}", daemon.log());
         daemon.stop();
         let (code, text) = checked(&scene.setup);
@@ -40,7 +40,7 @@ fn the_config_may_name_the_version() {
         scene.shop.sell(5);
         let mut daemon = scene.start();
         delivers(&scene, &daemon, 5);
-        assert_eq!(scene.broker.seen(crate::parts::commanded::Ledger::version), Some(spoken));
+        assert_eq!(scene.broker.version(), Some(spoken));
         daemon.stop();
     }
     let mut scene = Scene::new("broker", Rules::of_3_1_1());
@@ -50,10 +50,10 @@ fn the_config_may_name_the_version() {
     daemon.wait_for_within(SOON, "told", |report| {
         ["hq_refused", "hq_unreachable", "broker_unfit"].iter().any(|code| holds(report, code))
     });
-    assert_eq!(scene.broker.seen(crate::parts::commanded::Ledger::sessions), 0);
+    assert_eq!(scene.broker.sessions(), 0);
 }
 
-/// HiveMQ takes ten at once, and closes beyond.
+// HiveMQ takes ten at once, and closes beyond.
 #[test]
 fn a_receive_maximum_is_kept_to() {
     for most in [1, 10] {
@@ -78,7 +78,7 @@ fn a_server_s_keep_alive_is_kept_to() {
     delivers(&scene, &daemon, 5);
     let pinged = || scene.broker.seen(|seen| seen.pings >= 3 || seen.sessions() > 1).then_some(());
     until(SOON, pinged, || format!("no pings\n{}", daemon.log()));
-    assert_eq!(scene.broker.seen(crate::parts::commanded::Ledger::sessions), 1, "{}", daemon.log());
+    assert_eq!(scene.broker.sessions(), 1, "{}", daemon.log());
     daemon.stop();
 }
 

@@ -95,6 +95,37 @@ impl Ledger {
         self.arrived.iter().filter(|arrived| arrived.is_event)
     }
 
+    /// The last connections and publishes, a line each, for a test that fails.
+    pub fn summary(&self) -> String {
+        const LAST: usize = 30;
+        let mut lines = Vec::new();
+        let boxes: Vec<_> = self.connections.iter().filter(|one| one.is_box).collect();
+        for one in boxes.iter().rev().take(LAST).rev() {
+            let (ago, version) = (one.at.elapsed(), one.version);
+            lines.push(format!(
+                "connection {} of {} {ago:.1?} ago, {version:?}, let in: {}, ended: {:?}",
+                one.number, one.client, one.greeted, one.ended
+            ));
+        }
+        for (connection, filter, on) in self.subscribed.iter().rev().take(LAST).rev() {
+            lines.push(format!("connection {connection} {} {filter}", if *on { "subscribed" } else { "unsubscribed" }));
+        }
+        for one in self.arrived.iter().rev().take(LAST).rev() {
+            lines.push(format!(
+                "connection {} {:.1?} ago, packet {}: {} ({} bytes{}), reached {}, answered {:?}",
+                one.connection,
+                one.at.elapsed(),
+                one.packet,
+                one.topic,
+                one.size,
+                if one.is_event { "" } else { ", no event" },
+                one.reached,
+                one.answer
+            ));
+        }
+        lines.join("\n")
+    }
+
     /// Events that went to somebody.
     pub fn delivered(&self) -> usize {
         self.events().filter(|event| event.reached > 0).count()

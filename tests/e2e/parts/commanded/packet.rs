@@ -15,7 +15,7 @@ pub enum Version {
 pub enum Packet {
     Connect(Connect),
     Publish(Publish),
-    PubAck(u16),
+    PubAck,
     Subscribe(u16, Vec<Filter>),
     Unsubscribe(u16, Vec<String>),
     PingReq,
@@ -48,7 +48,7 @@ pub struct Publish {
 
 #[derive(Debug, Clone)]
 pub struct Filter {
-    pub filter: String,
+    pub pattern: String,
     pub qos: u8,
     pub no_local: bool,
     pub as_published: bool,
@@ -100,7 +100,7 @@ fn parse(first: u8, body: &[u8], version: Version, size: usize) -> Option<Packet
             let (retain, repeated) = (first & 1 == 1, first & 8 == 8);
             Packet::Publish(Publish { topic, body: rest.0.to_vec(), qos, retain, repeated, packet, size })
         }
-        4 => Packet::PubAck(rest.number()?),
+        4 => rest.number().map(|_| Packet::PubAck)?,
         8 => {
             let packet = rest.number()?;
             if version == Version::V5 {
@@ -108,9 +108,9 @@ fn parse(first: u8, body: &[u8], version: Version, size: usize) -> Option<Packet
             }
             let mut filters = Vec::new();
             while !rest.0.is_empty() {
-                let (filter, options) = (rest.text()?, rest.byte()?);
+                let (pattern, options) = (rest.text()?, rest.byte()?);
                 filters.push(Filter {
-                    filter,
+                    pattern,
                     qos: (options & 3).min(1),
                     no_local: options & 4 == 4,
                     as_published: options & 8 == 8,

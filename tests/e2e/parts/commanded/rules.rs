@@ -6,6 +6,7 @@ use std::time::Duration;
 ///
 /// Faults concern the boxes alone: clients whose id begins with `whom`.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Rules {
     pub whom: &'static str,
     pub versions: Versions,

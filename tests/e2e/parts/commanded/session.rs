@@ -83,8 +83,8 @@ fn talk(
     inlet.stream.set_read_timeout((keep_alive > 0).then(|| Duration::from_millis(u64::from(keep_alive) * 1_500)))?;
     let ended = loop {
         match packet::read(inlet, version) {
-            Ok(Packet::Publish(publish)) => shared.state().published(number, publish, unacknowledged),
-            Ok(Packet::PubAck(_)) => shared.state().with(number, Client::acknowledged),
+            Ok(Packet::Publish(publish)) => shared.state().published(number, &publish, unacknowledged),
+            Ok(Packet::PubAck) => shared.state().with(number, Client::acknowledged),
             Ok(Packet::Subscribe(packet, filters)) => shared.state().subscribe(number, packet, filters),
             Ok(Packet::Unsubscribe(packet, filters)) => shared.state().unsubscribe(number, packet, &filters),
             Ok(Packet::PingReq) => {
@@ -208,11 +208,13 @@ fn let_in(
 }
 
 /// Whether a CONNECT is refused, and by what, if by anything.
+#[expect(clippy::option_option, reason = "a refusal may be a bare close")]
 fn refusal(rules: &Rules, version: Option<Version>, connect: &Connect) -> Option<Option<Vec<u8>>> {
     let connack = |version, code| Some(Some(packet::connack(version, code, &Greeting::default())));
     let version = match (rules.versions, version) {
-        (_, None) | (Versions::Only5, Some(Version::V311)) => return connack(Version::V311, 1),
-        (Versions::Only311(Refusal::Code1), Some(Version::V5)) => return connack(Version::V311, 1),
+        (_, None) | (Versions::Only5, Some(Version::V311)) | (Versions::Only311(Refusal::Code1), Some(Version::V5)) => {
+            return connack(Version::V311, 1);
+        }
         (Versions::Only311(Refusal::Code84), Some(Version::V5)) => return connack(Version::V5, 0x84),
         (Versions::Only311(Refusal::Close), Some(Version::V5)) => return Some(None),
         (_, Some(version)) => version,
@@ -247,7 +249,7 @@ impl State {
         let will = self.clients.get_mut(&number).and_then(|client| client.will.take());
         if let Some(will) = will.filter(|_| ended != Ended::Goodbye(0)) {
             self.ledger.wills += usize::from(self.clients[&number].is_box);
-            self.route(number, will);
+            self.route(number, &will);
         }
         if self.clients.remove(&number).is_none() {
             return;
@@ -266,14 +268,14 @@ impl State {
         self.with(number, |client| client.close());
     }
 
-    fn published(&mut self, number: u64, publish: Publish, unacknowledged: &AtomicU32) {
+    fn published(&mut self, number: u64, publish: &Publish, unacknowledged: &AtomicU32) {
         let (rules, is_box) = self.rules_for(number);
         let Some(client) = self.clients.get(&number) else { return };
         let version = client.version;
         if self.is_closing(number) {
             return;
         }
-        let mut arrived = Arrived::new(number, &publish);
+        let mut arrived = Arrived::new(number, publish);
         let outstanding = if publish.qos > 0 { unacknowledged.fetch_add(1, Ordering::SeqCst) + 1 } else { 0 };
         if publish.qos > 1 || rules.receive_maximum.is_some_and(|most| outstanding > most.into()) {
             let code = if publish.qos > 1 { 0x9B } else { 0x93 };
@@ -304,7 +306,7 @@ impl State {
             Some(Deny::CodeThenDisconnect(code, reason)) => (Some(code), Some(reason), true),
             Some(Deny::Disconnect(reason)) => (None, Some(reason), true),
             None => {
-                arrived.reached = self.route(number, publish.clone());
+                arrived.reached = self.route(number, publish);
                 let nobody = arrived.reached == 0 && rules.tells_of_nobody;
                 (Some(if nobody { 0x10 } else { 0 }), None, arrived.is_event && rules.close_behind_puback)
             }
@@ -343,20 +345,20 @@ impl State {
         let Some(client) = self.clients.get_mut(&number) else { return };
         let (mut codes, mut retained) = (Vec::new(), Vec::new());
         for filter in filters {
-            let refused = rules.unreadable.iter().find(|(hidden, _)| packet::fits(hidden, &filter.filter));
+            let refused = rules.unreadable.iter().find(|(hidden, _)| packet::fits(hidden, &filter.pattern));
             if let Some((_, Unreadable::Code(code))) = refused {
                 codes.push(if client.version == Version::V5 { *code } else { 0x80 });
                 continue;
             }
             codes.push(filter.qos);
-            let known = client.subscriptions.iter().position(|known| known.filter == filter.filter);
+            let known = client.subscriptions.iter().position(|known| known.pattern == filter.pattern);
             if filter.retain_handling == 0 || filter.retain_handling == 1 && known.is_none() {
-                let kept = self.retained.values().filter(|kept| packet::fits(&filter.filter, &kept.topic));
+                let kept = self.retained.values().filter(|kept| packet::fits(&filter.pattern, &kept.topic));
                 let shown = kept.filter(|kept| !rules.hides(&kept.topic));
                 retained.extend(shown.map(|kept| Publish { qos: kept.qos.min(filter.qos), ..kept.clone() }));
             }
             if is_box {
-                self.ledger.subscribed.push((number, filter.filter.clone(), true));
+                self.ledger.subscribed.push((number, filter.pattern.clone(), true));
             }
             match known {
                 Some(at) => client.subscriptions[at] = filter,
@@ -371,7 +373,7 @@ impl State {
 
     fn unsubscribe(&mut self, number: u64, packet: u16, filters: &[String]) {
         let Some(client) = self.clients.get_mut(&number) else { return };
-        client.subscriptions.retain(|known| !filters.contains(&known.filter));
+        client.subscriptions.retain(|known| !filters.contains(&known.pattern));
         client.say(packet::unsuback(client.version, packet, filters.len()));
         if client.is_box {
             self.ledger.subscribed.extend(filters.iter().map(|filter| (number, filter.clone(), false)));
