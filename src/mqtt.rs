@@ -17,6 +17,7 @@ mod generation;
 mod greeting;
 mod memory;
 mod publishing;
+mod queued;
 pub mod session;
 mod telling;
 pub mod wire;

@@ -3,6 +3,7 @@
 use std::{
     io,
     net::SocketAddr,
+    os::fd::AsFd as _,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -15,18 +16,25 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
-use super::wire::WireError;
+use super::{queued, wire::WireError};
 use crate::config::Broker;
 
-/// The system holds no more than this of what was written and not yet taken by the broker: the kernel doubles what it is
-/// asked for. So what is taken is known, and a slow line is told from a dead one.
+/// The system holds about twice this, at most, of what was written and not yet taken by the broker: the kernel doubles what
+/// it is asked for.
 const SEND_BUFFER_BYTES: u32 = 128 * 1024;
 
-/// A TCP connection that counts what the system took.
+/// A TCP connection that counts what was written to it.
 #[derive(Debug)]
 pub struct Metered {
     tcp: TcpStream,
-    taken: u64,
+    written: u64,
+}
+
+impl Metered {
+    /// Bytes that the other side's system has taken.
+    fn taken(&self) -> u64 {
+        self.written.saturating_sub(queued::bytes(self.tcp.as_fd()))
+    }
 }
 
 /// An open way to a broker.
@@ -50,7 +58,7 @@ impl Stream {
         let mut refused = None;
         for address in addresses {
             match connect(address).await {
-                Ok(tcp) => return secure(Metered { tcp, taken: 0 }, broker, tls).await,
+                Ok(tcp) => return secure(Metered { tcp, written: 0 }, broker, tls).await,
                 Err(error) => refused = Some(error),
             }
         }
@@ -58,11 +66,11 @@ impl Stream {
         Err(describe_io(&error))
     }
 
-    /// Bytes that the system has taken so far.
+    /// Bytes that the broker's side has taken so far: so a slow line is told from a dead one.
     pub fn taken(&self) -> u64 {
         match self {
-            Self::Plain(metered) => metered.taken,
-            Self::Secured(tls) => tls.get_ref().0.taken,
+            Self::Plain(metered) => metered.taken(),
+            Self::Secured(tls) => tls.get_ref().0.taken(),
         }
     }
 
@@ -133,7 +141,7 @@ impl AsyncWrite for Metered {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let wrote = Pin::new(&mut self.tcp).poll_write(context, bytes);
         if let Poll::Ready(Ok(count)) = wrote {
-            self.taken += count as u64;
+            self.written += count as u64;
         }
         wrote
     }

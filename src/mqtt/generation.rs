@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::{
     ended::Ended,
     feed::Restart,
-    greeting::{HELLO_TIMEOUT, begin_stream},
+    greeting::{begin_stream, hello_timeout},
     pace,
     session::Session,
     wire::{Arrived, WireError},
@@ -88,14 +88,14 @@ impl Session<'_> {
         // What comes after the next subscription is then what is retained, and not an echo.
         let packet = self.wire.unsubscribe(topic.clone())?;
         let ended = |arrived: &Arrived| matches!(arrived, Arrived::Unsubscribed(of) if *of == packet);
-        if !self.until(Instant::now() + HELLO_TIMEOUT, ended).await? {
+        if !self.until(Instant::now() + hello_timeout(), ended).await? {
             return Err(WireError::Lost("the broker does not end a subscription within 10 s".to_owned()).into());
         }
         self.told = None;
         self.tell_checkpoint()?;
         if let Some((packet, _)) = self.checkpoint_packet {
             let taken = |arrived: &Arrived| matches!(arrived, Arrived::Acknowledged(of, _) if *of == packet);
-            if !self.until(Instant::now() + HELLO_TIMEOUT, taken).await? {
+            if !self.until(Instant::now() + hello_timeout(), taken).await? {
                 return Err(Ended::Denied(format!(
                     "the checkpoint published to {topic} was not acknowledged within 10 s; {}",
                     self.link.rights("checkpoint")
@@ -103,7 +103,7 @@ impl Session<'_> {
             }
         }
         let (id, nonce) = (self.id, self.memory.nonce.clone());
-        let deadline = Instant::now() + HELLO_TIMEOUT;
+        let deadline = Instant::now() + hello_timeout();
         let mut is_there = false;
         let is_ours = |arrived: &Arrived| match arrived {
             Arrived::Message { topic: of, body } if *of == topic => serde_json::from_slice::<Found>(body)
@@ -127,6 +127,8 @@ impl Session<'_> {
             .await?;
         if found && refused.is_none() {
             self.confirmed = true;
+            let acknowledged = self.told.as_ref().map_or(0, |told| told.acknowledged);
+            self.link.outbox.note_retained(&self.broker.to_string(), self.id, acknowledged)?;
             return Ok(());
         }
         Err(WireError::Unfit(format!(

@@ -39,6 +39,8 @@ pub struct Memory {
     pub(super) restarted: Option<Instant>,
     /// The last event that went without its items, and when it did.
     pub(super) reduced: Option<(u64, Instant)>,
+    /// When a broker was last found to have lost its memory.
+    pub(super) forgotten: Option<Instant>,
     brokers: BTreeMap<String, BrokerMemory>,
 }
 
@@ -54,6 +56,7 @@ impl Memory {
             clock_wait: None,
             restarted: None,
             reduced: None,
+            forgotten: None,
             brokers: BTreeMap::new(),
         }
     }

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::{
     TURN_MAX,
     ended::Ended,
-    greeting::HELLO_TIMEOUT,
+    greeting::hello_timeout,
     memory::Doing,
     nonce,
     session::Session,
@@ -75,14 +75,12 @@ pub(super) struct Again {
     next: u64,
     through: u64,
     waiting: BTreeSet<u16>,
-    /// It is what a broker forgot.
-    forgotten: bool,
 }
 
 impl Again {
     /// A range; none if it is empty.
-    pub(super) fn of(from: u64, through: u64, forgotten: bool) -> Option<Self> {
-        (from <= through).then(|| Self { next: from, through, waiting: BTreeSet::new(), forgotten })
+    pub(super) fn of(from: u64, through: u64) -> Option<Self> {
+        (from <= through).then(|| Self { next: from, through, waiting: BTreeSet::new() })
     }
 
     fn is_done(&self) -> bool {
@@ -266,7 +264,7 @@ impl Session<'_> {
         let body =
             status::hello(&self.link.outlet.id, &nonce, bytes.saturating_sub(topic.len() + PACKET_OVERHEAD_BYTES));
         // A slow line needs its time for it, there and back.
-        let patience = HELLO_TIMEOUT + Duration::from_secs(body.len() as u64 * (1 + u64::from(echo)) / 1_024);
+        let patience = hello_timeout() + Duration::from_secs(body.len() as u64 * (1 + u64::from(echo)) / 1_024);
         let packet = self.wire.publish(&topic, body, false)?;
         let (mut acknowledged, mut returned, mut refused) = (false, !echo, None);
         let passed = self
@@ -294,14 +292,14 @@ impl Session<'_> {
         if echo {
             let packet = self.wire.unsubscribe(topic)?;
             let ended = |arrived: &Arrived| matches!(arrived, Arrived::Unsubscribed(of) if *of == packet);
-            self.until(Instant::now() + HELLO_TIMEOUT, ended).await?;
+            self.until(Instant::now() + hello_timeout(), ended).await?;
         }
         if passed && self.wire.version() == Version::V311 {
             // Some acknowledge what they deny, and close then.
             self.ping();
             let mut pongs = self.pings;
             return self
-                .until(Instant::now() + HELLO_TIMEOUT, |arrived| {
+                .until(Instant::now() + hello_timeout(), |arrived| {
                     pongs -= u32::from(matches!(arrived, Arrived::Ponged));
                     pongs == 0
                 })
@@ -328,11 +326,7 @@ impl Session<'_> {
                 again.next = ready.number + 1;
             }
         }
-        if again.is_done() {
-            if again.forgotten {
-                self.link.health.clear(Condition::BrokerForgot, "", self.link.clock.now());
-            }
-        } else {
+        if !again.is_done() {
             self.again = Some(again);
         }
         Ok(())
@@ -358,7 +352,7 @@ impl Session<'_> {
 
     fn send_again(&mut self, events: &RangeInclusive<u64>) {
         if self.again.is_none() {
-            self.again = Again::of(*events.start(), *events.end(), false);
+            self.again = Again::of(*events.start(), *events.end());
         }
     }
 
@@ -377,9 +371,6 @@ impl Session<'_> {
             )
         });
         self.link.health.set(Condition::FeedSilent, "", silent.as_deref(), at);
-        if level.undelivered(Acknowledge::Feed) == 0 {
-            self.link.health.clear(Condition::BrokerForgot, "", at);
-        }
     }
 
     /// When something about the feed is due.

@@ -299,13 +299,16 @@ impl Session<'_> {
                     return Ok(true);
                 }
             }
+            if deadline <= Instant::now() {
+                return Ok(false);
+            }
+            self.keep_alive()?;
+            let wake = self.pong_due.map_or(self.ping_due, |(due, _)| due.min(self.ping_due)).min(deadline);
+            self.link.heartbeat.promise(TURN_MAX + wake.saturating_duration_since(Instant::now()));
             let stop = self.link.stop.given();
             tokio::select! {
-                moved = timeout(deadline.saturating_duration_since(Instant::now()), self.wire.wait()) => match moved {
-                    Ok(Ok(())) => {}
-                    Ok(Err(error)) => return Err(error.into()),
-                    Err(_) => return Ok(false),
-                },
+                moved = self.wire.wait() => moved?,
+                () = sleep_until(wake) => {}
                 () = stop => return Err(Ended::Stopped),
             }
         }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use chrono::{DateTime, Utc};
 use tokio::time::{Instant, timeout};
 
-use super::{ended::Ended, session::Session};
+use super::{ended::Ended, pace, session::Session};
 use crate::{
     checkpoint::{self, Checkpoint},
     config::Acknowledge,
@@ -26,6 +26,9 @@ const CHECKPOINT_PAUSE: Duration = Duration::from_secs(5);
 /// At an ordered stop acknowledgements may come in for this long.
 const STOP_DEADLINE: Duration = Duration::from_millis(1_500);
 
+/// That a broker lost its memory is told for this long at least.
+const FORGOTTEN_TOLD: Duration = Duration::from_secs(600);
+
 /// A condition that speaks of one event is told for this long.
 const REDUCED_TOLD: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -40,6 +43,15 @@ impl Session<'_> {
         let now = Instant::now();
         if self.memory.reduced.is_some_and(|(_, at)| at.elapsed() > REDUCED_TOLD) {
             self.link.health.clear(Condition::EventReduced, "", self.link.clock.now());
+        }
+        let told = self.memory.forgotten.is_some_and(|at| at.elapsed() > FORGOTTEN_TOLD / pace());
+        let made_good = match self.link.hq.acknowledge {
+            Acknowledge::Broker => self.again.is_none(),
+            Acknowledge::Feed => level.undelivered(Acknowledge::Feed) == 0,
+        };
+        if told && made_good {
+            self.memory.forgotten = None;
+            self.link.health.clear(Condition::BrokerForgot, "", self.link.clock.now());
         }
         if self.checkpoint_due.is_none() && self.told_at != (level.acknowledged, level.released) {
             self.checkpoint_due = Some(now + CHECKPOINT_PAUSE);

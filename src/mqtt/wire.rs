@@ -198,7 +198,7 @@ impl Wire {
             }
             match wire.wait().await {
                 Ok(()) => {}
-                Err(WireError::Lost(text)) if wire.stream.taken() > 0 => {
+                Err(WireError::Lost(text)) => {
                     return Err(WireError::HungUp(format!("{text} at the login, without a word")));
                 }
                 Err(error) => return Err(error),
@@ -230,16 +230,10 @@ impl Wire {
         self.heard
     }
 
-    /// Bytes that the system has taken so far: it holds a bounded number of those that the broker has not.
+    /// Bytes that the broker's side has taken so far.
     #[must_use]
     pub fn taken(&self) -> u64 {
         self.stream.taken()
-    }
-
-    /// Bytes that wait for the system to take them.
-    #[must_use]
-    pub fn unsent(&self) -> usize {
-        self.outbound.len()
     }
 
     /// How many more publishes the broker takes at once.
