@@ -195,6 +195,12 @@ impl Forward {
         self.unheard.is_none()
     }
 
+    /// Whether an event to which nobody subscribes stays.
+    #[must_use]
+    pub fn needs_subscriber(&self) -> bool {
+        self.rules.needs_subscriber
+    }
+
     /// The event that was [`Forward::next`] was published with this packet id; `taken` are the bytes that the broker has
     /// taken so far.
     pub fn published(&mut self, packet: u16, event_type: EventType, bytes: usize, now: Instant, taken: u64) {

@@ -259,8 +259,7 @@ impl Session<'_> {
         self.link.health.raise(Condition::BrokerForgot, "", &text, now);
         self.memory.forgotten = Some(std::time::Instant::now());
         if resends && !lately {
-            self.again = Again::of(level.first_kept.max(from + 1), level.acknowledged);
-            self.link.outbox.note_resent(&broker, now)?;
+            self.again = Again::of(level.first_kept.max(from + 1), level.acknowledged, true);
         }
         Ok(())
     }

@@ -6,7 +6,7 @@
 //! of its own on a topic while acknowledgements of it count.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     ops::RangeInclusive,
     time::{Duration, Instant as StdInstant},
 };
@@ -18,7 +18,7 @@ use super::{
     ended::Ended,
     greeting::hello_timeout,
     memory::Doing,
-    nonce,
+    nonce, pace,
     session::Session,
     wire::{Arrived, Outcome, Version},
 };
@@ -34,11 +34,20 @@ use crate::{
 /// Events that are read from the store ahead of the window.
 const READ_AHEAD: usize = 256;
 
+/// The proof of a topic takes no longer than this, however slow the line is.
+const PROOF_MAX: Duration = Duration::from_secs(600);
+
 /// Sizes at which a topic is proven; above them the event's own.
 const STEPS: [usize; 3] = [4 * 1024, 16 * 1024, 64 * 1024];
 
 /// Bytes of a packet beside topic and body: header, packet id, lengths.
 const PACKET_OVERHEAD_BYTES: usize = 16;
+
+/// What goes out again and nobody hears is tried once more after this …
+const UNHEARD_FIRST: Duration = Duration::from_secs(5);
+
+/// … and later after this at most.
+const UNHEARD_LONGEST: Duration = Duration::from_secs(60);
 
 /// Events that go out again and were not acknowledged yet, at most.
 const AGAIN_MAX: usize = 16;
@@ -74,22 +83,51 @@ impl Proven {
 pub(super) struct Again {
     next: u64,
     through: u64,
-    waiting: BTreeSet<u16>,
+    /// Packets that were not acknowledged yet, and their numbers.
+    waiting: BTreeMap<u16, u64>,
+    /// Nobody subscribed: not before this, and how long to wait then.
+    not_before: Option<StdInstant>,
+    wait: Duration,
+    /// It is what a broker forgot.
+    forgotten: bool,
 }
 
 impl Again {
     /// A range; none if it is empty.
-    pub(super) fn of(from: u64, through: u64) -> Option<Self> {
-        (from <= through).then(|| Self { next: from, through, waiting: BTreeSet::new() })
+    pub(super) fn of(from: u64, through: u64, forgotten: bool) -> Option<Self> {
+        (from <= through).then(|| Self {
+            next: from,
+            through,
+            waiting: BTreeMap::new(),
+            not_before: None,
+            wait: UNHEARD_FIRST,
+            forgotten,
+        })
     }
 
     fn is_done(&self) -> bool {
         self.next > self.through && self.waiting.is_empty()
     }
 
-    /// Whether the packet was one of these.
-    pub(super) fn acknowledged(&mut self, packet: u16) -> bool {
-        self.waiting.remove(&packet)
+    /// The broker's word about a packet; false if it was none of these. What nobody heard goes out once more, later.
+    pub(super) fn acknowledged(&mut self, packet: u16, heard: bool, now: StdInstant) -> bool {
+        let Some(number) = self.waiting.remove(&packet) else { return false };
+        if heard {
+            self.wait = UNHEARD_FIRST;
+        } else {
+            self.next = self.next.min(number);
+            // Of those that left together one counts.
+            if self.not_before.is_none_or(|at| at <= now) {
+                self.not_before = Some(now + self.wait / pace());
+                self.wait = (self.wait * 2).min(UNHEARD_LONGEST);
+            }
+        }
+        true
+    }
+
+    /// When more of it may leave.
+    pub(super) fn due(&self) -> Option<StdInstant> {
+        self.not_before.filter(|_| self.waiting.is_empty())
     }
 }
 
@@ -263,12 +301,10 @@ impl Session<'_> {
         let nonce = nonce();
         let body =
             status::hello(&self.link.outlet.id, &nonce, bytes.saturating_sub(topic.len() + PACKET_OVERHEAD_BYTES));
-        // A slow line needs its time for it, there and back.
-        let patience = hello_timeout() + Duration::from_secs(body.len() as u64 * (1 + u64::from(echo)) / 1_024);
         let packet = self.wire.publish(&topic, body, false)?;
         let (mut acknowledged, mut returned, mut refused) = (false, !echo, None);
         let passed = self
-            .until(Instant::now() + patience, |arrived| {
+            .until_quiet(|arrived| {
                 match arrived {
                     Arrived::Acknowledged(of, outcome) if *of == packet => {
                         acknowledged = true;
@@ -308,9 +344,29 @@ impl Session<'_> {
         Ok(passed)
     }
 
+    /// Waits as [`Session::until`], for as long as bytes move: a slow line needs its time, there and back.
+    async fn until_quiet(&mut self, mut done: impl FnMut(&Arrived) -> bool) -> Result<bool, Ended> {
+        let last = Instant::now() + PROOF_MAX;
+        loop {
+            let taken = self.wire.taken();
+            if self.until((Instant::now() + hello_timeout()).min(last), &mut done).await? {
+                return Ok(true);
+            }
+            let moves = self.wire.taken() > taken || self.wire.is_receiving();
+            if !moves || Instant::now() >= last {
+                return Ok(false);
+            }
+        }
+    }
+
     /// Publishes what goes out again, a little at a time.
     async fn publish_again(&mut self, stream: &Stream) -> Result<(), Ended> {
         let Some(mut again) = self.again.take() else { return Ok(()) };
+        if again.not_before.is_some_and(|at| StdInstant::now() < at || !again.waiting.is_empty()) {
+            self.again = Some(again);
+            return Ok(());
+        }
+        again.not_before = None;
         while again.next <= again.through && again.waiting.len() < AGAIN_MAX && self.wire.room() > 1 {
             let events = self.link.outbox.read(self.epoch, again.next - 1, AGAIN_MAX)?;
             let Some(first) = events.first().map(|event| event.sequence) else { break };
@@ -322,12 +378,14 @@ impl Session<'_> {
                 }
                 let ready = self.prepare(event, stream)?;
                 self.prove_for(ready.number, ready.event_type, ready.bytes).await?;
-                again.waiting.insert(self.wire.publish(&ready.topic, ready.body, false)?);
+                again.waiting.insert(self.wire.publish(&ready.topic, ready.body, false)?, ready.number);
                 again.next = ready.number + 1;
             }
         }
         if !again.is_done() {
             self.again = Some(again);
+        } else if again.forgotten {
+            self.link.outbox.note_resent(&self.broker.to_string(), self.link.clock.now())?;
         }
         Ok(())
     }
@@ -352,7 +410,7 @@ impl Session<'_> {
 
     fn send_again(&mut self, events: &RangeInclusive<u64>) {
         if self.again.is_none() {
-            self.again = Again::of(*events.start(), *events.end());
+            self.again = Again::of(*events.start(), *events.end(), false);
         }
     }
 

@@ -257,6 +257,7 @@ impl Session<'_> {
             std(self.forward.deadline()),
             std(self.forward.tries_again()).filter(|_| self.forward.in_flight() == 0),
             std(self.feed_due()),
+            std(self.again.as_ref().and_then(Again::due)),
             self.generation_due(),
             self.pong_due.map(|(due, _)| due),
         ]
@@ -325,7 +326,8 @@ impl Session<'_> {
         }
         let now = StdInstant::now();
         let of_event = self.forward.find(packet);
-        let of_again = self.again.as_mut().is_some_and(|again| again.acknowledged(packet));
+        let heard = outcome != Outcome::NobodyListens || !self.forward.needs_subscriber();
+        let of_again = self.again.as_mut().is_some_and(|again| again.acknowledged(packet, heard, now));
         match outcome {
             Outcome::Taken => self.forward.acknowledged(packet, Word::Taken, now, self.wire.taken()),
             Outcome::NobodyListens => self.forward.acknowledged(packet, Word::NobodyListens, now, self.wire.taken()),

@@ -236,6 +236,12 @@ impl Wire {
         self.stream.taken()
     }
 
+    /// Whether a packet is on its way of which only a part is there.
+    #[must_use]
+    pub fn is_receiving(&self) -> bool {
+        !self.inbound.is_empty() || self.passed_over > 0
+    }
+
     /// How many more publishes the broker takes at once.
     #[must_use]
     pub fn room(&self) -> usize {
