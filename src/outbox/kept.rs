@@ -74,14 +74,15 @@ pub(super) fn give_way(
             let last = head.map_or(first, |head| head.last());
             let goes = last <= stay.released && (last <= stay.aged || !fits(removed));
             if !goes || chunks == most_chunks {
-                break;
+                return Ok(removed);
             }
             chunks += 1;
             removed = Removed { through: last, bytes: head.map_or(removed.bytes, |head| head.cumulative_bytes) };
         }
         batch.remove(&*key);
     }
-    Ok(removed)
+    // All of it goes, also what of it could not be found.
+    Ok(Removed { through: stay.released, bytes: stay.released_bytes })
 }
 
 /// The stored number after which every event can be read up to those that were not released, and the bytes of the

@@ -183,7 +183,7 @@ fn what_was_kept_and_sent_anew_is_as_young_as_its_new_release() {
     outbox.tend(Acknowledge::Broker, true, at(11)).unwrap();
     assert_eq!(readable(&outbox), [1, 2, 3, 4, 5]);
     outbox.tend(Acknowledge::Broker, true, at(12)).unwrap();
-    assert_eq!(readable(&outbox), []);
+    assert!(readable(&outbox).is_empty());
 }
 
 #[test]
@@ -321,7 +321,7 @@ fn a_word_whose_chain_fits_is_the_proof_whatever_the_broker_said() {
     assert_eq!((level.undelivered(Acknowledge::Feed), level.undelivered(Acknowledge::Broker)), (3, 3));
     outbox.acknowledge(level.epoch, 9);
     assert_eq!(outbox.stored(stream, 10, chain(10)).unwrap(), StoredVerdict::Released);
-    shop.end(outbox, End::Killed);
+    drop(outbox);
     let level = shop.open_sound().level();
     assert_eq!((level.released, level.acknowledged), (10, 10));
 }
@@ -345,7 +345,7 @@ fn a_store_of_an_older_version_goes_on() {
     members.remove("generation_proven").expect("it is written");
     members.remove("released_on").expect("it is written");
     members.insert("version".to_owned(), 1.into());
-    assert_eq!(members.len(), 9, "{members:?}");
+    assert_eq!(members.len(), 8, "{members:?}");
     db.insert(META, meta.to_string().as_bytes()).unwrap();
     db.flush().unwrap();
     drop(db);
