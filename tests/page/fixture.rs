@@ -87,7 +87,7 @@ pub fn holding() -> Overview {
 
 /// The same box, where the broker's word is all that counts.
 pub fn by_broker(mut overview: Overview) -> Overview {
-    overview.hq.acknowledge = "broker".to_owned();
+    "broker".clone_into(&mut overview.hq.acknowledge);
     if let Some(queue) = &mut overview.outbox {
         (queue.waiting_for_hq, queue.undelivered) = (0, queue.waiting_for_broker);
     }
