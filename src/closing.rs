@@ -1,7 +1,7 @@
 //! Closings: per connection and business day, what HQ must have; any day is checked with one comparison.
 //!
 //! A closing is sent after the day's end, and again whenever late records change it. A day that was not seen whole says
-//! so: it is incomplete, never wrong.
+//! so, and so does one to which a record may belong that could not be read: it is incomplete, never wrong.
 
 use std::collections::BTreeMap;
 
@@ -44,6 +44,12 @@ pub struct Day<'a> {
     pub totals: &'a DayTotals,
     /// Everything of it was read at least once.
     pub covered: bool,
+    /// Records that are put aside and belong, or may belong, to it.
+    pub quarantined: u64,
+    /// When it was last read by a reading of the whole, where that is known.
+    pub read_at: Option<DateTime<Utc>>,
+    /// No re-reading looks at it any more.
+    pub is_final: bool,
     /// The digest of the closing that was sent last.
     pub last: Option<&'a [u8]>,
 }
@@ -55,6 +61,11 @@ struct Data<'a> {
     #[serde(with = "instant::day")]
     business_date: NaiveDate,
     complete: bool,
+    quarantined: u64,
+    #[serde(rename = "final")]
+    is_final: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read_at: Option<String>,
     totals: Vec<Line>,
     records: u64,
     first_sequence: u64,
@@ -87,7 +98,7 @@ impl Calendar {
 }
 
 impl Day<'_> {
-    /// Whether everything of the day was read, and proven.
+    /// Whether everything of the day was read, and proven; what was read may still be put aside.
     #[must_use]
     pub fn is_whole(&self, calendar: &Calendar, gaps: &[Gap]) -> bool {
         self.covered && self.gaps(calendar, gaps).next().is_none()
@@ -109,18 +120,21 @@ pub fn closing(
     now: DateTime<Utc>,
 ) -> Option<ClosingDraft> {
     let open_gaps: Vec<&Gap> = day.gaps(calendar, gaps).collect();
-    let complete = day.is_whole(calendar, gaps);
+    let is_whole = day.is_whole(calendar, gaps);
     let (_, end) = calendar.bounds(day.date);
-    let due = end + if complete || day.last.is_some() { GRACE } else { PATIENCE };
+    let due = end + if is_whole || day.last.is_some() { GRACE } else { PATIENCE };
     if now < due {
         return None;
     }
     let totals = by_kind(&day.totals.sums);
-    let data = Data {
+    let mut data = Data {
         schema: "tillbox.closing.v1",
         connection,
         business_date: day.date,
-        complete,
+        complete: is_whole && day.quarantined == 0,
+        quarantined: day.quarantined,
+        is_final: day.is_final,
+        read_at: None,
         records: totals.iter().map(|line| line.count).sum(),
         totals,
         first_sequence: day.totals.sequences.0,
@@ -128,20 +142,22 @@ pub fn closing(
         open_gaps,
         digest: ContentId(day.totals.digest),
     };
-    let value = serde_json::to_value(&data).unwrap_or_default();
-    let content = ContentId::of_json(&value);
-    if day.last == Some(&content.0) {
+    // That it was read again and found the same is no news.
+    let digest = ContentId::of_json(&serde_json::to_value(&data).unwrap_or_default());
+    if day.last == Some(&digest.0) {
         return None;
     }
+    data.read_at = day.read_at.map(instant::text_utc);
+    let value = serde_json::to_value(&data).unwrap_or_default();
     let draft = Draft {
         event_type: EventType::Closing,
         connection: Some(connection.to_owned()),
         subject: format!("closing/{}", day.date),
         time: instant::text_utc(now),
-        content,
+        content: ContentId::of_json(&value),
         data: value.to_string(),
     };
-    Some(ClosingDraft { day: day.date, digest: content.0.to_vec(), draft })
+    Some(ClosingDraft { day: day.date, digest: digest.0.to_vec(), draft })
 }
 
 fn by_kind(sums: &BTreeMap<(Kind, Currency), (u64, Option<Amount>)>) -> Vec<Line> {

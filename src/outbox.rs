@@ -55,7 +55,7 @@ use self::{
     seen::SeenIndex,
 };
 pub use self::{
-    aside::{ASIDE_MAX, Aside},
+    aside::{ASIDE_MAX, Aside, Asides, Crowd},
     error::OutboxError,
     look::Look,
     memory::OutboxMemory,
