@@ -169,3 +169,65 @@ fn by_kind(sums: &BTreeMap<(Kind, Currency), (u64, Option<Amount>)>) -> Vec<Line
     };
     sums.iter().map(line).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeZone as _;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn calendar() -> Calendar {
+        Calendar { zone: Zone::load("Asia/Jakarta").unwrap(), day_starts: NaiveTime::from_hms_opt(4, 0, 0).unwrap() }
+    }
+
+    fn told(day: &Day<'_>, hours_after: i64) -> Option<(Value, Vec<u8>)> {
+        let (_, end) = calendar().bounds(day.date);
+        let closing = closing("front", &calendar(), day, &[], end + TimeDelta::hours(hours_after))?;
+        assert_eq!(closing.draft.content, ContentId::of_json(&serde_json::from_str(&closing.draft.data).unwrap()));
+        Some((serde_json::from_str(&closing.draft.data).unwrap(), closing.digest))
+    }
+
+    #[test]
+    fn what_is_put_aside_makes_a_day_incomplete_at_once() {
+        let totals = DayTotals { sums: BTreeMap::new(), sequences: (0, 0), digest: [0; 32] };
+        let date = NaiveDate::from_ymd_opt(2026, 3, 14).unwrap();
+        let day = |quarantined| Day {
+            date,
+            totals: &totals,
+            covered: true,
+            quarantined,
+            read_at: None,
+            is_final: false,
+            last: None,
+        };
+        let (one, _) = told(&day(1), 1).unwrap();
+        assert_eq!((&one["complete"], &one["quarantined"]), (&false.into(), &1.into()));
+        let (none, _) = told(&day(0), 1).unwrap();
+        assert_eq!((&none["complete"], &none["quarantined"]), (&true.into(), &0.into()));
+        // What was not read whole is waited for.
+        assert!(told(&Day { covered: false, ..day(1) }, 1).is_none());
+    }
+
+    #[test]
+    fn another_reading_that_finds_the_same_is_no_news_and_the_last_one_is() {
+        let totals = DayTotals { sums: BTreeMap::new(), sequences: (0, 0), digest: [0; 32] };
+        let read_at = Utc.with_ymd_and_hms(2026, 3, 15, 1, 0, 0).unwrap();
+        let date = NaiveDate::from_ymd_opt(2026, 3, 14).unwrap();
+        let day = Day {
+            date,
+            totals: &totals,
+            covered: true,
+            quarantined: 0,
+            read_at: Some(read_at),
+            is_final: false,
+            last: None,
+        };
+        let (first, digest) = told(&day, 1).unwrap();
+        assert_eq!((&first["read_at"], &first["final"]), (&"2026-03-15T01:00:00Z".into(), &false.into()));
+        let again = Day { read_at: Some(read_at + TimeDelta::days(1)), last: Some(&digest), ..day };
+        assert!(told(&again, 30).is_none());
+        let (last, _) = told(&Day { is_final: true, ..again }, 30).unwrap();
+        assert_eq!((&last["read_at"], &last["final"]), (&"2026-03-16T01:00:00Z".into(), &true.into()));
+    }
+}

@@ -26,7 +26,13 @@ impl Cursor {
     #[must_use]
     pub fn beginning(first: NaiveDate, today: NaiveDate, begins: DateTime<Utc>) -> Self {
         // What a new box reads at first, it need not read again the same night.
-        let mut cursor = Self { first, read_to: Some(begins), unread: Vec::new(), nightly_read: today, readings: Readings::default() };
+        let mut cursor = Self {
+            first,
+            read_to: Some(begins),
+            unread: Vec::new(),
+            nightly_read: today,
+            readings: Readings::default(),
+        };
         cursor.wait_for(first, today.pred_opt().unwrap_or(today));
         cursor
     }
