@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 /// Readings that are kept: a week of days, the recent ones, and some to spare. They stand in a cursor.
 const KEPT_MAX: usize = 16;
 
-/// What was read whole, and when.
+/// What was read whole, and when: stretches that do not overlap, in their order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Readings(Vec<Reading>);
 
-/// A stretch that was read whole by a reading that began at `at`.
+/// A stretch that was read whole by a reading that began at `at`, or by some of which the first did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Reading {
     from: DateTime<Utc>,
@@ -31,41 +31,39 @@ impl Readings {
             return;
         }
         // A clock that was ahead has claimed too much.
-        self.0.retain(|old| old.at <= at && !(from <= old.from && old.to <= to));
-        self.0.push(Reading { from, to, at });
+        let believed = self.0.iter().filter(|old| old.at <= at);
+        // Of the older ones stays what the new one did not read.
+        let rests = believed
+            .flat_map(|old| [Reading { to: old.to.min(from), ..*old }, Reading { from: old.from.max(to), ..*old }]);
+        let mut readings: Vec<_> = rests.filter(|rest| rest.from < rest.to).collect();
+        readings.push(Reading { from, to, at });
+        readings.sort_unstable_by_key(|reading| reading.from);
+        self.0 = readings;
         while self.0.len() > KEPT_MAX {
             self.forget_one();
         }
     }
 
-    /// The oldest joins one that it touches, which is then as old, or goes.
+    /// The two neighbours whose times are the nearest become one, as old as the older; if none touch, the oldest goes.
     fn forget_one(&mut self) {
-        let Some(oldest) = (0..self.0.len()).min_by_key(|n| self.0[*n].at) else { return };
-        let oldest = self.0.remove(oldest);
-        let touching = self.0.iter_mut().filter(|other| oldest.from <= other.to && other.from <= oldest.to);
-        if let Some(other) = touching.min_by_key(|other| other.at) {
-            let (from, to) = (oldest.from.min(other.from), oldest.to.max(other.to));
-            *other = Reading { from, to, at: oldest.at };
+        let touching = (1..self.0.len()).filter(|n| self.0[n - 1].to == self.0[*n].from);
+        if let Some(n) = touching.min_by_key(|n| (self.0[*n].at - self.0[n - 1].at).abs()) {
+            let second = self.0.remove(n);
+            let first = &mut self.0[n - 1];
+            (first.to, first.at) = (second.to, first.at.min(second.at));
+        } else if let Some(oldest) = (0..self.0.len()).min_by_key(|n| self.0[*n].at) {
+            self.0.remove(oldest);
         }
     }
 
     /// When everything between two instants was read last: the begin of the oldest reading that is needed for it.
     #[must_use]
     pub fn of(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        let mut read = self.0.clone();
-        read.sort_by_key(|reading| std::cmp::Reverse(reading.at));
-        (1..=read.len()).find(|n| covers(&read[..*n], from, to)).map(|n| read[n - 1].at)
+        let needed: Vec<_> = self.0.iter().filter(|reading| reading.from < to && from < reading.to).collect();
+        let (first, last) = (needed.first()?, needed.last()?);
+        let joined = needed.windows(2).all(|pair| pair[0].to == pair[1].from);
+        (joined && first.from <= from && to <= last.to).then(|| needed.iter().map(|reading| reading.at).min())?
     }
-}
-
-fn covers(readings: &[Reading], from: DateTime<Utc>, to: DateTime<Utc>) -> bool {
-    let mut reached = from;
-    // Each round that helps uses up one of them.
-    for _ in readings {
-        let ahead = readings.iter().filter(|reading| reading.from <= reached).map(|reading| reading.to).max();
-        reached = reached.max(ahead.unwrap_or(reached));
-    }
-    reached >= to
 }
 
 #[cfg(test)]
@@ -106,6 +104,23 @@ mod tests {
             readings.note(at(100 * n), at(100 * n + 1), at(10_000 + n));
         }
         assert_eq!(readings.of(at(0), at(1)), None);
+    }
+
+    #[test]
+    fn an_hourly_reading_hides_no_nightly_one() {
+        let mut readings = Readings::default();
+        for hour in 0..9 * 24 {
+            readings.note(at(hour - 48), at(hour), at(hour));
+            if hour % 24 == 20 {
+                readings.note(at(hour - 7 * 24), at(hour), at(hour));
+            }
+        }
+        // Read by the last nightly reading; the next one did not reach back to it.
+        let last_night = 8 * 24 + 20;
+        assert_eq!(readings.of(at(last_night - 7 * 24), at(4 * 24)), Some(at(last_night)));
+        assert_eq!(readings.of(at(last_night - 8 * 24), at(last_night - 7 * 24)), Some(at(last_night - 24)));
+        assert_eq!(readings.of(at(9 * 24 - 40), at(9 * 24 - 2)), Some(at(9 * 24 - 1)));
+        assert!(readings.0.len() <= KEPT_MAX);
     }
 
     #[test]
