@@ -44,9 +44,12 @@ impl Readings {
         }
     }
 
-    /// The two neighbours whose times are the nearest become one, as old as the older; if none touch, the oldest goes.
+    /// The two neighbours whose times are the nearest become one, as old as the older; if none touch, the oldest goes. The
+    /// newest stays as it is.
     fn forget_one(&mut self) {
+        let newest = self.0.iter().map(|reading| reading.at).max();
         let touching = (1..self.0.len()).filter(|n| self.0[n - 1].to == self.0[*n].from);
+        let touching = touching.filter(|n| Some(self.0[n - 1].at.max(self.0[*n].at)) != newest);
         if let Some(n) = touching.min_by_key(|n| (self.0[*n].at - self.0[n - 1].at).abs()) {
             let second = self.0.remove(n);
             let first = &mut self.0[n - 1];
