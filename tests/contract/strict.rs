@@ -68,7 +68,9 @@ fn look(at: &str, schema: &Value, around: &Around) {
         }
         let at = format!("{at}/{keyword}");
         let each = |of: &Around| {
-            told.as_object().into_iter().flatten().for_each(|(name, nested)| look(&format!("{at}/{name}"), nested, of))
+            for (name, nested) in told.as_object().into_iter().flatten() {
+                look(&format!("{at}/{name}"), nested, of);
+            }
         };
         match keyword.as_str() {
             "properties" | "$defs" => each(&Around::default()),
