@@ -83,10 +83,6 @@ pub struct Holdings {
     withhold: Option<u64>,
     arrived: u64,
     withheld: Option<String>,
-    /// The stream whose events came last.
-    running: Option<String>,
-    /// A greeting came since `stored` was said.
-    greeted: bool,
 }
 
 /// HQ's side, at work in a thread until it is dropped.
@@ -171,11 +167,6 @@ async fn receive(broker: &Broker, base: &str, holdings: &Mutex<Holdings>) -> Res
 impl Holdings {
     fn take(&mut self, topic: &str, body: &[u8]) {
         let Ok(event) = serde_json::from_slice::<Value>(body) else { return };
-        // A greeting may stand on any topic; it is answered by saying again what is stored.
-        if event.get("type").and_then(Value::as_str) == Some("tillbox.hello.v1") {
-            self.greeted = true;
-            return;
-        }
         match topic.rsplit('/').next() {
             Some("status") => self.status = Some(event),
             // Every copy of it, however often the box sends it again.
@@ -210,7 +201,6 @@ impl Holdings {
             self.conflicts += 1;
         }
         book.contents.insert(number, content);
-        self.running = Some(stream.to_owned());
         if !self.ids.insert(text("id")?.to_owned()) {
             self.repeats += 1;
             return Some(());
@@ -244,21 +234,19 @@ impl Holdings {
         Some(())
     }
 
-    /// What to say for the stream whose events came last, if more of it is there than was said, or somebody asks.
+    /// What to say for the newest stream, if more of it is there than was said.
     fn what_is_stored(&mut self) -> Option<Value> {
-        let stream = self.running.clone()?;
-        let book = self.streams.get_mut(&stream)?;
-        let begin = (0, chain_begin(StreamId::parse(&stream)?));
+        let (stream, book) = self.streams.iter_mut().max_by_key(|(_, book)| book.generation)?;
+        let begin = (0, chain_begin(StreamId::parse(stream)?));
         let (mut through, mut chain) = book.stored.unwrap_or(begin);
         while let Some(content) = book.contents.get(&(through + 1)) {
             chain = chain_next(chain, *content);
             through += 1;
         }
-        let is_said = book.stored == Some((through, chain)) && !std::mem::take(&mut self.greeted);
-        if is_said || through == 0 {
+        if book.stored == Some((through, chain)) || through == 0 {
             return None;
         }
         book.stored = Some((through, chain));
-        Some(json!({ "stream": stream, "generation": book.generation, "through": through, "chain": chain }))
+        Some(json!({ "stream": stream, "through": through, "chain": chain }))
     }
 }
