@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    sync::{Mutex, RwLock},
+    sync::{Arc, Mutex, RwLock},
 };
 
 use chrono::{DateTime, Utc};
@@ -41,7 +41,8 @@ impl Look {
             return Err(OutboxError::Folder { doing, path: store, cause });
         }
         let db = open_sled(&store)?;
-        let mut writer = match guarded("reading what it holds", || read_writer(&db)) {
+        // Without a clock nothing that is kept is too old to be shown.
+        let mut writer = match guarded("reading what it holds", || read_writer(&db, DateTime::UNIX_EPOCH)) {
             Ok(writer) => writer,
             Err(error) => {
                 close(Some(db));
@@ -52,7 +53,8 @@ impl Look {
         writer.meta.acknowledged = writer.meta.acknowledged.min(writer.last);
         let at_open = (writer.meta.stream_id(), writer.last - writer.meta.base);
         let level = watch::Sender::new(Level::default());
-        let outbox = Outbox { options, place, db: RwLock::new(Some(db)), writer: Mutex::new(writer), level, at_open };
+        let (db, remembered) = (RwLock::new(Some(db)), Arc::clone(&writer.remembered));
+        let outbox = Outbox { options, place, db, writer: Mutex::new(writer), level, remembered, at_open };
         outbox.publish_level(&outbox.writer());
         Ok(Self(outbox))
     }

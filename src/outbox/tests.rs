@@ -3,5 +3,7 @@
 mod aside;
 mod damage;
 mod keeping;
+mod kept;
 mod opening;
+mod remembered;
 mod room;
