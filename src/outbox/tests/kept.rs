@@ -183,7 +183,7 @@ fn what_was_kept_and_sent_anew_is_as_young_as_its_new_release() {
     outbox.tend(Acknowledge::Broker, true, at(11)).unwrap();
     assert_eq!(readable(&outbox), [1, 2, 3, 4, 5]);
     outbox.tend(Acknowledge::Broker, true, at(12)).unwrap();
-    assert_eq!(readable(&outbox), []);
+    assert!(readable(&outbox).is_empty());
 }
 
 #[test]
