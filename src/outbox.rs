@@ -63,7 +63,7 @@ use self::{
     seen::SeenIndex,
 };
 pub use self::{
-    aside::{ASIDE_MAX, Aside},
+    aside::{ASIDE_MAX, Aside, Asides, Crowd},
     draft::lighten,
     error::OutboxError,
     kept::KEPT_DAYS,

@@ -79,6 +79,8 @@ impl Model {
             self.history.push(Told { event_type, subject, content: ContentId([0; 32]), revision: None });
         };
         self.aside.retain(|number| !read.contains(number));
+        // What was read and is as bad as before again is news.
+        self.unreadable.retain(|number| !read.contains(number));
         for &number in &answer.unreadable {
             if self.unreadable.insert(number) {
                 self.aside.insert(number);
@@ -98,8 +100,8 @@ impl Model {
         if answer.closing {
             tell(EventType::Closing, "closing".to_owned());
         }
-        for _ in read {
-            tell(EventType::Notice, "notice/quarantine_read".to_owned());
+        for id in read {
+            tell(EventType::Notice, format!("notice/quarantine_read/transaction/{id}"));
         }
         for _ in 0..answer.notices {
             tell(EventType::Notice, "notice/test".to_owned());
