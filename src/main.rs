@@ -202,9 +202,10 @@ fn run(path: &Path, mode: &Mode, stay: bool) -> ExitCode {
 
 fn exit_code(error: &DaemonError) -> u8 {
     match error {
-        DaemonError::Outbox(OutboxError::Renamed { .. } | OutboxError::NewerVersion { .. }) | DaemonError::Tls(_) => {
-            CONFIG
-        }
+        DaemonError::Outbox(
+            OutboxError::Renamed { .. } | OutboxError::OtherOutlet { .. } | OutboxError::NewerVersion { .. },
+        )
+        | DaemonError::Tls(_) => CONFIG,
         DaemonError::Outbox(OutboxError::InUse { .. }) => TRY_AGAIN,
         _ => SOFTWARE,
     }

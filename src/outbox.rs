@@ -21,6 +21,7 @@ mod engine;
 mod error;
 #[cfg(test)]
 mod fixture;
+mod identity;
 mod layout;
 mod look;
 mod memory;
@@ -57,6 +58,7 @@ use self::{
 pub use self::{
     aside::{ASIDE_MAX, Aside},
     error::OutboxError,
+    identity::{ACCOUNT_IDS_MAX, Account, Held, Owner, held_in},
     look::Look,
     memory::OutboxMemory,
     meta::{chain_begin, chain_next},
@@ -89,6 +91,8 @@ pub struct Options {
     pub max_bytes: u64,
     /// The outlet's id.
     pub outlet: String,
+    /// The levels above it in every topic.
+    pub topic_prefix: String,
     /// Largest event that HQ's broker takes, envelope included.
     pub event_max_bytes: usize,
     /// How long what was seen is remembered: longer than any poll looks back.

@@ -132,6 +132,7 @@ mod tests {
             folder: folder.path().join("outbox"),
             max_bytes: 64 << 20,
             outlet: "jkt-014".to_owned(),
+            topic_prefix: "tillbox".to_owned(),
             event_max_bytes: 128 * 1024,
             retention: chrono::TimeDelta::days(30),
             connections: Vec::new(),

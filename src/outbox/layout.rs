@@ -11,6 +11,8 @@
 //! | `a` connection 0 second (8) hash (32) | a record that was put aside, JSON |
 //! | `c` connection 0 day | the digest of the last closing |
 //! | `n` connection | what the connection reads, to notice a renaming |
+//! | `o` | the outlet whose store it is, JSON |
+//! | `i` connection 0 | ids of the account whose sales the connection stored, JSON |
 //! | `m` | the store's [`Meta`], JSON |
 //!
 //! Numbers are big-endian, so that keys sort as numbers. sled writes a whole leaf of up to some twenty entries as one
@@ -38,6 +40,8 @@ pub const GAP: u8 = b'g';
 pub const ASIDE: u8 = b'a';
 pub const CLOSING: u8 = b'c';
 pub const CONNECTION: u8 = b'n';
+pub const OWNER: u8 = b'o';
+pub const ACCOUNT: u8 = b'i';
 pub const META: &[u8] = b"m";
 
 /// A connection's key of one kind, with what follows the name.

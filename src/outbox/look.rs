@@ -9,9 +9,10 @@ use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
 use super::{
-    Level, Options, Outbox, OutboxError,
+    Level, Options, Outbox, OutboxError, Owner,
     engine::{close, guarded, open_sled},
     events_from,
+    identity::read_owner,
     open::read_writer,
     open_db,
     place::Place,
@@ -41,12 +42,17 @@ impl Look {
             return Err(OutboxError::Folder { doing, path: store, cause });
         }
         let db = open_sled(&store)?;
-        let mut writer = match guarded("reading what it holds", || read_writer(&db)) {
-            Ok(writer) => writer,
+        let (mut writer, owner) = match guarded("reading what it holds", || Ok((read_writer(&db)?, read_owner(&db)?))) {
+            Ok(read) => read,
             Err(error) => {
                 close(Some(db));
                 return Err(error);
             }
+        };
+        // What is in it is shown under the name that it has, whatever the config says.
+        let options = match owner {
+            Some(Owner { outlet, topic_prefix }) => Options { outlet, topic_prefix, ..options },
+            None => options,
         };
         // Where its tail is lost, this says more than there is.
         writer.meta.acknowledged = writer.meta.acknowledged.min(writer.last);
