@@ -6,12 +6,14 @@
 //!    atomic commit, and returns only when it is on the device: power may be cut the instant after.
 //! 2. Every event has the next number of its stream; none is skipped, none is used twice.
 //! 3. Readers see only what is durable: [`Level::durable`] moves after the flush, never before.
-//! 4. An event leaves only after it was released: by HQ's `stored`, or by the broker's acknowledgement where the config
-//!    says so. Removal is by prefix, whole chunks at a time.
+//! 4. An event leaves only after it was released: by HQ's `stored` whose chain fits, whatever the broker said, or by the
+//!    broker's acknowledgement where the config says so. Removal is by prefix, whole chunks at a time.
 //! 5. A store that shows any sign of a lost tail becomes a new stream and is read again from the source.
 //! 6. When there is no more room, records are refused, never dropped; room for the box's own notices is kept.
 //! 7. What cannot be read is listed until it is, or is forgotten with what was seen; a newer version reads it again.
-//! 8. What brings no news writes no byte: a cursor that moved alone waits for the next commit or the ordered stop.
+//! 8. What was released is kept while there is room for it, and a week at most (see `kept`): it can be read again, and no
+//!    new stream has it but one that HQ asked for with its word for starting again.
+//! 9. What brings no news writes no byte: a cursor that moved alone waits for the next commit or the ordered stop.
 //!
 //! Deliberately absent: deleting anything that was not released, and any way to publish what is not durable.
 
@@ -22,7 +24,9 @@ mod error;
 #[cfg(test)]
 mod fixture;
 mod identity;
+mod kept;
 mod layout;
+mod level;
 mod look;
 mod memory;
 mod meta;
@@ -33,8 +37,10 @@ mod open;
 mod place;
 pub mod power;
 mod release;
+mod remembered;
 mod seen;
 mod stage;
+mod stream;
 #[cfg(test)]
 mod tests;
 mod totals;
@@ -50,22 +56,28 @@ use tokio::sync::watch;
 
 use self::{
     aside::AsideList,
+    kept::Removed,
     layout::ChunkHead,
     meta::Meta,
     place::{Marker, Place},
+    remembered::Remembered,
     seen::SeenIndex,
 };
 pub use self::{
     aside::{ASIDE_MAX, Aside},
     error::OutboxError,
     identity::{ACCOUNT_IDS_MAX, Account, Held, Owner, held_in},
+    kept::KEPT_DAYS,
+    level::Level,
     look::Look,
     memory::OutboxMemory,
     meta::{chain_begin, chain_next},
     open::{Finding, Opened},
     place::{held_by, write_durably},
     release::{REMOVE_AFTER, StoredVerdict},
+    remembered::{BROKERS_MAX, NONCE_MAX_BYTES, NONCES_MAX, Retained},
     stage::{Capture, Captured, ClosingDraft},
+    stream::{Begin, TOKEN_MAX_BYTES},
     totals::DayTotals,
 };
 use crate::{
@@ -103,57 +115,6 @@ pub struct Options {
     pub retired: Vec<String>,
 }
 
-/// How full the outbox is, and how far things have got. Numbers are the stream's.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Level {
-    /// The highest number that is on the device.
-    pub durable: u64,
-    /// Every event up to here was published and acknowledged.
-    pub acknowledged: u64,
-    /// Every event up to here was released.
-    pub released: u64,
-    /// Bytes that the events in the store take.
-    pub queued_bytes: u64,
-    /// Bytes that they may take.
-    pub limit_bytes: u64,
-    /// The card itself is (nearly) full.
-    pub card_full: bool,
-    /// Why the store is closed, if it is.
-    pub closed: Option<String>,
-    /// Counts the streams of this process: a caller that remembers what it read compares it.
-    pub epoch: u64,
-    /// The running stream, once its generation is known.
-    pub stream: Option<Arc<Stream>>,
-    /// Its id.
-    pub stream_id: Option<StreamId>,
-    /// The gaps that are open, by connection.
-    pub open_gaps: Arc<BTreeMap<String, Vec<Gap>>>,
-    /// Instants from which connections are to be read again, until that is on the device.
-    pub read_again: Arc<ReadAgain>,
-    /// The stored number before the stream's first.
-    base: u64,
-}
-
-impl Level {
-    /// Events that the broker has not acknowledged.
-    #[must_use]
-    pub fn unacknowledged(&self) -> u64 {
-        self.durable.saturating_sub(self.acknowledged)
-    }
-
-    /// Whether records are refused.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.card_full || self.queued_bytes >= self.limit_bytes
-    }
-
-    /// How full, in percent of what may be queued.
-    #[must_use]
-    pub fn percent(&self) -> u64 {
-        self.queued_bytes.saturating_mul(100) / self.limit_bytes.max(1)
-    }
-}
-
 /// The durable queue between the point of sale and HQ. Shared by the threads of one daemon.
 #[derive(Debug)]
 pub struct Outbox {
@@ -162,6 +123,7 @@ pub struct Outbox {
     db: RwLock<Option<sled::Db>>,
     writer: Mutex<Writer>,
     level: watch::Sender<Level>,
+    remembered: Arc<Remembered>,
     /// The stream that was found at the opening, and its highest number then.
     at_open: (Option<StreamId>, u64),
 }
@@ -179,8 +141,14 @@ struct Writer {
     /// The last number that was handed out.
     last: u64,
     cumulative_bytes: u64,
-    /// Stored bytes of chunks that were removed, over the store's life.
-    removed_bytes: u64,
+    /// Stored bytes of chunks that were released whole, over the store's life.
+    released_bytes: u64,
+    /// What went before the oldest chunk.
+    removed: Removed,
+    /// The instant at which the store was last looked after.
+    now: DateTime<Utc>,
+    /// The same as the outbox has.
+    remembered: Arc<Remembered>,
     /// `None` until the first capture needs it: HQ gets what waits before the index is read.
     seen: Option<SeenIndex>,
     /// Cursors that moved without news.
@@ -195,7 +163,7 @@ struct Writer {
 
 impl Writer {
     fn queued_bytes(&self) -> u64 {
-        self.cumulative_bytes.saturating_sub(self.removed_bytes)
+        self.cumulative_bytes.saturating_sub(self.released_bytes)
     }
 }
 
@@ -266,19 +234,51 @@ impl Outbox {
     }
 
     /// The durable events after number `after`, in order: at least one if there is one, about `most` and
-    /// [`READ_MAX_BYTES`] at most. `epoch` is [`Level::epoch`] when the caller took its number from the level.
+    /// [`READ_MAX_BYTES`] at most. What was released meanwhile and is not kept is passed over: the first event tells by
+    /// its number. `epoch` is [`Level::epoch`] when the caller took its number from the level.
     ///
     /// # Errors
     /// The store cannot be read, an event that must be there is not, or a new stream began.
     pub fn read(&self, epoch: u64, after: u64, most: usize) -> Result<Vec<Event>, OutboxError> {
-        let (durable, base) = {
+        let (durable, base, first_kept) = {
             let level = self.level.borrow();
             if level.epoch != epoch {
                 return Err(OutboxError::NewStream);
             }
-            (level.durable + level.base, level.base)
+            (level.durable + level.base, level.base, level.first_kept)
         };
-        self.reading(|tree| events_from(tree, base, after + base, durable, most))
+        let at_once = {
+            let after = after.max(first_kept.saturating_sub(1)).saturating_add(base);
+            let db = self.db();
+            engine::guarded("reading", || events_from(open_db(db.as_ref())?, base, after, durable, most))
+        };
+        match at_once {
+            // What was not found may just be leaving: the store says so once nobody changes it.
+            Err(OutboxError::Damaged(_)) => self.read_what_stays(epoch, after, most),
+            Err(error) => {
+                self.close_after(&mut self.writer(), &error);
+                Err(error)
+            }
+            events => events,
+        }
+    }
+
+    /// [`Outbox::read`] while nobody changes the store. What was delivered and cannot be read is no damage.
+    fn read_what_stays(&self, epoch: u64, after: u64, most: usize) -> Result<Vec<Event>, OutboxError> {
+        self.writing(|writer| {
+            if writer.epoch != epoch {
+                return Err(OutboxError::NewStream);
+            }
+            let (base, released) = (writer.meta.base, writer.meta.released);
+            let after = after.saturating_add(base).max(writer.first_kept() - 1);
+            let db = self.db();
+            let tree = open_db(db.as_ref())?;
+            let events = |after| engine::guarded("reading", || events_from(tree, base, after, writer.last, most));
+            match events(after) {
+                Err(OutboxError::Damaged(_)) if after < released => events(released),
+                events => events,
+            }
+        })
     }
 
     /// The outlet's id.
@@ -327,55 +327,6 @@ impl Outbox {
             self.close_after(&mut writer, error);
         }
         result
-    }
-
-    /// Notes that every event up to `number` was published and acknowledged, unless another stream began since
-    /// [`Level::epoch`] was `epoch`: then the number speaks of other events. Never waits for the store.
-    pub fn acknowledge(&self, epoch: u64, number: u64) {
-        self.level.send_if_modified(|level| {
-            if level.epoch != epoch {
-                return false;
-            }
-            let acknowledged = number.min(level.durable).max(level.acknowledged);
-            std::mem::replace(&mut level.acknowledged, acknowledged) != acknowledged
-        });
-    }
-
-    /// Tells everyone who watches where things stand. What was acknowledged is known here alone until it is stored.
-    fn publish_level(&self, writer: &Writer) {
-        let card_full = self.place.free_bytes().is_ok_and(|free| free < FREE_MIN_BYTES);
-        self.level.send_if_modified(|level| {
-            let base = writer.meta.base;
-            let same_stream = level.epoch == writer.epoch;
-            let acknowledged = writer.meta.acknowledged - base;
-            let now = Level {
-                durable: writer.last - base,
-                acknowledged: if same_stream { acknowledged.max(level.acknowledged) } else { acknowledged },
-                released: writer.meta.released - base,
-                queued_bytes: writer.queued_bytes(),
-                limit_bytes: self.limit_bytes(),
-                card_full,
-                closed: writer.closed.clone(),
-                epoch: writer.epoch,
-                stream: writer.meta.stream(&self.options.outlet).map(Arc::new),
-                stream_id: writer.meta.stream_id(),
-                open_gaps: if *level.open_gaps == writer.open_gaps {
-                    Arc::clone(&level.open_gaps)
-                } else {
-                    Arc::new(writer.open_gaps.clone())
-                },
-                read_again: Arc::new(writer.meta.read_again.clone()),
-                base,
-            };
-            let changed = *level != now;
-            *level = now;
-            changed
-        });
-    }
-
-    /// Bytes that events may take: sled keeps up to about twice what is queued, and what was seen stands beside it.
-    fn limit_bytes(&self) -> u64 {
-        self.options.max_bytes / 8 * 3
     }
 
     /// How far back what was seen is kept.

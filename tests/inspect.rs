@@ -187,7 +187,7 @@ fn filled(generation: Option<u32>) -> Place {
     let place = Place::new("http://127.0.0.1:9/v1");
     let outbox = place.open();
     if let Some(generation) = generation {
-        outbox.take_generation(generation, BTreeMap::new()).unwrap();
+        outbox.take_generation(generation, true, BTreeMap::new()).unwrap();
     }
     let from = now() - TimeDelta::hours(2);
     let capture = |transactions| Capture {

@@ -25,7 +25,7 @@ use crate::{
     forward::Overdue,
     health::Condition,
     notice::Notice,
-    outbox::ReadAgain,
+    outbox::{Begin, ReadAgain},
     status,
 };
 
@@ -159,7 +159,7 @@ pub(super) fn reconcile(
     memory.compared = Some(id);
     match &decision {
         Decision::Keep => {}
-        Decision::Take(generation) => link.outbox.take_generation(*generation, read_again(link, found))?,
+        Decision::Take(generation) => link.outbox.take_generation(*generation, true, read_again(link, found))?,
         Decision::Begin(generation) => {
             return Err(begin_stream(
                 link,
@@ -196,7 +196,12 @@ fn begin_stream(link: &Link, generation: u32, found: Option<&Found>, why: &str) 
     let now = link.clock.now();
     let text = format!("{why}: a new stream begins, and the points of sale are read again");
     tracing::warn!(generation, "mqtt: {text}");
-    let begun = link.outbox.begin_stream(Some(generation), read_again(link, found));
+    let begun = link.outbox.begin_stream(Begin {
+        generation: Some(generation),
+        proven: true,
+        read_again: read_again(link, found),
+        ..Begin::default()
+    });
     match begun.and_then(|()| link.outbox.tell(vec![Notice::new("new_stream", text).draft(None, now)], now)) {
         Ok(_) => Ended::NewStream,
         Err(error) => Ended::Store(error),

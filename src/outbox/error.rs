@@ -87,6 +87,14 @@ pub enum OutboxError {
         /// Bytes that may.
         limit_bytes: u64,
     },
+    /// A word from outside is longer than any that is stored.
+    #[error("outbox: {what} has {bytes} bytes, more than are stored of one")]
+    TooLong {
+        /// Which.
+        what: &'static str,
+        /// Its length.
+        bytes: usize,
+    },
     /// The store is closed after an error, until it can be opened again.
     #[error("outbox: the store is closed: {0}")]
     Closed(String),

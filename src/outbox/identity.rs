@@ -68,7 +68,7 @@ pub fn held_in(folder: &std::path::Path) -> Result<Option<Held>, OutboxError> {
     let place = Place::visit(folder)?;
     let db = open_sled(&place.store())?;
     let held = super::engine::guarded("reading whose it is", || {
-        let writer = read_writer(&db)?;
+        let writer = read_writer(&db, chrono::Utc::now())?;
         Ok(Held { owner: read_owner(&db)?, waiting: writer.last - writer.meta.released })
     });
     super::engine::close(Some(db));

@@ -11,8 +11,10 @@
 //! | `a` connection 0 second (8) hash (32) | a record that was put aside, JSON |
 //! | `c` connection 0 day | the digest of the last closing |
 //! | `n` connection | what the connection reads, to notice a renaming |
-//! | `o` | the outlet whose store it is, JSON |
+//! | `u` | the outlet whose store it is, JSON |
 //! | `i` connection 0 | ids of the account whose sales the connection stored, JSON |
+//! | `o` number (8) | a nonce that this box told |
+//! | `b` broker | what the broker held retained, JSON |
 //! | `m` | the store's [`Meta`], JSON |
 //!
 //! Numbers are big-endian, so that keys sort as numbers. sled writes a whole leaf of up to some twenty entries as one
@@ -40,8 +42,10 @@ pub const GAP: u8 = b'g';
 pub const ASIDE: u8 = b'a';
 pub const CLOSING: u8 = b'c';
 pub const CONNECTION: u8 = b'n';
-pub const OWNER: u8 = b'o';
+pub const OWNER: u8 = b'u';
 pub const ACCOUNT: u8 = b'i';
+pub const NONCE: u8 = b'o';
+pub const BROKER: u8 = b'b';
 pub const META: &[u8] = b"m";
 
 /// A connection's key of one kind, with what follows the name.
@@ -60,6 +64,18 @@ pub fn chunk_key(first: u64, part: u16) -> [u8; 11] {
     key[1..9].copy_from_slice(&first.to_be_bytes());
     key[9..].copy_from_slice(&part.to_be_bytes());
     key
+}
+
+/// The key of a nonce, by the order in which they were told.
+pub fn nonce_key(number: u64) -> [u8; 9] {
+    let mut key = [NONCE; 9];
+    key[1..].copy_from_slice(&number.to_be_bytes());
+    key
+}
+
+/// The key of a broker.
+pub fn broker_key(broker: &str) -> Vec<u8> {
+    [&[BROKER], broker.as_bytes()].concat()
 }
 
 /// First number and part of a chunk's key.
@@ -89,10 +105,9 @@ impl ChunkHead {
         self.first + u64::from(self.count) - 1
     }
 
-    /// How many parts hold it.
-    pub fn parts(&self) -> u16 {
-        let parts = usize::try_from(self.stored_bytes).unwrap_or(usize::MAX).div_ceil(VALUE_MAX_BYTES);
-        u16::try_from(parts).unwrap_or(u16::MAX)
+    /// Stored bytes of every earlier chunk of the store's life.
+    pub fn bytes_before(&self) -> u64 {
+        self.cumulative_bytes.saturating_sub(u64::from(self.stored_bytes))
     }
 
     /// Reads the head from a chunk's first part.

@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    sync::{Mutex, RwLock},
+    sync::{Arc, Mutex, RwLock},
 };
 
 use chrono::{DateTime, Utc};
@@ -42,7 +42,8 @@ impl Look {
             return Err(OutboxError::Folder { doing, path: store, cause });
         }
         let db = open_sled(&store)?;
-        let (mut writer, owner) = match guarded("reading what it holds", || Ok((read_writer(&db)?, read_owner(&db)?))) {
+        let read = guarded("reading what it holds", || Ok((read_writer(&db, Utc::now())?, read_owner(&db)?)));
+        let (mut writer, owner) = match read {
             Ok(read) => read,
             Err(error) => {
                 close(Some(db));
@@ -58,7 +59,8 @@ impl Look {
         writer.meta.acknowledged = writer.meta.acknowledged.min(writer.last);
         let at_open = (writer.meta.stream_id(), writer.last - writer.meta.base);
         let level = watch::Sender::new(Level::default());
-        let outbox = Outbox { options, place, db: RwLock::new(Some(db)), writer: Mutex::new(writer), level, at_open };
+        let (db, remembered) = (RwLock::new(Some(db)), Arc::clone(&writer.remembered));
+        let outbox = Outbox { options, place, db, writer: Mutex::new(writer), level, remembered, at_open };
         outbox.publish_level(&outbox.writer());
         Ok(Self(outbox))
     }

@@ -1,5 +1,8 @@
 //! What a store says of itself: its stream and its two cursors.
 
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, NaiveDate, Utc};
 use ring::digest;
 use serde::{Deserialize, Serialize};
 
@@ -13,7 +16,9 @@ use crate::{
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// The version of the store's layout that this program writes.
-pub const LAYOUT_VERSION: u32 = 1;
+///
+/// In version 1 no event stayed once it was released: a program that knows only that takes what is kept for damage.
+pub const LAYOUT_VERSION: u32 = 2;
 
 /// A store's stream and cursors. Numbers in it count the store's whole life; a stream's own numbers begin after
 /// `base`, so a new stream takes over what was not acknowledged without rewriting it.
@@ -23,11 +28,15 @@ pub struct Meta {
     pub stream: String,
     /// `None` until HQ's checkpoint was read: nothing is published before.
     pub generation: Option<u32>,
+    /// Whether the generation was chosen by a clock that was proven, or follows one that HQ has; it did in every store
+    /// of before this was noted.
+    #[serde(default = "yes")]
+    pub generation_proven: bool,
     /// The last number before this stream's first.
     pub base: u64,
     /// Every event up to here was published and acknowledged.
     pub acknowledged: u64,
-    /// Every event up to here may be removed, and is.
+    /// Every event up to here may be removed, and is when there is no room to keep it.
     pub released: u64,
     /// Chain over the content ids up to `released`, hexadecimal.
     pub chain: ContentId,
@@ -37,6 +46,26 @@ pub struct Meta {
     /// The version of this program that read last; empty in a store of before it was noted.
     #[serde(default)]
     pub read_by: String,
+    /// By day (UTC): the number up to which was released by its end. Bounded, see [`super::kept`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub released_on: BTreeMap<NaiveDate, u64>,
+    /// HQ's last word for starting again that was obeyed, in whichever stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Restart>,
+    /// The outlet is to be taken back once every event up to here has left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub take_over: Option<u64>,
+}
+
+/// A word for starting again that was obeyed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Restart {
+    pub token: String,
+    pub at: DateTime<Utc>,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Meta {
@@ -46,12 +75,16 @@ impl Meta {
             version: LAYOUT_VERSION,
             stream: stream.to_string(),
             generation: None,
+            generation_proven: false,
             base,
             acknowledged: base,
             released: base,
             chain: chain_begin(stream),
             read_again: ReadAgain::new(),
             read_by: VERSION.to_owned(),
+            released_on: BTreeMap::new(),
+            restart: None,
+            take_over: None,
         }
     }
 

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 
 use super::{
-    Capture, ClosingDraft, Outbox, OutboxError, StoredVerdict, chain_begin, chain_next,
+    Begin, Capture, ClosingDraft, Outbox, OutboxError, StoredVerdict, chain_begin, chain_next,
     engine::{apply, flush},
     fixture::{End, SHOP, Shop, gap, notice, now, page, read_all, sale, unreadable},
     open_db,
@@ -223,7 +223,7 @@ impl Run {
     fn new(mode: Acknowledge) -> Self {
         let shop = Shop::new();
         let outbox = shop.open_sound();
-        outbox.take_generation(1, std::collections::BTreeMap::new()).unwrap();
+        outbox.take_generation(1, true, std::collections::BTreeMap::new()).unwrap();
         let stream = outbox.stream().unwrap().id.to_string();
         Self { shop, outbox: Some(outbox), model: Model::default(), mode, stream, cursors: 0 }
     }
@@ -306,7 +306,7 @@ impl Run {
                 self.reopen(None, false);
             }
             Op::BeginStream => {
-                self.outbox().begin_stream(Some(2), std::collections::BTreeMap::new()).unwrap();
+                self.outbox().begin_stream(Begin { generation: Some(2), proven: true, ..Begin::default() }).unwrap();
                 self.model.forget_stream();
                 let stream = self.outbox().stream().unwrap().id.to_string();
                 assert_ne!(std::mem::replace(&mut self.stream, stream), self.stream);
@@ -450,7 +450,7 @@ fn what_is_refused_names_the_new_stream() {
     let shop = Shop::new();
     let outbox = shop.open_sound();
     let before = outbox.level().epoch;
-    outbox.begin_stream(None, std::collections::BTreeMap::new()).unwrap();
+    outbox.begin_stream(Begin::default()).unwrap();
     let stale = Capture { epoch: before, ..page(&outbox, vec![sale(1, 0, 1)]) };
     assert!(matches!(outbox.capture(stale), Err(OutboxError::NewStream)));
     assert!(matches!(outbox.read(before, 0, 1), Err(OutboxError::NewStream)));

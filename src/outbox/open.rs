@@ -5,21 +5,23 @@ use std::{
     collections::BTreeMap,
     io,
     path::PathBuf,
-    sync::{Mutex, PoisonError, RwLock},
+    sync::{Arc, Mutex, PoisonError, RwLock},
 };
 
 use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
 use super::{
-    Level, Options, Outbox, OutboxError, ReadAgain, Writer, aside, chunk_of,
+    Begin, Level, Options, Outbox, OutboxError, Writer, aside, chunk_of,
     engine::{apply, close, flush, guarded, newest, open_sled, wait_until_closed},
     identity::{note_owner, refuse_other_outlet},
+    kept::Removed,
     layout::{self, ChunkHead, META, connection_key},
     meta::{LAYOUT_VERSION, Meta},
-    open_db,
     place::{Marker, Place, machine_id},
     power,
+    remembered::Remembered,
+    stream::begin_stream,
 };
 use crate::{event::StreamId, gap::Gap};
 
@@ -73,12 +75,14 @@ impl Outbox {
         place.sync().map_err(|cause| OutboxError::Folder { doing: "sync", path: place.store(), cause })?;
         place.keep_reserve();
         let at_open = (writer.meta.stream_id(), writer.last - writer.meta.base);
+        let remembered = Arc::clone(&writer.remembered);
         let outbox = Self {
             options,
             place,
             db: RwLock::new(Some(db)),
             writer: Mutex::new(writer),
             level: watch::Sender::new(Level::default()),
+            remembered,
             at_open,
         };
         let mut writer = outbox.writer();
@@ -86,41 +90,6 @@ impl Outbox {
         outbox.publish_level(&writer);
         drop(writer);
         Ok(Opened { outbox, findings })
-    }
-
-    /// Takes a generation for a stream that has none yet; published events carry it. In the same commit it notes from
-    /// when on connections are to be read again.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub fn take_generation(&self, generation: u32, read_again: ReadAgain) -> Result<(), OutboxError> {
-        self.writing(|writer| {
-            if writer.meta.generation.is_none() {
-                let mut meta = writer.meta.clone();
-                meta.generation = Some(generation);
-                for (connection, since) in read_again {
-                    aside::ask_again(&mut meta.read_again, &connection, since);
-                }
-                self.write_meta(&meta)?;
-                writer.meta = meta;
-                self.publish_level(writer);
-            }
-            Ok(())
-        })
-    }
-
-    /// Begins a new stream: HQ's word shows that this store lost its tail, or that another box came after it. What was
-    /// not released goes into the new stream; what was seen is forgotten, so the source is read again.
-    ///
-    /// # Errors
-    /// The store fails.
-    pub fn begin_stream(&self, generation: Option<u32>, read_again: ReadAgain) -> Result<(), OutboxError> {
-        self.writing(|writer| {
-            begin_stream(open_db(self.db().as_ref())?, writer, generation, read_again)?;
-            self.move_marker(writer);
-            self.publish_level(writer);
-            Ok(())
-        })
     }
 
     /// Closes a store that failed: sled refuses everything after an error until it is opened again. The caller holds
@@ -153,6 +122,14 @@ impl Outbox {
         }
         let same_stream = opened.meta.stream == writer.meta.stream;
         opened.epoch = writer.epoch + u64::from(!same_stream);
+        // What was told is told, also where the store that knew it had to be put aside.
+        let mut batch = sled::Batch::default();
+        for (number, nonce) in self.remembered.go_on_beside(&opened.remembered) {
+            batch.insert(&layout::nonce_key(number), nonce.as_str());
+        }
+        apply(&db, batch)?;
+        flush(&db)?;
+        opened.remembered = Arc::clone(&self.remembered);
         if same_stream {
             opened.waiting_cursors = std::mem::take(&mut writer.waiting_cursors);
         }
@@ -161,15 +138,6 @@ impl Outbox {
         self.move_marker(writer);
         tracing::debug!("outbox: the store is open again");
         Ok(findings)
-    }
-
-    fn write_meta(&self, meta: &Meta) -> Result<(), OutboxError> {
-        let db = self.db();
-        let tree = open_db(db.as_ref())?;
-        let mut batch = sled::Batch::default();
-        batch.insert(META, meta.to_bytes());
-        apply(tree, batch)?;
-        flush(tree)
     }
 }
 
@@ -255,6 +223,7 @@ impl Opening<'_> {
             refuse_renamed(&db, self.options)?;
             let read_by = writer.meta.read_by.clone();
             let mut writer = self.settle_stream(&db, writer, findings)?;
+            writer.meta.version = LAYOUT_VERSION;
             let retained_since = self.now - self.options.retention;
             let connections = &self.options.connections;
             aside::read_again_by_this_version(&mut writer.meta, &read_by, &writer.aside, retained_since, connections);
@@ -272,7 +241,7 @@ impl Opening<'_> {
 
     /// Reads what the store says of itself, and changes nothing.
     fn look_through(&self, db: &sled::Db) -> Result<Writer, OutboxError> {
-        let writer = read_writer(db)?;
+        let writer = read_writer(db, self.now)?;
         if self.whole {
             db.iter().try_for_each(|row| row.map(drop))?;
             let mut next = writer.meta.released + 1;
@@ -308,14 +277,14 @@ impl Opening<'_> {
         };
         if let Some(why) = sign {
             findings.push(Finding::NewStream { why });
-            begin_stream(db, &mut writer, None, ReadAgain::new())?;
+            begin_stream(db, &mut writer, Begin::default())?;
         }
         Ok(writer)
     }
 }
 
 /// Reads the cursors and the ends of the queue.
-pub(super) fn read_writer(db: &sled::Db) -> Result<Writer, OutboxError> {
+pub(super) fn read_writer(db: &sled::Db, now: DateTime<Utc>) -> Result<Writer, OutboxError> {
     let damaged = |what: &str| OutboxError::Damaged(what.to_owned());
     let stored = db.get(META)?;
     // First of all: to this version the chunks and keys of a later layout only look damaged.
@@ -335,16 +304,29 @@ pub(super) fn read_writer(db: &sled::Db) -> Result<Writer, OutboxError> {
     if !(meta.base <= meta.released && meta.released <= meta.acknowledged) {
         return Err(damaged("its cursors contradict each other"));
     }
-    if ends.is_some_and(|(oldest, newest)| {
-        !(oldest.first..=oldest.last()).contains(&(meta.released + 1)) || newest.first < oldest.first
-    }) {
-        return Err(damaged("its first event is not the one that is due"));
-    }
+    let removed =
+        ends.map(|(oldest, _)| Removed { through: oldest.first.saturating_sub(1), bytes: oldest.bytes_before() });
+    let released_bytes = match ends {
+        Some((oldest, newest)) if oldest.first <= newest.first && newest.last() > meta.released => {
+            // What was not released begins in the chunk that holds the next number; before it stands what is kept.
+            let due = due_head(db, meta.released + 1)?
+                .ok_or_else(|| damaged("its first event is not the one that is due"))?;
+            due.bytes_before()
+        }
+        Some((oldest, newest)) if oldest.first <= newest.first && newest.last() == meta.released => {
+            newest.cumulative_bytes
+        }
+        Some(_) => return Err(damaged("it ends before what was released")),
+        None => 0,
+    };
     Ok(Writer {
         epoch: 1,
         last: ends.map_or(meta.released, |(_, newest)| newest.last()),
         cumulative_bytes: ends.map_or(0, |(_, newest)| newest.cumulative_bytes),
-        removed_bytes: ends.map_or(0, |(oldest, _)| oldest.cumulative_bytes - u64::from(oldest.stored_bytes)),
+        released_bytes,
+        removed: removed.unwrap_or(Removed { through: meta.released, bytes: 0 }),
+        now,
+        remembered: Arc::new(Remembered::read(db)?),
         seen: None,
         waiting_cursors: BTreeMap::new(),
         open_gaps: read_gaps(db)?,
@@ -354,6 +336,14 @@ pub(super) fn read_writer(db: &sled::Db) -> Result<Writer, OutboxError> {
         marker: None,
         meta,
     })
+}
+
+/// The head of the chunk that holds a stored number.
+fn due_head(db: &sled::Db, number: u64) -> Result<Option<ChunkHead>, OutboxError> {
+    let row = newest(db, 0, number, |first| layout::chunk_key(first, 0).to_vec())?;
+    let Some((first, _)) = row.and_then(|(key, _)| layout::read_chunk_key(&key)) else { return Ok(None) };
+    let part = db.get(layout::chunk_key(first, 0))?;
+    Ok(part.and_then(|part| ChunkHead::read(first, &part)).filter(|head| head.last() >= number))
 }
 
 /// A later layout may hold anything else, but says its version in the same place.
@@ -383,33 +373,6 @@ fn lost_tail_sign(writer: &Writer, marker: Option<&Marker>, place: &Place) -> Op
     } else {
         None
     }
-}
-
-/// Forgets what was seen and read, and begins a stream after what was released.
-fn begin_stream(
-    tree: &sled::Tree,
-    writer: &mut Writer,
-    generation: Option<u32>,
-    read_again: ReadAgain,
-) -> Result<(), OutboxError> {
-    let id = StreamId::random().map_err(|_| OutboxError::Engine("no random bytes".to_owned()))?;
-    let mut batch = sled::Batch::default();
-    for kind in [layout::SEEN, layout::CURSOR, layout::CLOSING] {
-        for key in tree.scan_prefix([kind]).keys() {
-            batch.remove(key?);
-        }
-    }
-    let mut meta = Meta::begin(id, writer.meta.released);
-    meta.generation = generation;
-    meta.read_again = read_again;
-    batch.insert(META, meta.to_bytes());
-    apply(tree, batch)?;
-    flush(tree)?;
-    writer.meta = meta;
-    writer.epoch += 1;
-    writer.seen = None;
-    writer.waiting_cursors.clear();
-    Ok(())
 }
 
 /// The oldest and the newest chunk.

@@ -1,4 +1,4 @@
-//! Forgetting, last of all: events leave the store once they are released, whole chunks at a time from the head.
+//! Letting go, last of all: events are released in order, and from then on stay only while there is room for them.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 use super::{
     Level, Outbox, OutboxError, Writer, chunk_of,
     engine::{apply, flush},
+    kept::{self, GONE_CHUNKS_MAX, Stay},
     layout::{self, META},
     meta::chain_next,
     open::Finding,
@@ -18,10 +19,10 @@ use crate::{
     event::{Event, StreamId},
 };
 
-/// Chunks that one batch removes at most.
-const REMOVED_CHUNKS_MAX: usize = 64;
+/// Chunks that one batch releases at most.
+const RELEASED_CHUNKS_MAX: usize = 64;
 
-/// Released events are removed once there are this many …
+/// Acknowledged events are released once there are this many …
 const REMOVE_AT_EVENTS: u64 = 100;
 
 /// … or after this long, so that a card is not written for each sale twice.
@@ -36,14 +37,15 @@ pub enum StoredVerdict {
     Stale,
     /// It speaks of another stream.
     OtherStream,
-    /// It speaks of events that were not acknowledged yet.
+    /// It speaks of events that this store does not have.
     TooHigh,
     /// Its chain is not that of the events that this box sent.
     Forged,
 }
 
 impl Outbox {
-    /// HQ says: stream S is stored through N, and this is the chain over its content ids up to N.
+    /// HQ says: stream S is stored through N, and this is the chain over its content ids up to N. A chain that fits is
+    /// the proof, also for what the broker has not acknowledged.
     ///
     /// # Errors
     /// The store fails.
@@ -56,7 +58,7 @@ impl Outbox {
             if through <= level.released {
                 return Ok(StoredVerdict::Stale);
             }
-            if through > level.acknowledged {
+            if through > level.durable {
                 return Ok(StoredVerdict::TooHigh);
             }
             let through = through + writer.meta.base;
@@ -68,14 +70,15 @@ impl Outbox {
         })
     }
 
-    /// Removes what may go, opens a store that failed, and looks after the room on the card. To be called about every
-    /// second; it writes only when there is something to remove. `ripe` says that [`REMOVE_AFTER`] has passed since
-    /// events were last removed. Gives what was found if the store was opened again, to be told to HQ.
+    /// Releases what may go, opens a store that failed, and looks after the room on the card. To be called about every
+    /// second; it writes only when there is something to release. `ripe` says that [`REMOVE_AFTER`] has passed since
+    /// events were last released. Gives what was found if the store was opened again, to be told to HQ.
     ///
     /// # Errors
     /// The store fails or cannot be opened again.
     pub fn tend(&self, acknowledge: Acknowledge, ripe: bool, now: DateTime<Utc>) -> Result<Vec<Finding>, OutboxError> {
         self.writing(|writer| {
+            writer.now = now;
             let findings = if writer.closed.is_some() { self.open_again(writer, now)? } else { Vec::new() };
             self.place.keep_reserve();
             self.publish_level(writer);
@@ -86,11 +89,14 @@ impl Outbox {
                     self.release_acknowledged(writer, &level)?;
                 }
             }
+            if level.card_full && writer.kept_bytes() > 0 {
+                self.keep_at_most(writer, 0)?;
+            }
             Ok(findings)
         })
     }
 
-    /// Removes what is released, stores cursors and marker: the last thing at an ordered stop.
+    /// Releases what may go, stores cursors and marker: the last thing at an ordered stop.
     ///
     /// # Errors
     /// The store fails.
@@ -101,15 +107,17 @@ impl Outbox {
             }
             let mut meta = writer.meta.clone();
             meta.acknowledged = self.level().acknowledged + meta.base;
-            if meta != writer.meta || !writer.waiting_cursors.is_empty() {
+            if meta != writer.meta || !writer.waiting_cursors.is_empty() || self.remembered.is_unwritten() {
                 let mut batch = sled::Batch::default();
                 for (connection, cursor) in &writer.waiting_cursors {
                     batch.insert(layout::connection_key(layout::CURSOR, connection, &[]), cursor.as_slice());
                 }
                 batch.insert(META, meta.to_bytes());
+                let rows = self.remembered.stage(&mut batch);
                 let db = self.db();
                 apply(open_db(db.as_ref())?, batch)?;
                 flush(open_db(db.as_ref())?)?;
+                self.remembered.written(rows);
                 writer.meta = meta;
                 writer.waiting_cursors.clear();
             }
@@ -124,16 +132,15 @@ impl Outbox {
         self.release(writer, level.acknowledged + writer.meta.base)
     }
 
-    /// Releases up to a stored number, and removes the chunks that are released whole.
+    /// Releases up to a stored number. The chunks stay, but for those that have to make room.
     fn release(&self, writer: &mut Writer, through: u64) -> Result<(), OutboxError> {
         let db = self.db();
         let tree = open_db(db.as_ref())?;
         while writer.meta.released < through {
             let mut batch = sled::Batch::default();
             let mut meta = writer.meta.clone();
-            let mut removed_bytes = writer.removed_bytes;
-            // The released cursor moves in the batch that removes: else a cut would hand the numbers out again.
-            for _ in 0..REMOVED_CHUNKS_MAX {
+            let mut released_bytes = writer.released_bytes;
+            for _ in 0..RELEASED_CHUNKS_MAX {
                 let number = meta.released + 1;
                 if number > through {
                     break;
@@ -143,17 +150,24 @@ impl Outbox {
                 meta.chain = chain_over(meta.chain, &events, number, released);
                 meta.released = released;
                 if released == head.last() {
-                    for part in 0..head.parts() {
-                        batch.remove(&layout::chunk_key(head.first, part));
-                    }
-                    removed_bytes = head.cumulative_bytes;
+                    released_bytes = head.cumulative_bytes;
                 }
             }
             meta.acknowledged = (self.level().acknowledged + meta.base).max(meta.released);
+            kept::note(&mut meta.released_on, writer.now, meta.released);
+            let most_bytes = self.kept_most_bytes(writer.cumulative_bytes.saturating_sub(released_bytes));
+            let aged = kept::aged(&meta.released_on, writer.now);
+            let stay = Stay { released: meta.released, released_bytes, most_bytes, aged };
+            // The released cursor moves in the batch that removes, or before it: else a cut would hand the numbers out
+            // again.
+            let removed = kept::give_way(tree, writer.removed, stay, GONE_CHUNKS_MAX, &mut batch)?;
             batch.insert(META, meta.to_bytes());
+            let rows = self.remembered.stage(&mut batch);
             apply(tree, batch)?;
+            self.remembered.written(rows);
             writer.meta = meta;
-            writer.removed_bytes = removed_bytes;
+            writer.released_bytes = released_bytes;
+            writer.removed = removed;
         }
         self.publish_level(writer);
         Ok(())

@@ -7,6 +7,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use super::{
     Aside, NOTICE_RESERVE_BYTES, Outbox, OutboxError, Writer, aside,
     engine::{apply, flush},
+    kept::{self, Removed, Stay},
     layout::{self, ChunkHead, META, connection_key},
     meta::Meta,
     news::News,
@@ -145,8 +146,10 @@ impl Outbox {
             return Ok(Captured::default());
         };
         self.check_room(writer, &staged)?;
+        let removed = self.make_room(writer, db, &mut staged)?;
         apply(db, std::mem::take(&mut staged.batch))?;
         flush(db)?;
+        writer.removed = removed;
         Ok(self.adopt(writer, &connection, staged))
     }
 
@@ -277,6 +280,18 @@ impl Outbox {
             Ok(()) => writer.marker = Some(marker),
             Err(error) => tracing::warn!(%error, "outbox: the marker beside the store cannot be written"),
         }
+    }
+
+    /// What is kept goes as far as the commit needs its room.
+    fn make_room(&self, writer: &Writer, tree: &sled::Tree, staged: &mut Staged) -> Result<Removed, OutboxError> {
+        let (released, released_bytes) = (writer.meta.released, writer.released_bytes);
+        let cumulative_bytes = staged.chunks.last().map_or(writer.cumulative_bytes, |head| head.cumulative_bytes);
+        let most_bytes = self.kept_most_bytes(cumulative_bytes.saturating_sub(released_bytes));
+        if writer.kept_bytes() <= most_bytes {
+            return Ok(writer.removed);
+        }
+        let stay = Stay { released, released_bytes, most_bytes, aged: 0 };
+        kept::give_way(tree, writer.removed, stay, usize::MAX, &mut staged.batch)
     }
 
     fn check_room(&self, writer: &Writer, staged: &Staged) -> Result<(), OutboxError> {

@@ -78,7 +78,7 @@ impl Life {
             retired: Vec::new(),
         };
         let outbox = Outbox::open(options, now()).unwrap().outbox;
-        outbox.take_generation(1, std::collections::BTreeMap::new()).unwrap();
+        outbox.take_generation(1, true, std::collections::BTreeMap::new()).unwrap();
         Self { _folder: folder, outbox }
     }
 

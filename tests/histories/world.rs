@@ -140,7 +140,7 @@ impl World {
         let config = Config::parse(&text, &origin).unwrap_or_else(|faults| panic!("{text}\n{faults}"));
         let shared = Arc::new(Mutex::new(Shared { chance: Chance::new(seed ^ 0x5EED), asked: Vec::new() }));
         let outbox = open(&config, folder.path(), 0, clock.now());
-        outbox.take_generation(1, ReadAgain::new()).unwrap();
+        outbox.take_generation(1, true, ReadAgain::new()).unwrap();
         let mut world = Self {
             config,
             simulator,
@@ -186,7 +186,7 @@ impl World {
         self.taken = 0;
         self.reopen(self.boxes);
         let again = self.watermark.map(|watermark| ("front".to_owned(), watermark - RESCAN_HORIZON));
-        self.outbox().take_generation(self.boxes + 1, again.into_iter().collect()).unwrap();
+        self.outbox().take_generation(self.boxes + 1, true, again.into_iter().collect()).unwrap();
         self.start();
     }
 

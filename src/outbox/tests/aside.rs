@@ -125,7 +125,7 @@ fn the_list_is_bounded_and_forgets_what_nobody_can_recognize() {
 fn another_version_reads_again_what_was_put_aside_once() {
     let shop = Shop::new();
     let outbox = shop.open_sound();
-    outbox.take_generation(1, std::collections::BTreeMap::new()).unwrap();
+    outbox.take_generation(1, true, std::collections::BTreeMap::new()).unwrap();
     outbox.capture(aside(&outbox, vec![unreadable(1), unreadable(2)])).unwrap();
     drop(outbox);
     assert_eq!(read_again(&shop.open_sound()), None, "the same version");
@@ -175,12 +175,12 @@ fn what_a_backfill_put_aside_is_looked_for_where_it_was_and_no_further_than_is_r
         assert_eq!(read_again(&outbox), Some(now() - TimeDelta::days(since_days_ago)));
         // HQ's checkpoint may ask for more, not for less.
         let earlier = now() - TimeDelta::days(40);
-        outbox.take_generation(1, [(SHOP.to_owned(), now())].into()).unwrap();
+        outbox.take_generation(1, true, [(SHOP.to_owned(), now())].into()).unwrap();
         assert_eq!(read_again(&outbox), Some(now() - TimeDelta::days(since_days_ago)));
         drop(outbox);
         let shop = Shop::new();
         let outbox = shop.open_sound();
-        outbox.take_generation(1, [(SHOP.to_owned(), earlier)].into()).unwrap();
+        outbox.take_generation(1, true, [(SHOP.to_owned(), earlier)].into()).unwrap();
         assert_eq!(read_again(&outbox), Some(earlier));
     }
 }

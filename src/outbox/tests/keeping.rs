@@ -203,7 +203,7 @@ fn a_large_event_goes_without_its_lines_and_always_fits() {
         let mut shop = Shop::new();
         shop.options.event_max_bytes = limit;
         let outbox = shop.open_sound();
-        outbox.take_generation(1, std::collections::BTreeMap::new()).unwrap();
+        outbox.take_generation(1, true, std::collections::BTreeMap::new()).unwrap();
         let mut record = serde_json::to_value(sale("\"".repeat(128), 0, 1)).unwrap();
         let long = "n".repeat(20 * 1024);
         let lines: Vec<_> = (0..200).map(|line| item(&format!("{line} {}", &long[..100]))).collect();

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::outbox::{
-    Finding, Opened, Outbox, OutboxError,
+    Begin, Finding, Opened, Outbox, OutboxError,
     engine::{open_sled, wait_until_closed},
     fixture::{SHOP, Shop, now, options, page, read_all, sale, sales},
     layout::META,
@@ -12,7 +12,7 @@ use crate::outbox::{
 /// A store with some events, of which the first half was acknowledged; gives its stream.
 fn filled(shop: &Shop) -> String {
     let outbox = shop.open_sound();
-    outbox.take_generation(1, std::collections::BTreeMap::new()).unwrap();
+    outbox.take_generation(1, true, std::collections::BTreeMap::new()).unwrap();
     outbox.capture(page(&outbox, sales(0..10))).unwrap();
     outbox.acknowledge(outbox.level().epoch, 5);
     outbox.settle(crate::config::Acknowledge::Feed).unwrap();
@@ -24,7 +24,7 @@ fn renewed(shop: &Shop, old: &str) -> (Outbox, &'static str) {
     let Opened { outbox, findings } = shop.open().unwrap();
     let Some(&Finding::NewStream { why }) = findings.last() else { panic!("{findings:?}") };
     assert_eq!(outbox.stream(), None, "HQ's checkpoint gives the generation");
-    outbox.take_generation(2, std::collections::BTreeMap::new()).unwrap();
+    outbox.take_generation(2, true, std::collections::BTreeMap::new()).unwrap();
     assert_ne!(outbox.stream().unwrap().id.to_string(), old);
     assert_eq!(outbox.cursor(SHOP).unwrap(), None, "the source is read again");
     (outbox, why)
@@ -43,13 +43,13 @@ fn a_later_layout_is_refused_and_left_alone() {
     let shop = Shop::new();
     filled(&shop);
     let db = open_sled(&shop.store()).unwrap();
-    db.insert(META, &br#"{"version": 2, "something": "else"}"#[..]).unwrap();
+    db.insert(META, &br#"{"version": 3, "something": "else"}"#[..]).unwrap();
     db.flush().unwrap();
     drop(db);
     let Err(error) = shop.open() else { panic!("it opened") };
-    assert!(matches!(error, OutboxError::NewerVersion { found: 2, known: 1 }), "{error}");
+    assert!(matches!(error, OutboxError::NewerVersion { found: 3, known: 2 }), "{error}");
     let db = open_sled(&shop.store()).unwrap();
-    assert_eq!(&db.get(META).unwrap().unwrap()[..], br#"{"version": 2, "something": "else"}"#);
+    assert_eq!(&db.get(META).unwrap().unwrap()[..], br#"{"version": 3, "something": "else"}"#);
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn a_later_layout_with_other_chunks_is_no_damage() {
         let shop = Shop::new();
         filled(&shop);
         let db = open_sled(&shop.store()).unwrap();
-        db.insert(META, &br#"{"version": 2}"#[..]).unwrap();
+        db.insert(META, &br#"{"version": 3}"#[..]).unwrap();
         db.insert(&b"q"[..], &b"another kind of key"[..]).unwrap();
         db.insert(&b"q\xff another kind of chunk"[..], &b""[..]).unwrap();
         db.flush().unwrap();
@@ -71,7 +71,7 @@ fn a_later_layout_with_other_chunks_is_no_damage() {
             fs::write(snapshot.expect("sled wrote one when it was opened again"), "not a snapshot").unwrap();
         }
         let Err(error) = shop.open() else { panic!("it opened") };
-        assert!(matches!(error, OutboxError::NewerVersion { found: 2, known: 1 }), "{error}");
+        assert!(matches!(error, OutboxError::NewerVersion { found: 3, known: 2 }), "{error}");
         let stores = fs::read_dir(&shop.folder).unwrap().map(|entry| entry.unwrap().file_name());
         let stores: Vec<_> = stores.filter(|name| name.to_string_lossy().starts_with("store")).collect();
         assert_eq!(stores, ["store"], "nothing was moved");
@@ -151,13 +151,13 @@ fn a_copied_store_is_a_new_stream() {
 fn a_new_stream_keeps_what_was_not_released_and_counts_from_one() {
     let shop = Shop::new();
     let outbox = shop.open_sound();
-    outbox.take_generation(1, std::collections::BTreeMap::new()).unwrap();
+    outbox.take_generation(1, true, std::collections::BTreeMap::new()).unwrap();
     outbox.capture(page(&outbox, sales(0..10))).unwrap();
     let epoch = outbox.level().epoch;
     outbox.acknowledge(epoch, 7);
     outbox.tend(crate::config::Acknowledge::Broker, true, now()).unwrap();
     let waiting = read_all(&outbox, 7).unwrap();
-    outbox.begin_stream(Some(2), std::collections::BTreeMap::new()).unwrap();
+    outbox.begin_stream(Begin { generation: Some(2), proven: true, ..Begin::default() }).unwrap();
     let level = outbox.level();
     assert_eq!((level.durable, level.acknowledged, level.released), (3, 0, 0));
     outbox.acknowledge(epoch, 3);
