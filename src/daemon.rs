@@ -24,8 +24,9 @@ use thiserror::Error;
 use tokio::{sync::mpsc, time::timeout};
 
 pub use self::faulty::show_fault;
+pub(crate) use self::keeper::tell_findings;
 use self::{
-    keeper::{keep, tell_findings},
+    keeper::keep,
     lights::drive_lights,
     socket::answer_questions,
     systemd::{notify, start_feeding},

@@ -26,6 +26,7 @@ mod fixture;
 mod identity;
 mod kept;
 mod layout;
+pub mod leaving;
 mod level;
 mod look;
 mod memory;

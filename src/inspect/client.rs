@@ -10,9 +10,11 @@ use std::{
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use super::{EVENTS_MAX, End, Head, Lines, Question, SOCKET, STATUS, Summary, answer};
+use super::{EVENTS_MAX, End, Head, Lines, Ordered, Question, SOCKET, STATUS, Summary, answer, ordered};
 use crate::{
-    outbox::{Look, Options, OutboxError},
+    clock::Clock,
+    daemon::tell_findings,
+    outbox::{Look, Opened, Options, Outbox, OutboxError},
     overview::Overview,
 };
 
@@ -87,6 +89,33 @@ pub fn overview(folder: &Path) -> Result<(Overview, String), InspectError> {
     let (lines, _) = Inspected(Source::Daemon(folder.to_owned())).ask(&question)?;
     let line = lines.into_iter().next().unwrap_or_default();
     Ok((read_line(&line)?, line))
+}
+
+/// Gives an order to the running daemon, or notes it in the store while none runs.
+///
+/// # Errors
+/// A daemon does not answer, or the store refuses.
+pub fn order(options: Options, order: &Question) -> Result<Ordered, InspectError> {
+    let folder = options.folder.clone();
+    let cause = match connect(&folder) {
+        Ok(_answers) => {
+            let (lines, _) = Inspected(Source::Daemon(folder)).ask(order)?;
+            return read_line(lines.first().map(String::as_str).unwrap_or_default());
+        }
+        Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied => {
+            return Err(InspectError::Forbidden { socket: folder.join(SOCKET) });
+        }
+        Err(cause) => cause,
+    };
+    let now = Clock::system().now();
+    match Outbox::open(options, now) {
+        Ok(Opened { outbox, findings }) => {
+            tell_findings(&outbox, &findings, now);
+            Ok(ordered(&outbox, order)?)
+        }
+        Err(OutboxError::InUse { .. }) => Err(InspectError::Mute { folder, cause }),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A box that can be asked.
@@ -176,7 +205,7 @@ impl Inspected {
 
     fn events(&self, summary: &Summary, after: u64, most: usize, heads: bool) -> Result<Lines, InspectError> {
         let stream = summary.outbox.stream.clone();
-        self.ask(&Question { ask: "events".to_owned(), stream, after, most: Some(most), heads })
+        self.ask(&Question { ask: "events".to_owned(), connection: None, stream, after, most: Some(most), heads })
     }
 
     /// Asks; gives the lines of the answer without its end.

@@ -71,6 +71,24 @@ pub enum OutboxError {
         /// Events in it that were not released.
         waiting: u64,
     },
+    /// The store does not say whose it is.
+    #[error(
+        "outbox: the store in {} is of an earlier version, which did not note its outlet; start tillbox once with the \
+         config of that outlet, then it is noted",
+        folder.display()
+    )]
+    NoOwner {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A store that was to be forgotten holds something that was not delivered.
+    #[error("outbox: the store in {} is not done: {}", folder.display(), waits(*waiting))]
+    NotDelivered {
+        /// The folder.
+        folder: PathBuf,
+        /// Events in it that were not released.
+        waiting: u64,
+    },
     /// sled says so; opening the store again may help.
     #[error("outbox: the store fails: {0}")]
     Engine(String),

@@ -8,11 +8,12 @@
 
 use std::collections::BTreeSet;
 
+use chrono::Utc;
 use serde::{Deserialize, Serialize};
 
 use super::{
     Options, Outbox, OutboxError, Writer,
-    engine::{apply, flush, open_sled},
+    engine::{apply, close, flush, guarded, open_sled, wait_until_closed},
     layout::{self, connection_key},
     open::read_writer,
     open_db,
@@ -54,6 +55,8 @@ pub struct Held {
     pub owner: Option<Owner>,
     /// Events that were not released.
     pub waiting: u64,
+    /// Its connections: name, and what it reads.
+    pub connections: Vec<(String, String)>,
 }
 
 /// Looks whose store stands in a folder. `None`: there is none.
@@ -65,15 +68,30 @@ pub fn held_in(folder: &std::path::Path) -> Result<Option<Held>, OutboxError> {
     if let Ok(false) = path.try_exists() {
         return Ok(None);
     }
-    let place = Place::visit(folder)?;
+    held_at(&Place::visit(folder)?).map(Some)
+}
+
+/// Looks whose store stands in a place.
+pub(super) fn held_at(place: &Place) -> Result<Held, OutboxError> {
     let db = open_sled(&place.store())?;
-    let held = super::engine::guarded("reading whose it is", || {
-        let writer = read_writer(&db, chrono::Utc::now())?;
-        Ok(Held { owner: read_owner(&db)?, waiting: writer.last - writer.meta.released })
+    let held = guarded("reading whose it is", || {
+        let writer = read_writer(&db, Utc::now())?;
+        let waiting = writer.last - writer.meta.released;
+        Ok(Held { owner: read_owner(&db)?, waiting, connections: connections(&db)? })
     });
-    super::engine::close(Some(db));
-    super::engine::wait_until_closed(&place.store());
-    held.map(Some)
+    close(Some(db));
+    wait_until_closed(&place.store());
+    held
+}
+
+fn connections(db: &sled::Tree) -> Result<Vec<(String, String)>, OutboxError> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let rows = db.scan_prefix([layout::CONNECTION]);
+    rows.map(|row| {
+        row.map(|(key, value)| (text(key[1..].strip_suffix(&[0]).unwrap_or(&key[1..])), text(&value)))
+            .map_err(Into::into)
+    })
+    .collect()
 }
 
 /// Whose store it is, if it says so.
