@@ -132,7 +132,7 @@ async fn run_stages(config: Config, mode: Mode) -> Result<(), DaemonError> {
     let shared = SharedOutbox::default();
     let watchdog = Watchdog::default();
     let beat = |name: &str| watchdog.stage(name, BEGIN_MAX);
-    let feeding = start_feeding(watchdog.clone(), Arc::clone(&health), Arc::clone(&shared))?;
+    let feeding = start_feeding(watchdog.clone(), Arc::clone(&health), Arc::clone(&shared), config.hq.acknowledge)?;
     let described = describe(&config, &shared);
     let panel = Panel::new(&profile_of(&config.board), Gpio);
     let mut lights =

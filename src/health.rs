@@ -168,6 +168,43 @@ impl Condition {
         }
     }
 
+    /// Whether it speaks of the line to headquarters.
+    #[must_use]
+    pub fn is_of_hq(self) -> bool {
+        matches!(
+            self,
+            Self::HqUnreachable
+                | Self::HqRefused
+                | Self::PublishDenied
+                | Self::NobodyListens
+                | Self::NotAcknowledged
+                | Self::FeedSilent
+                | Self::BrokerForgot
+                | Self::EventReduced
+                | Self::ClockUnproven
+                | Self::BrokerUnfit
+                | Self::LinkFailed
+                | Self::StoredRejected
+                | Self::OutletConflict
+        )
+    }
+
+    /// Whether nothing is delivered while it holds, and all is kept safe on the box: it passes without a technician of
+    /// the box's.
+    #[must_use]
+    pub fn keeps_sales_here(self) -> bool {
+        matches!(
+            self,
+            Self::HqUnreachable | Self::NobodyListens | Self::NotAcknowledged | Self::FeedSilent | Self::ClockUnproven
+        )
+    }
+
+    /// Whether something that was told as done is not proven while it holds.
+    #[must_use]
+    pub fn leaves_unproven(self) -> bool {
+        matches!(self, Self::BrokerForgot | Self::StoreSetAside)
+    }
+
     /// Whether waiting does not help: somebody has to come.
     #[must_use]
     pub fn needs_technician(self) -> bool {
@@ -259,10 +296,18 @@ pub struct Facts {
     pub broker: Option<String>,
     /// The nonce of the session with it.
     pub session: Option<String>,
+    /// The MQTT that the running session speaks: `5` or `3.1.1`.
+    pub protocol: Option<&'static str>,
+    /// The broker's bare word counts: MQTT 3.1.1, `acknowledge = "broker"` and `hq.echo = "none"`.
+    pub unproven_echo: bool,
+    /// Since when the broker has events that HQ has not confirmed, the oldest of them.
+    pub feed_waits_since: Option<DateTime<Utc>>,
     /// The configured connections by name.
     pub connections: BTreeMap<String, ConnectionHealth>,
     /// Open gaps of all connections.
     pub open_gaps: usize,
+    /// Stores of other outlets that lie beside the running one and were not sent yet.
+    pub stores_set_aside: usize,
     held: BTreeMap<(Condition, String), Held>,
 }
 

@@ -26,11 +26,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
+    config::Acknowledge,
     content::ContentId,
     event::{Event, Stream, StreamId},
     gap::Gap,
-    outbox::{Aside, Outbox, OutboxError},
+    outbox::{
+        Aside, Outbox, OutboxError,
+        leaving::{SetAside, set_aside_in},
+    },
     overview::{Overview, Queue},
+    status::acknowledge_name,
 };
 
 /// The name of the socket in the outbox's folder.
@@ -91,12 +96,17 @@ pub struct End {
 pub struct Summary {
     /// The outlet's id.
     pub outlet: String,
+    /// Whose word makes an event count as delivered: `feed` or `broker`.
+    pub acknowledge: String,
     /// Its figures.
     pub outbox: Queue,
     /// By connection: what is not proven complete.
     pub open_gaps: BTreeMap<String, Vec<Gap>>,
     /// By connection: records that could not be read, the oldest first.
     pub put_aside: BTreeMap<String, Vec<Aside>>,
+    /// Stores of other outlets that lie beside this one and were not sent yet.
+    #[serde(default)]
+    pub set_aside: Vec<SetAside>,
 }
 
 /// What an order did.
@@ -138,11 +148,13 @@ pub struct Unsent<'a> {
     pub data: &'a RawValue,
 }
 
-/// Answers a question about an outbox: the lines, the last of them an [`End`].
+/// Answers a question about an outbox, where `acknowledge` says whose word counts: the lines, the last of them an [`End`].
 #[must_use]
-pub fn answer(outbox: &Outbox, question: &Question) -> Vec<String> {
+pub fn answer(outbox: &Outbox, acknowledge: Acknowledge, question: &Question) -> Vec<String> {
     let lines = match question.ask.as_str() {
-        "outbox" => summary(outbox).map(|summary| (vec![line(&summary)], None)).map_err(|error| error.to_string()),
+        "outbox" => {
+            summary(outbox, acknowledge).map(|summary| (vec![line(&summary)], None)).map_err(|error| error.to_string())
+        }
         "events" => events(outbox, question),
         TAKE_OVER | SAME_ACCOUNT => {
             ordered(outbox, question).map(|done| (vec![line(&done)], None)).map_err(|error| error.to_string())
@@ -176,15 +188,17 @@ fn line(of: &impl Serialize) -> String {
     serde_json::to_string(of).unwrap_or_default()
 }
 
-fn summary(outbox: &Outbox) -> Result<Summary, OutboxError> {
+fn summary(outbox: &Outbox, acknowledge: Acknowledge) -> Result<Summary, OutboxError> {
     let put_aside = outbox.put_aside()?;
     let level = outbox.level();
     let open_gaps = level.open_gaps.iter().filter(|(_, gaps)| !gaps.is_empty());
     Ok(Summary {
         outlet: outbox.outlet().to_owned(),
-        outbox: Queue::of(outbox, &level, None),
+        acknowledge: acknowledge_name(acknowledge).to_owned(),
+        outbox: Queue::of(outbox, &level, acknowledge, None),
         open_gaps: open_gaps.map(|(connection, gaps)| (connection.clone(), gaps.clone())).collect(),
         put_aside,
+        set_aside: set_aside_in(outbox.folder()),
     })
 }
 

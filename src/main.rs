@@ -324,15 +324,16 @@ fn outbox(path: &Path, look: &Look) -> ExitCode {
             return ExitCode::from(CONFIG);
         }
     };
-    let looked = Inspected::at(daemon::outbox_options(&config)).and_then(|inspected| match look {
-        Look::List { json, limit } => list(&inspected, *json, *limit),
-        Look::Show(number) => {
-            let event: serde_json::Value =
-                serde_json::from_str(&inspected.event(*number)?).map_err(|e| InspectError::Broken(e.to_string()))?;
-            say(&format!("{event:#}"))
-        }
-        Look::Export { from } => inspected.export(*from, say),
-    });
+    let looked =
+        Inspected::at(daemon::outbox_options(&config), config.hq.acknowledge).and_then(|inspected| match look {
+            Look::List { json, limit } => list(&inspected, *json, *limit),
+            Look::Show(number) => {
+                let event: serde_json::Value = serde_json::from_str(&inspected.event(*number)?)
+                    .map_err(|e| InspectError::Broken(e.to_string()))?;
+                say(&format!("{event:#}"))
+            }
+            Look::Export { from } => inspected.export(*from, say),
+        });
     told(looked)
 }
 
@@ -366,11 +367,13 @@ fn told(asked: Result<(), InspectError>) -> ExitCode {
 
 fn list(inspected: &Inspected, json: bool, limit: usize) -> Result<(), InspectError> {
     let summary: Summary = inspected.summary()?;
-    let heads = inspected.heads(&summary, summary.outbox.released, limit)?;
+    let delivered = summary.outbox.durable.saturating_sub(summary.outbox.undelivered);
+    let heads = inspected.heads(&summary, delivered, limit)?;
     if json {
-        let Summary { outlet, outbox, open_gaps, put_aside } = summary;
+        let Summary { outlet, acknowledge, outbox, open_gaps, put_aside, set_aside } = summary;
         let listed = serde_json::json!({
-            "outlet": outlet, "outbox": outbox, "open_gaps": open_gaps, "put_aside": put_aside, "waiting": heads,
+            "outlet": outlet, "acknowledge": acknowledge, "outbox": outbox, "open_gaps": open_gaps, "put_aside": put_aside,
+            "set_aside": set_aside, "waiting": heads,
         });
         say(&format!("{listed:#}"))
     } else {

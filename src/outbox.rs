@@ -288,6 +288,12 @@ impl Outbox {
         &self.options.outlet
     }
 
+    /// What the store may take on the card.
+    #[must_use]
+    pub fn max_bytes(&self) -> u64 {
+        self.options.max_bytes
+    }
+
     /// How long what was seen is remembered.
     #[must_use]
     pub fn retention(&self) -> TimeDelta {

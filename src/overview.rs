@@ -7,15 +7,18 @@
 pub mod drain;
 pub mod observer;
 pub mod text;
+pub mod told;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    config::Acknowledge,
     gap::GapReason,
     health::{Condition, ConnectionHealth, Facts, Phase},
-    outbox::{Level, Outbox},
+    outbox::{Level, Outbox, leaving::set_aside_in},
     signal::Lights,
+    status::acknowledge_name,
 };
 
 /// Hours that [`Sales`] covers.
@@ -55,6 +58,8 @@ pub struct Overview {
     pub gaps: Vec<OpenGap>,
     /// … and how many there are.
     pub open_gaps: usize,
+    /// Whether a record was put aside so lately that the lights tell it.
+    pub put_aside_lately: bool,
     /// Whether the board has lines to a printer.
     pub has_printer_lines: bool,
     /// Space where the store lies.
@@ -86,10 +91,26 @@ pub struct Hq {
     pub standing: Standing,
     /// Since when, as far as this process knows.
     pub since: DateTime<Utc>,
+    /// Whether the line stands: a broker is reached, and events may be published there.
+    pub connected: bool,
     /// The broker that is used, or was last.
     pub broker: Option<String>,
-    /// Whose word lets the box forget a sale: `feed` or `broker`.
+    /// The MQTT that is spoken with it: `5` or `3.1.1`.
+    pub protocol: Option<String>,
+    /// Whose word makes a sale count as delivered: `feed` or `broker`.
     pub acknowledge: String,
+    /// The broker's bare word counts, which nothing proves: `hq.echo = "none"`.
+    pub unproven_echo: bool,
+    /// Since when the broker has events that HQ has not confirmed, the oldest of them.
+    pub feed_waits_since: Option<DateTime<Utc>>,
+}
+
+impl Hq {
+    /// Whether HQ itself confirms what it has; else the broker's acknowledgement is all that is known.
+    #[must_use]
+    pub fn confirms(&self) -> bool {
+        self.acknowledge == acknowledge_name(Acknowledge::Feed)
+    }
 }
 
 /// One point of sale.
@@ -149,24 +170,38 @@ pub struct Queue {
     pub acknowledged: u64,
     /// Every event up to here may be forgotten.
     pub released: u64,
-    /// Bytes that the events take.
+    /// Events that are not where `acknowledge` promises them: those of the next two together.
+    pub undelivered: u64,
+    /// Events that the broker has not acknowledged.
+    pub waiting_for_broker: u64,
+    /// Events that the broker has and that HQ has not confirmed; none where the broker's word is all that counts.
+    pub waiting_for_hq: u64,
+    /// Bytes that the events take which the box may not forget yet.
     pub queued_bytes: u64,
-    /// Bytes that they may take.
+    /// Bytes that those may take.
     pub limit_bytes: u64,
-    /// When what waits first happened.
-    pub oldest_waiting: Option<DateTime<Utc>>,
-    /// How long sending what waits will take; `None` where nothing moves by which that could be known.
+    /// Bytes of delivered events that are kept in case they are asked for again: they go first when room is needed.
+    pub kept_bytes: u64,
+    /// What the store may take on the card with all that belongs to it, as configured.
+    pub max_bytes: u64,
+    /// When the oldest undelivered event happened.
+    pub oldest_undelivered: Option<DateTime<Utc>>,
+    /// How long it takes until all is delivered; `None` where nothing moves by which that could be known.
     pub drained_in_s: Option<u64>,
     /// Why the store is closed, if it is.
     pub closed: Option<String>,
+    /// Stores of other outlets that lie beside this one and were not sent yet.
+    #[serde(default)]
+    pub stores_set_aside: usize,
 }
 
 impl Queue {
-    /// How an outbox stands at a level.
+    /// How an outbox stands at a level, where `acknowledge` says whose word counts.
     #[must_use]
-    pub fn of(outbox: &Outbox, level: &Level, drained_in_s: Option<u64>) -> Self {
-        let waits = level.unacknowledged() > 0;
-        let first = level.stream_id.filter(|_| waits).and_then(|id| outbox.waiting(id, level.acknowledged, 1).ok());
+    pub fn of(outbox: &Outbox, level: &Level, acknowledge: Acknowledge, drained_in_s: Option<u64>) -> Self {
+        let (undelivered, delivered) = (level.undelivered(acknowledge), level.delivered(acknowledge));
+        let first = level.stream_id.filter(|_| undelivered > 0);
+        let first = first.and_then(|id| outbox.waiting(id, delivered, 1).ok());
         let oldest = first.and_then(|events| DateTime::parse_from_rfc3339(&events.first()?.draft.time).ok());
         Self {
             stream: level.stream_id.map(|id| id.to_string()),
@@ -174,24 +209,18 @@ impl Queue {
             durable: level.durable,
             acknowledged: level.acknowledged,
             released: level.released,
+            undelivered,
+            waiting_for_broker: level.unacknowledged(),
+            waiting_for_hq: level.unconfirmed(acknowledge),
             queued_bytes: level.queued_bytes,
             limit_bytes: level.limit_bytes,
-            oldest_waiting: oldest.map(|at| at.with_timezone(&Utc)),
+            kept_bytes: level.kept_bytes,
+            max_bytes: outbox.max_bytes(),
+            oldest_undelivered: oldest.map(|at| at.with_timezone(&Utc)),
             drained_in_s,
             closed: level.closed.clone(),
+            stores_set_aside: set_aside_in(outbox.folder()).len(),
         }
-    }
-
-    /// Events that wait to be sent.
-    #[must_use]
-    pub fn waiting(&self) -> u64 {
-        self.durable.saturating_sub(self.acknowledged)
-    }
-
-    /// Events that were sent, and that HQ has not confirmed.
-    #[must_use]
-    pub fn unconfirmed(&self) -> u64 {
-        self.acknowledged.saturating_sub(self.released)
     }
 
     /// How full, in percent.
@@ -211,8 +240,8 @@ pub struct Sales {
     pub hours: Vec<Hour>,
     /// The newest sale that the box has seen.
     pub last_seen: Option<DateTime<Utc>>,
-    /// The newest that is at HQ.
-    pub last_at_hq: Option<DateTime<Utc>>,
+    /// The newest that is delivered.
+    pub last_delivered: Option<DateTime<Utc>>,
 }
 
 /// One hour's sales.
@@ -220,23 +249,23 @@ pub struct Sales {
 pub struct Hour {
     /// Sales that the box has seen.
     pub seen: u64,
-    /// Those of them that are at HQ as they are now.
-    pub at_hq: u64,
+    /// Those of them that are where `acknowledge` promises them, as they are now.
+    pub delivered: u64,
 }
 
 impl Sales {
-    /// Counts sales, of which each is given with whether it is at HQ. `from` begins the first hour.
+    /// Counts sales, of which each is given with whether it is delivered. `from` begins the first hour.
     #[must_use]
     pub fn count(from: DateTime<Utc>, sales: impl Iterator<Item = (DateTime<Utc>, bool)>) -> Self {
-        let mut this = Self { from, hours: vec![Hour::default(); HOURS], last_seen: None, last_at_hq: None };
-        for (at, at_hq) in sales {
+        let mut this = Self { from, hours: vec![Hour::default(); HOURS], last_seen: None, last_delivered: None };
+        for (at, delivered) in sales {
             let hour = usize::try_from((at - from).num_hours()).ok().filter(|_| at >= from);
             let Some(hour) = hour.and_then(|hour| this.hours.get_mut(hour)) else { continue };
             hour.seen += 1;
             this.last_seen = this.last_seen.max(Some(at));
-            if at_hq {
-                hour.at_hq += 1;
-                this.last_at_hq = this.last_at_hq.max(Some(at));
+            if delivered {
+                hour.delivered += 1;
+                this.last_delivered = this.last_delivered.max(Some(at));
             }
         }
         this
@@ -251,7 +280,7 @@ impl Sales {
     /// All of them together.
     #[must_use]
     pub fn total(&self) -> Hour {
-        let add = |a: Hour, b: &Hour| Hour { seen: a.seen + b.seen, at_hq: a.at_hq + b.at_hq };
+        let add = |a: Hour, b: &Hour| Hour { seen: a.seen + b.seen, delivered: a.delivered + b.delivered };
         self.hours.iter().fold(Hour::default(), add)
     }
 }
@@ -273,7 +302,19 @@ impl Trouble {
     /// Whether it speaks of the line to headquarters.
     #[must_use]
     pub fn is_of_hq(&self) -> bool {
-        Condition::ALL.iter().any(|condition| condition.code() == self.code && is_of_hq(*condition))
+        self.is(Condition::is_of_hq)
+    }
+
+    /// Whether it keeps the line that it speaks of from working.
+    #[must_use]
+    pub fn hinders(&self) -> bool {
+        self.is(hinders)
+    }
+
+    /// Whether its condition is of a kind; one that no version knows is of none.
+    #[must_use]
+    pub fn is(&self, kind: fn(Condition) -> bool) -> bool {
+        Condition::ALL.iter().any(|condition| condition.code() == self.code && kind(*condition))
     }
 }
 
@@ -281,6 +322,12 @@ impl Overview {
     /// The conditions that speak of a connection; of the box itself for an empty name.
     pub fn troubles_of<'a>(&'a self, connection: &'a str) -> impl Iterator<Item = &'a Trouble> {
         self.conditions.iter().filter(move |trouble| trouble.connection.as_deref().unwrap_or_default() == connection)
+    }
+
+    /// Whether a condition holds, for whatever it speaks of.
+    #[must_use]
+    pub fn holds(&self, condition: Condition) -> bool {
+        self.conditions.iter().any(|trouble| trouble.code == condition.code())
     }
 
     /// Records put aside, of all connections.
@@ -296,30 +343,20 @@ impl Overview {
     }
 }
 
-/// Whether a condition speaks of the line to headquarters.
-fn is_of_hq(condition: Condition) -> bool {
-    matches!(
-        condition,
-        Condition::HqUnreachable
-            | Condition::HqRefused
-            | Condition::PublishDenied
-            | Condition::StoredRejected
-            | Condition::OutletConflict
-    )
-}
-
 /// How the line to headquarters is doing.
 #[must_use]
 pub fn standing_of_hq(facts: &Facts) -> Standing {
-    let worst = worst(facts.conditions().filter(|(condition, _, _)| is_of_hq(*condition)).map(|(of, _, _)| of));
-    worst.unwrap_or(if facts.hq_ready { Standing::Fine } else { Standing::Starting })
+    let of_hq = facts.conditions().map(|(condition, _, _)| condition).filter(|condition| condition.is_of_hq());
+    worst(of_hq.filter(|condition| hinders(*condition))).unwrap_or(if facts.hq_ready {
+        Standing::Fine
+    } else {
+        Standing::Starting
+    })
 }
 
 /// How a point of sale is doing.
 #[must_use]
 pub fn standing_of(facts: &Facts, name: &str, health: &ConnectionHealth) -> Standing {
-    // What is only noticed about it does not keep it from working.
-    let hinders = |condition: Condition| condition.needs_technician() || !is_remark(condition);
     let held = facts.conditions().filter(|(condition, of, _)| *of == name && hinders(*condition));
     worst(held.map(|(of, _, _)| of)).unwrap_or(match health {
         ConnectionHealth { last_answer: None, .. } => Standing::Starting,
@@ -328,8 +365,13 @@ pub fn standing_of(facts: &Facts, name: &str, health: &ConnectionHealth) -> Stan
     })
 }
 
-fn is_remark(condition: Condition) -> bool {
-    matches!(condition, Condition::WindowUnproven | Condition::ListUnreliable)
+/// What is only noticed about a line does not keep it from working.
+fn hinders(condition: Condition) -> bool {
+    condition.needs_technician()
+        || !matches!(
+            condition,
+            Condition::WindowUnproven | Condition::ListUnreliable | Condition::BrokerForgot | Condition::EventReduced
+        )
 }
 
 fn worst(held: impl Iterator<Item = Condition>) -> Option<Standing> {
@@ -347,9 +389,12 @@ mod tests {
         let sales = [(at(-1), true), (at(0), true), (at(59), false), (at(60), true), (at(24 * 60), true)];
         let counted = Sales::count(from, sales.into_iter());
         assert_eq!(counted.hours.len(), HOURS);
-        assert_eq!((counted.hours[0], counted.hours[1]), (Hour { seen: 2, at_hq: 1 }, Hour { seen: 1, at_hq: 1 }));
-        assert_eq!(counted.total(), Hour { seen: 3, at_hq: 2 });
-        assert_eq!((counted.last_seen, counted.last_at_hq), (Some(at(60)), Some(at(60))));
+        assert_eq!(
+            (counted.hours[0], counted.hours[1]),
+            (Hour { seen: 2, delivered: 1 }, Hour { seen: 1, delivered: 1 })
+        );
+        assert_eq!(counted.total(), Hour { seen: 3, delivered: 2 });
+        assert_eq!((counted.last_seen, counted.last_delivered), (Some(at(60)), Some(at(60))));
         assert_eq!(counted.begins(3), at(180));
     }
 
@@ -370,6 +415,22 @@ mod tests {
         health.raise(Condition::ListUnreliable, "front", "a remark", now);
         health.raise(Condition::PosRefused, "back", "another's", now);
         assert_eq!(standing(), (Standing::Fine, Standing::Fine));
+        for remark in [Condition::EventReduced, Condition::BrokerForgot] {
+            health.raise(remark, "", "told, and the line works", now);
+            assert_eq!(standing().1, Standing::Fine, "{remark:?}");
+        }
+        for waits in
+            [Condition::NobodyListens, Condition::NotAcknowledged, Condition::FeedSilent, Condition::ClockUnproven]
+        {
+            health.raise(waits, "", "nothing is delivered", now);
+            assert_eq!(standing().1, Standing::Waiting, "{waits:?}");
+            health.clear(waits, "", now);
+        }
+        for grave in [Condition::BrokerUnfit, Condition::LinkFailed, Condition::PublishDenied] {
+            health.raise(grave, "", "somebody has to come", now);
+            assert_eq!(standing().1, Standing::NeedsTechnician, "{grave:?}");
+            health.clear(grave, "", now);
+        }
         health.raise(Condition::PosUnreachable, "front", "no answer", now);
         health.raise(Condition::HqUnreachable, "", "no broker", now);
         assert_eq!(standing(), (Standing::Waiting, Standing::Waiting));

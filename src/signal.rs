@@ -5,9 +5,12 @@
 //!
 //! | Line | Off | Steady | Slow blink (1 Hz) | Fast blink (4 Hz) |
 //! |---|---|---|---|---|
-//! | `sync` (green) | not running | everything is at HQ, with a short wink every 5 s | catching up | starting |
-//! | `hold` (yellow) | lines fine, no open gap | HQ unreachable, sales are kept here | POS unreachable | a gap, a record put aside, or outbox above 80 % |
+//! | `sync` (green) | not running | everything is delivered, with a short wink every 5 s | not everything is delivered | starting |
+//! | `hold` (yellow) | no warning | HQ unreachable, or sales are not taken or not confirmed there: they are kept here | POS unreachable | a gap, a record put aside, a broker that forgot, another shop's sales set aside, or outbox above 80 % |
 //! | `fault` (red) | none | needs a technician | printer: paper or fault | card full, reading stopped |
+//!
+//! Delivered is what `acknowledge` promises: with `feed` what HQ itself has confirmed, with `broker` what the broker
+//! has acknowledged. No light says more than that.
 //!
 //! Where several apply to one line, the graver one shows: on `hold` fast before slow before steady; on `fault` fast
 //! before steady before slow. Between the lines fault stands before hold before sync: green is steady only while yellow
@@ -18,12 +21,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     board::profile::{Light, Role},
+    config::Acknowledge,
     health::{Condition, Facts, Phase},
     outbox::Level,
 };
 
 /// Above this much of the room for events the box warns.
-const NEARLY_FULL_PERCENT: u64 = 80;
+pub const NEARLY_FULL_PERCENT: u64 = 80;
 
 /// A sale that is captured within this of its time gives a receipt pulse.
 const RECEIPT_WITHIN: TimeDelta = TimeDelta::minutes(10);
@@ -115,10 +119,10 @@ impl Signals {
     /// What a box shows that is not running.
     pub const DARK: Self = Self { lights: Lights::DARK, receipt_ready: false };
 
-    /// What is shown of what is known.
+    /// What is shown of what is known, where `acknowledge` says whose word counts.
     #[must_use]
-    pub fn of(facts: &Facts, level: &Level, now: DateTime<Utc>) -> Self {
-        Self { lights: lights(Signs::of(facts, level, now)), receipt_ready: receipt_ready(facts, level) }
+    pub fn of(facts: &Facts, level: &Level, acknowledge: Acknowledge, now: DateTime<Utc>) -> Self {
+        Self { lights: lights(Signs::of(facts, level, acknowledge, now)), receipt_ready: receipt_ready(facts, level) }
     }
 
     /// How a line is lit; `None` for one that is no steady or blinking output.
@@ -160,13 +164,15 @@ pub struct Signs {
     pub running: bool,
     /// It has not yet heard from its stages.
     pub starting: bool,
-    /// Every event was acknowledged, and the last polls were complete.
-    pub all_at_hq: bool,
-    /// Events cannot be published.
-    pub hq_unreachable: bool,
+    /// Every event is where `acknowledge` promises it, the line stands, and the last polls were complete.
+    pub all_delivered: bool,
+    /// What is sold is not delivered for now, and is kept safe here: HQ is unreachable, or its broker does not take the
+    /// events, or HQ does not confirm them.
+    pub kept_here: bool,
     /// A point of sale does not answer, or not as it should.
     pub pos_unreachable: bool,
-    /// A gap is open, or a record was put aside lately.
+    /// A gap is open, or a record was put aside lately; the broker forgot what it had; or another shop's sales still
+    /// wait in a store that was set aside.
     pub unproven: bool,
     /// The outbox is above 80 % of its room.
     pub nearly_full: bool,
@@ -179,18 +185,19 @@ pub struct Signs {
 }
 
 impl Signs {
-    /// Reads the signs from what is known.
+    /// Reads the signs from what is known, where `acknowledge` says whose word counts.
     #[must_use]
-    pub fn of(facts: &Facts, level: &Level, now: DateTime<Utc>) -> Self {
+    pub fn of(facts: &Facts, level: &Level, acknowledge: Acknowledge, now: DateTime<Utc>) -> Self {
+        let holds = |kind: fn(Condition) -> bool| facts.conditions().any(|(condition, _, _)| kind(condition));
         Self {
             running: facts.phase != Phase::Stopping,
             starting: facts.phase == Phase::Starting,
-            all_at_hq: facts.hq_ready && level.unacknowledged() == 0 && facts.polls_complete(),
-            hq_unreachable: facts.phase == Phase::Running && !facts.hq_ready,
+            all_delivered: facts.hq_ready && level.undelivered(acknowledge) == 0 && facts.polls_complete(),
+            kept_here: facts.phase == Phase::Running && (!facts.hq_ready || holds(Condition::keeps_sales_here)),
             pos_unreachable: facts.holds(Condition::PosUnreachable) || facts.holds(Condition::PosUnreadable),
-            unproven: facts.open_gaps > 0 || facts.put_aside_lately(now),
+            unproven: facts.open_gaps > 0 || facts.put_aside_lately(now) || holds(Condition::leaves_unproven),
             nearly_full: level.percent() > NEARLY_FULL_PERCENT,
-            needs_technician: facts.conditions().any(|(condition, _, _)| condition.needs_technician()),
+            needs_technician: holds(Condition::needs_technician),
             printer: [Condition::PaperLow, Condition::PaperEnd, Condition::PrinterFault]
                 .iter()
                 .any(|of_the_printer| facts.holds(*of_the_printer)),
@@ -215,12 +222,12 @@ pub fn lights(signs: Signs) -> Lights {
     let hold = match signs {
         Signs { unproven: true, .. } | Signs { nearly_full: true, .. } => Pattern::Fast,
         Signs { pos_unreachable: true, .. } => Pattern::Slow,
-        Signs { hq_unreachable: true, .. } => Pattern::Steady,
+        Signs { kept_here: true, .. } => Pattern::Steady,
         _ => Pattern::Off,
     };
     let sync = match signs {
         Signs { starting: true, .. } => Pattern::Fast,
-        Signs { all_at_hq: true, .. } if hold == Pattern::Off && fault == Pattern::Off => Pattern::SteadyWink,
+        Signs { all_delivered: true, .. } if hold == Pattern::Off && fault == Pattern::Off => Pattern::SteadyWink,
         _ => Pattern::Slow,
     };
     Lights { sync, hold, fault }
@@ -233,8 +240,8 @@ mod tests {
     const FINE: Signs = Signs {
         running: true,
         starting: false,
-        all_at_hq: true,
-        hq_unreachable: false,
+        all_delivered: true,
+        kept_here: false,
         pos_unreachable: false,
         unproven: false,
         nearly_full: false,
@@ -252,12 +259,12 @@ mod tests {
     fn every_cell_of_the_table() {
         use Pattern::{Fast, Off, Slow, Steady, SteadyWink};
         assert_eq!(shown(Signs { running: false, ..FINE }), [Off, Off, Off], "not running");
-        assert_eq!(shown(FINE), [SteadyWink, Off, Off], "everything is at HQ");
-        assert_eq!(shown(Signs { all_at_hq: false, ..FINE }), [Slow, Off, Off], "catching up");
-        assert_eq!(shown(Signs { starting: true, all_at_hq: false, ..FINE }), [Fast, Off, Off], "starting");
-        assert_eq!(shown(Signs { hq_unreachable: true, ..FINE }), [Slow, Steady, Off], "HQ unreachable");
+        assert_eq!(shown(FINE), [SteadyWink, Off, Off], "everything is delivered");
+        assert_eq!(shown(Signs { all_delivered: false, ..FINE }), [Slow, Off, Off], "not everything is delivered");
+        assert_eq!(shown(Signs { starting: true, all_delivered: false, ..FINE }), [Fast, Off, Off], "starting");
+        assert_eq!(shown(Signs { kept_here: true, ..FINE }), [Slow, Steady, Off], "sales are kept here");
         assert_eq!(shown(Signs { pos_unreachable: true, ..FINE }), [Slow, Slow, Off], "POS unreachable");
-        assert_eq!(shown(Signs { unproven: true, ..FINE }), [Slow, Fast, Off], "a gap, or a record put aside");
+        assert_eq!(shown(Signs { unproven: true, ..FINE }), [Slow, Fast, Off], "something is not proven");
         assert_eq!(shown(Signs { nearly_full: true, ..FINE }), [Slow, Fast, Off], "outbox above 80 %");
         assert_eq!(shown(Signs { needs_technician: true, ..FINE }), [Slow, Off, Steady], "needs a technician");
         assert_eq!(shown(Signs { printer: true, ..FINE }), [Slow, Off, Slow], "printer");
@@ -268,12 +275,99 @@ mod tests {
     fn the_graver_one_shows() {
         use Pattern::{Fast, Slow, Steady};
         let line = |signs: Signs| (lights(signs).hold, lights(signs).fault);
-        let both_lines_down = Signs { hq_unreachable: true, pos_unreachable: true, ..FINE };
+        let both_lines_down = Signs { kept_here: true, pos_unreachable: true, ..FINE };
         assert_eq!(line(both_lines_down).0, Slow);
         assert_eq!(line(Signs { unproven: true, ..both_lines_down }).0, Fast);
         let technician = Signs { needs_technician: true, printer: true, ..FINE };
         assert_eq!(line(technician).1, Steady);
         assert_eq!(line(Signs { full: true, ..technician }).1, Fast);
+    }
+
+    /// A box that runs, has read everything and stores nothing; its outbox is open.
+    fn running() -> (crate::health::Health, Level) {
+        let health = crate::health::Health::default();
+        health.update(|facts| (facts.phase, facts.hq_ready) = (Phase::Running, true));
+        health.update_connection("front", |front| front.progress.complete = true);
+        let mut level = Level::default();
+        (level.limit_bytes, level.durable, level.acknowledged, level.released) = (1_000, 10, 10, 10);
+        (health, level)
+    }
+
+    fn of(health: &crate::health::Health, level: &Level, acknowledge: Acknowledge) -> [Pattern; 3] {
+        let Lights { sync, hold, fault } =
+            Signals::of(&health.facts(), level, acknowledge, DateTime::UNIX_EPOCH).lights;
+        [sync, hold, fault]
+    }
+
+    /// Green is HQ's own word in `feed` mode: what only the broker has is not delivered there.
+    #[test]
+    fn green_is_the_word_that_acknowledge_waits_for() {
+        use Pattern::{Off, Slow, SteadyWink};
+        let (health, mut level) = running();
+        for acknowledge in [Acknowledge::Feed, Acknowledge::Broker] {
+            assert_eq!(of(&health, &level, acknowledge), [SteadyWink, Off, Off], "{acknowledge:?}");
+        }
+        level.released = 9;
+        assert_eq!(
+            of(&health, &level, Acknowledge::Feed),
+            [Slow, Off, Off],
+            "the broker has it, HQ has not confirmed it"
+        );
+        assert_eq!(
+            of(&health, &level, Acknowledge::Broker),
+            [SteadyWink, Off, Off],
+            "the broker's word is the promise"
+        );
+        (level.acknowledged, level.released) = (9, 9);
+        for acknowledge in [Acknowledge::Feed, Acknowledge::Broker] {
+            assert_eq!(
+                of(&health, &level, acknowledge),
+                [Slow, Off, Off],
+                "{acknowledge:?}: nobody has it but the box"
+            );
+        }
+        (level.acknowledged, level.released) = (10, 10);
+        health.update(|facts| facts.hq_ready = false);
+        assert_eq!(of(&health, &level, Acknowledge::Broker), [Slow, Pattern::Steady, Off], "no line");
+        health.update(|facts| facts.hq_ready = true);
+        health.update_connection("front", |front| front.progress.complete = false);
+        assert_eq!(of(&health, &level, Acknowledge::Feed), [Slow, Off, Off], "orders that were not read yet");
+    }
+
+    /// Not one condition that lights something leaves green steady, though every event counts as delivered.
+    #[test]
+    fn each_condition_lights_what_it_means() {
+        use Pattern::{Fast, Off, Slow, Steady, SteadyWink};
+        let now = DateTime::UNIX_EPOCH;
+        for condition in Condition::ALL {
+            let shown = match condition {
+                Condition::HqUnreachable
+                | Condition::NobodyListens
+                | Condition::NotAcknowledged
+                | Condition::FeedSilent
+                | Condition::ClockUnproven => [Slow, Steady, Off],
+                // Reading goes on by itself: green would be steady if the polls were complete.
+                Condition::PosUnreachable | Condition::PosUnreadable => [Slow, Slow, Off],
+                Condition::BrokerForgot | Condition::StoreSetAside => [Slow, Fast, Off],
+                // Told, and nothing that a shop should act upon.
+                Condition::EventReduced | Condition::WindowUnproven | Condition::ListUnreliable => {
+                    [SteadyWink, Off, Off]
+                }
+                Condition::OutboxFull => [Slow, Off, Fast],
+                Condition::PaperLow | Condition::PaperEnd | Condition::PrinterFault => [Slow, Off, Slow],
+                _ => {
+                    assert!(condition.needs_technician(), "{condition:?} lights nothing");
+                    [Slow, Off, Steady]
+                }
+            };
+            for acknowledge in [Acknowledge::Feed, Acknowledge::Broker] {
+                let (health, level) = running();
+                health.raise(condition, "", "a line", now);
+                assert_eq!(of(&health, &level, acknowledge), shown, "{condition:?}, {acknowledge:?}");
+                health.clear(condition, "", now);
+                assert_eq!(of(&health, &level, acknowledge), [SteadyWink, Off, Off], "{condition:?} is over");
+            }
+        }
     }
 
     /// All 1,024 combinations: green is steady only when the other lines are dark, and no light is lit on a dead box.
@@ -284,8 +378,8 @@ mod tests {
             let signs = Signs {
                 running: bit(0),
                 starting: bit(1),
-                all_at_hq: bit(2),
-                hq_unreachable: bit(3),
+                all_delivered: bit(2),
+                kept_here: bit(3),
                 pos_unreachable: bit(4),
                 unproven: bit(5),
                 nearly_full: bit(6),
@@ -297,7 +391,7 @@ mod tests {
             assert_eq!(signs.running, sync != Pattern::Off, "{signs:?}");
             assert!(signs.running || hold == Pattern::Off && fault == Pattern::Off, "{signs:?}");
             if sync == Pattern::SteadyWink {
-                assert!(hold == Pattern::Off && fault == Pattern::Off && signs.all_at_hq, "{signs:?}");
+                assert!(hold == Pattern::Off && fault == Pattern::Off && signs.all_delivered, "{signs:?}");
             }
         }
     }
@@ -357,7 +451,8 @@ mod tests {
             let health = crate::health::Health::default();
             health.update(|facts| facts.phase = Phase::Running);
             health.raise(condition, "", "a line", DateTime::UNIX_EPOCH);
-            let lights = Signals::of(&health.facts(), &Level::default(), DateTime::UNIX_EPOCH).lights;
+            let lights =
+                Signals::of(&health.facts(), &Level::default(), Acknowledge::Feed, DateTime::UNIX_EPOCH).lights;
             assert_eq!(lights.fault, Pattern::Slow, "{condition:?}");
         }
     }

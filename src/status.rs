@@ -58,6 +58,8 @@ struct Report<'a> {
     stream: Option<String>,
     generation: Option<u32>,
     acknowledge: &'static str,
+    protocol: Option<&'static str>,
+    unproven_echo: bool,
     lights: Lights,
     outbox: OutboxReport,
     open_gaps: usize,
@@ -70,8 +72,13 @@ struct OutboxReport {
     durable: u64,
     acknowledged: u64,
     released: u64,
+    undelivered: u64,
+    waiting_for_broker: u64,
+    waiting_for_hq: u64,
     queued_bytes: u64,
     limit_bytes: u64,
+    kept_bytes: u64,
+    stores_set_aside: usize,
 }
 
 #[derive(Serialize)]
@@ -124,18 +131,26 @@ pub fn body(description: &Description, state: State, facts: &Facts, level: &Leve
         times: held.times,
         needs_technician: condition.needs_technician(),
     });
+    let acknowledge = description.acknowledge;
     let report = Report {
         at: instant::text_utc(now),
         stream: description.stream.as_ref().map(|stream| stream.id.to_string()),
         generation: description.stream.as_ref().map(|stream| stream.generation),
-        acknowledge: acknowledge_name(description.acknowledge),
-        lights: lights(Signs::of(facts, level, now)),
+        acknowledge: acknowledge_name(acknowledge),
+        protocol: facts.protocol,
+        unproven_echo: facts.unproven_echo,
+        lights: lights(Signs::of(facts, level, acknowledge, now)),
         outbox: OutboxReport {
             durable: level.durable,
             acknowledged: level.acknowledged,
             released: level.released,
+            undelivered: level.undelivered(acknowledge),
+            waiting_for_broker: level.unacknowledged(),
+            waiting_for_hq: level.unconfirmed(acknowledge),
             queued_bytes: level.queued_bytes,
             limit_bytes: level.limit_bytes,
+            kept_bytes: level.kept_bytes,
+            stores_set_aside: facts.stores_set_aside,
         },
         open_gaps: facts.open_gaps,
         connections: connections.collect(),
@@ -206,4 +221,41 @@ pub fn hello(outlet: &str, nonce: &str) -> Vec<u8> {
         data: HelloData { schema: "tillbox.hello.v1", nonce },
     };
     serde_json::to_vec(&hello).expect("texts are always JSON")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::health::Health;
+
+    fn report(acknowledge: Acknowledge, health: &Health, level: &Level) -> Value {
+        let description = Description { outlet: "jkt-014".to_owned(), name: None, acknowledge, stream: None };
+        let body = body(&description, State::Running, &health.facts(), level, DateTime::UNIX_EPOCH);
+        serde_json::from_slice::<Value>(&body).expect("JSON")["report"].clone()
+    }
+
+    #[test]
+    fn what_waits_is_told_by_the_word_that_counts() {
+        let health = Health::default();
+        let mut level = Level::default();
+        (level.durable, level.acknowledged, level.released, level.kept_bytes) = (10, 7, 4, 99);
+        let waits = |report: &Value| {
+            ["undelivered", "waiting_for_broker", "waiting_for_hq"].map(|of| report["outbox"][of].as_u64().unwrap())
+        };
+        let by_feed = report(Acknowledge::Feed, &health, &level);
+        assert_eq!((waits(&by_feed), by_feed["outbox"]["kept_bytes"].as_u64()), ([6, 3, 3], Some(99)));
+        assert_eq!(waits(&report(Acknowledge::Broker, &health, &level)), [3, 3, 0], "HQ confirms nothing there");
+    }
+
+    #[test]
+    fn a_bare_word_is_told_to_hq_as_what_it_is() {
+        let health = Health::default();
+        let none = report(Acknowledge::Broker, &health, &Level::default());
+        assert_eq!((&none["protocol"], &none["unproven_echo"]), (&Value::Null, &false.into()));
+        health.update(|facts| (facts.protocol, facts.unproven_echo) = (Some("3.1.1"), true));
+        let bare = report(Acknowledge::Broker, &health, &Level::default());
+        assert_eq!((&bare["protocol"], &bare["unproven_echo"]), (&"3.1.1".into(), &true.into()));
+    }
 }

@@ -184,7 +184,7 @@ mod tests {
     use crate::{board::profile::Light, health::Condition, signal::Pattern};
 
     fn all() -> Vec<(String, Text)> {
-        let parts = [page::ALL, card::ALL, report::ALL].into_iter().flatten();
+        let parts = [page::ALL, card::ALL, report::ALL, lights::ALL].into_iter().flatten();
         let mut all: Vec<(String, Text)> = parts.map(|(name, text)| ((*name).to_owned(), *text)).collect();
         let mut advice = |name: String, advice: Advice| {
             all.push((format!("{name}, meaning"), advice.meaning));

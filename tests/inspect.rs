@@ -219,6 +219,7 @@ fn a_store_without_a_daemon_is_listed_shown_and_exported() {
     let number = |name: &str| outbox[name].as_u64().unwrap();
     assert_eq!((number("durable"), number("acknowledged"), number("released")), (13, 4, 3));
     assert_eq!((number("generation"), listed["outlet"].as_str()), (2, Some("jkt-014")));
+    assert_eq!((number("undelivered"), number("waiting_for_broker"), number("waiting_for_hq")), (10, 9, 1));
     assert!(number("queued_bytes") > 0 && number("queued_bytes") < number("limit_bytes"));
     let numbers: Vec<_> = listed["waiting"].as_array().unwrap().iter().map(|head| head["number"].as_u64()).collect();
     assert_eq!(numbers, (4..=13).map(Some).collect::<Vec<_>>());
@@ -229,8 +230,9 @@ fn a_store_without_a_daemon_is_listed_shown_and_exported() {
     let said = place.says(&["outbox", "list", "--limit", "2"]);
     for line in [
         "numbers  durable 13, acknowledged 4, released 3",
-        "waiting for HQ: 10 events",
-        "         4  transaction  front  transaction/3  2026-03-14T12:00:00Z  (at the broker)",
+        "9 events wait for the broker",
+        "1 event waits for headquarters' word: the broker has it; headquarters has not confirmed it",
+        "         4  transaction  front  transaction/3  2026-03-14T12:00:00Z  (the broker has it)",
         "         5  transaction  front  transaction/4  2026-03-14T12:00:00Z",
         "  and 8 more; --limit shows more",
         "  front  from 2026-03-14T10:00:00Z to 2026-03-14T10:00:01Z  truncated",
@@ -255,6 +257,23 @@ fn a_store_without_a_daemon_is_listed_shown_and_exported() {
     assert!(all.iter().all(|event| event["specversion"] == "1.0" && event["generation"] == 2));
     assert_eq!(all[2], shown);
     assert_eq!(exported(&["outbox", "export", "--from", "12"]), all[8..]);
+}
+
+#[test]
+fn by_the_brokers_word_what_it_has_does_not_wait() {
+    let place = filled(Some(2));
+    let config = fs::read_to_string(place.config()).unwrap().replace("\"feed\"", "\"broker\"");
+    fs::write(place.config(), config).unwrap();
+    let listed = place.json(&["outbox", "list", "--json"]);
+    let number = |name: &str| listed["outbox"][name].as_u64().unwrap();
+    assert_eq!((number("undelivered"), number("waiting_for_broker"), number("waiting_for_hq")), (9, 9, 0));
+    assert_eq!((&listed["acknowledge"], &listed["waiting"][0]["number"]), (&json!("broker"), &json!(5)));
+    let said = place.says(&["outbox", "list"]);
+    assert!(
+        said.contains("\n9 events wait for the broker\n") && !said.to_lowercase().contains("headquarters"),
+        "{said}"
+    );
+    assert!(said.contains("outbox.max-size is 536870912, with what the store needs for itself"), "{said}");
 }
 
 #[test]

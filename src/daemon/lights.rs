@@ -64,7 +64,7 @@ pub async fn drive_lights<L: Lines>(
     describe: impl Fn() -> Description + Send,
     heartbeat: Heartbeat,
 ) {
-    let started = Instant::now();
+    let (started, acknowledge) = (Instant::now(), describe().acknowledge);
     let (mut shown, mut reported, mut told) = (None, None, (LIGHTS_TOLD, mode.clock.now()));
     let mut found = Found::default();
     let mut changes = Changes { health: health.watch(), level: None };
@@ -83,7 +83,7 @@ pub async fn drive_lights<L: Lines>(
         }
         let level = outbox.get().map(|outbox| outbox.level()).unwrap_or_default();
         let now = mode.clock.now();
-        let signals = Signals::of(&facts, &level, now);
+        let signals = Signals::of(&facts, &level, acknowledge, now);
         let lights = signals.lights;
         if shown.replace(lights) != Some(lights) && facts.phase != Phase::Starting {
             tell(lights, &mut told, now);
@@ -224,10 +224,7 @@ fn tell(Lights { sync, hold, fault }: Lights, told: &mut (u32, DateTime<Utc>), n
 /// Whether every stage has said how it is doing.
 fn has_settled(facts: &Facts) -> bool {
     let conditions: Vec<_> = facts.conditions().map(|(condition, connection, _)| (condition, connection)).collect();
-    let hq = facts.hq_ready
-        || conditions.iter().any(|(condition, _)| {
-            matches!(condition, Condition::HqUnreachable | Condition::HqRefused | Condition::PublishDenied)
-        });
+    let hq = facts.hq_ready || conditions.iter().any(|(condition, _)| condition.is_of_hq());
     let mut connections = facts.connections.iter();
     hq && connections.all(|(name, health)| {
         health.last_answer.is_some() || conditions.iter().any(|(_, connection)| connection == name)

@@ -132,7 +132,7 @@ async fn answer(stream: UnixStream, outbox: Arc<Outbox>, observer: Arc<Observer>
                 // Reading the store may take its time, and may wait for a commit.
                 let answered = tokio::task::spawn_blocking(move || match question.ask.as_str() {
                     STATUS => inspect::status(&observer.observe()),
-                    _ => inspect::answer(&outbox, &question),
+                    _ => inspect::answer(&outbox, observer.acknowledge(), &question),
                 })
                 .await;
                 answered.unwrap_or_else(|_| inspect::ended(Err("the answer panicked".to_owned())))

@@ -12,6 +12,7 @@ use sd_notify::NotifyState;
 
 use super::{DaemonError, SharedOutbox};
 use crate::{
+    config::Acknowledge,
     health::{Facts, Health, Phase},
     outbox::Level,
     stop::Stop,
@@ -43,13 +44,15 @@ pub(super) fn start_feeding(
     watchdog: Watchdog,
     health: Arc<Health>,
     outbox: SharedOutbox,
+    acknowledge: Acknowledge,
 ) -> Result<Feeding, DaemonError> {
     let stop = Stop::default();
     let feeding = Feeding(stop.clone());
     if std::env::var_os("NOTIFY_SOCKET").is_none() {
         return Ok(feeding);
     }
-    let sentence = move || sentence(&health.facts(), &outbox.get().map(|outbox| outbox.level()).unwrap_or_default());
+    let level = move || outbox.get().map(|outbox| outbox.level()).unwrap_or_default();
+    let sentence = move || sentence(&health.facts(), &level(), acknowledge);
     let feed = move || feed(&watchdog, sd_notify::watchdog_enabled(), &stop, &sentence, &mut notify);
     let thread = thread::Builder::new().name("watchdog".to_owned()).spawn(feed);
     thread.map(|_| feeding).map_err(|error| DaemonError::System("a thread", error))
@@ -87,21 +90,25 @@ fn feed(
     }
 }
 
-/// How the box is doing.
-fn sentence(facts: &Facts, level: &Level) -> String {
+/// How the box is doing; of sales it says no more than what `acknowledge` lets be known.
+fn sentence(facts: &Facts, level: &Level, acknowledge: Acknowledge) -> String {
     let mut held: Vec<_> = facts.conditions().collect();
     held.sort_by_key(|(condition, _, _)| !condition.needs_technician());
-    let text = match (held.first(), level.unacknowledged()) {
+    let (all, whom) = match acknowledge {
+        Acknowledge::Feed => ("headquarters has confirmed all sales", "headquarters' word"),
+        Acknowledge::Broker => ("all sales are with the broker", "the broker"),
+    };
+    let text = match (held.first(), level.undelivered(acknowledge)) {
         (Some((_, _, first)), _) => {
             let more = held.len() - 1;
             let (first, more) = (&first.text, if more > 0 { format!("; and {more} more") } else { String::new() });
             return cut(first, SENTENCE_MAX_CHARS - more.chars().count()) + &more;
         }
         (None, _) if facts.phase == Phase::Starting => "starting",
-        (None, 0) if facts.hq_ready && facts.polls_complete() => "all sales are at HQ",
+        (None, 0) if facts.hq_ready && facts.polls_complete() => all,
         (None, 0) => "reading the points of sale",
-        (None, 1) => "1 event waits for HQ",
-        (None, waiting) => return format!("{waiting} events wait for HQ"),
+        (None, 1) => return format!("1 event waits for {whom}"),
+        (None, waiting) => return format!("{waiting} events wait for {whom}"),
     };
     text.to_owned()
 }
@@ -192,16 +199,20 @@ mod tests {
     #[test]
     fn the_sentence_tells_the_gravest_first_and_fits_a_line() {
         let health = Health::default();
-        let level = Level::default();
-        assert_eq!(sentence(&health.facts(), &level), "starting");
+        let mut level = Level::default();
+        let sentence = |health: &Health, level: &Level| sentence(&health.facts(), level, Acknowledge::Feed);
+        assert_eq!(sentence(&health, &level), "starting");
         health.update(|facts| facts.phase = Phase::Running);
-        assert_eq!(sentence(&health.facts(), &level), "reading the points of sale");
+        assert_eq!(sentence(&health, &level), "reading the points of sale");
+        (level.durable, level.acknowledged, level.released) = (7, 7, 5);
+        assert_eq!(sentence(&health, &level), "2 events wait for headquarters' word");
+        assert_eq!(super::sentence(&health.facts(), &level, Acknowledge::Broker), "reading the points of sale");
         let now = DateTime::UNIX_EPOCH;
         health.raise(Condition::HqUnreachable, "", "the line is down", now);
         health.raise(Condition::PosRefused, "front", "qasir: the token\nis refused", now);
-        assert_eq!(sentence(&health.facts(), &level), "qasir: the token is refused; and 1 more");
+        assert_eq!(sentence(&health, &level), "qasir: the token is refused; and 1 more");
         health.raise(Condition::PosRefused, "front", &"x".repeat(1_000), now);
-        let long = sentence(&health.facts(), &level);
+        let long = sentence(&health, &level);
         assert!(long.chars().count() <= SENTENCE_MAX_CHARS && long.ends_with("…; and 1 more"), "{long}");
     }
 }

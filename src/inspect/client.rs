@@ -13,6 +13,7 @@ use thiserror::Error;
 use super::{EVENTS_MAX, End, Head, Lines, Ordered, Question, SOCKET, STATUS, Summary, answer, ordered};
 use crate::{
     clock::Clock,
+    config::Acknowledge,
     daemon::tell_findings,
     outbox::{Look, Opened, Options, Outbox, OutboxError},
     overview::Overview,
@@ -86,7 +87,7 @@ pub fn overview(folder: &Path) -> Result<(Overview, String), InspectError> {
         });
     }
     let question = Question { ask: STATUS.to_owned(), ..Question::default() };
-    let (lines, _) = Inspected(Source::Daemon(folder.to_owned())).ask(&question)?;
+    let (lines, _) = ask_source(&Source::Daemon(folder.to_owned()), Acknowledge::Feed, &question)?;
     let line = lines.into_iter().next().unwrap_or_default();
     Ok((read_line(&line)?, line))
 }
@@ -99,7 +100,7 @@ pub fn order(options: Options, order: &Question) -> Result<Ordered, InspectError
     let folder = options.folder.clone();
     let cause = match connect(&folder) {
         Ok(_answers) => {
-            let (lines, _) = Inspected(Source::Daemon(folder)).ask(order)?;
+            let (lines, _) = ask_source(&Source::Daemon(folder), Acknowledge::Feed, order)?;
             return read_line(lines.first().map(String::as_str).unwrap_or_default());
         }
         Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied => {
@@ -119,7 +120,11 @@ pub fn order(options: Options, order: &Question) -> Result<Ordered, InspectError
 }
 
 /// A box that can be asked.
-pub struct Inspected(Source);
+pub struct Inspected {
+    source: Source,
+    /// Whose word counts, as the config says; a daemon goes by its own.
+    acknowledge: Acknowledge,
+}
 
 enum Source {
     /// The daemon's folder. Each question has a connection of its own: whoever pages through an export takes their time.
@@ -128,15 +133,16 @@ enum Source {
 }
 
 impl Inspected {
-    /// Finds whom to ask about the store in a folder.
+    /// Finds whom to ask about the store in a folder; `acknowledge` says whose word counts.
     ///
     /// # Errors
     /// There is no store, it cannot be read, or a daemon has it that does not answer.
-    pub fn at(options: Options) -> Result<Self, InspectError> {
+    pub fn at(options: Options, acknowledge: Acknowledge) -> Result<Self, InspectError> {
         let folder = options.folder.clone();
-        let Err(cause) = connect(&folder) else { return Ok(Self(Source::Daemon(folder))) };
+        let found = |source| Ok(Self { source, acknowledge });
+        let Err(cause) = connect(&folder) else { return found(Source::Daemon(folder)) };
         match Look::into(options) {
-            Ok(look) => Ok(Self(Source::Store(Box::new(look)))),
+            Ok(look) => found(Source::Store(Box::new(look))),
             Err(OutboxError::InUse { .. }) => Err(InspectError::Mute { folder, cause }),
             Err(error) => Err(error.into()),
         }
@@ -184,7 +190,7 @@ impl Inspected {
     }
 
     /// Hands every event that waits from a number on to `take`, as one line of JSON each; what is released
-    /// meanwhile is at HQ, and left out.
+    /// meanwhile is left out.
     ///
     /// # Errors
     /// There is no answer, or `take` fails.
@@ -208,20 +214,24 @@ impl Inspected {
         self.ask(&Question { ask: "events".to_owned(), connection: None, stream, after, most: Some(most), heads })
     }
 
-    /// Asks; gives the lines of the answer without its end.
     fn ask(&self, question: &Question) -> Result<Lines, InspectError> {
-        let mut lines = match &self.0 {
-            Source::Store(look) => answer(look.outbox(), question),
-            Source::Daemon(folder) => {
-                let answered = connect(folder).and_then(|stream| ask_daemon(stream, question));
-                answered.map_err(|error| InspectError::Broken(error.to_string()))?
-            }
-        };
-        let end: End = read_line(&lines.pop().unwrap_or_default())?;
-        match end.fault {
-            None => Ok((lines, end.last)),
-            Some(fault) => Err(InspectError::Fault(fault)),
+        ask_source(&self.source, self.acknowledge, question)
+    }
+}
+
+/// Asks; gives the lines of the answer without its end.
+fn ask_source(source: &Source, acknowledge: Acknowledge, question: &Question) -> Result<Lines, InspectError> {
+    let mut lines = match source {
+        Source::Store(look) => answer(look.outbox(), acknowledge, question),
+        Source::Daemon(folder) => {
+            let answered = connect(folder).and_then(|stream| ask_daemon(stream, question));
+            answered.map_err(|error| InspectError::Broken(error.to_string()))?
         }
+    };
+    let end: End = read_line(&lines.pop().unwrap_or_default())?;
+    match end.fault {
+        None => Ok((lines, end.last)),
+        Some(fault) => Err(InspectError::Fault(fault)),
     }
 }
 

@@ -1,35 +1,46 @@
 //! What `tillbox outbox list` shows a person.
 
 use super::{Head, Summary};
-use crate::{instant::text_utc, outbox::Aside, overview::Queue};
+use crate::{
+    config::Acknowledge,
+    instant::text_utc,
+    outbox::Aside,
+    overview::{
+        Queue,
+        text::{room, waits},
+    },
+    status::acknowledge_name,
+};
 
 /// The outbox in lines, with the events that wait first.
 #[must_use]
 pub fn list(summary: &Summary, heads: &[Head]) -> String {
     let mut text = String::new();
-    let Summary { outlet, outbox, .. } = summary;
-    let waiting = outbox.durable.saturating_sub(outbox.released);
+    let Summary { outlet, acknowledge, outbox, .. } = summary;
+    let confirms = acknowledge == acknowledge_name(Acknowledge::Feed);
     let generation = outbox.generation.map_or("not known before HQ is reached".to_owned(), |number| number.to_string());
     push(&mut text, &format!("outlet   {outlet}"));
     push(&mut text, &format!("stream   {}, generation {generation}", outbox.stream.as_deref().unwrap_or_default()));
-    let Queue { durable, acknowledged, released, queued_bytes, limit_bytes, .. } = outbox;
+    let Queue { durable, acknowledged, released, undelivered, .. } = outbox;
     push(&mut text, &format!("numbers  durable {durable}, acknowledged {acknowledged}, released {released}"));
-    push(&mut text, &format!("bytes    {queued_bytes} of {limit_bytes}"));
+    for (label, line) in ["bytes", ""].iter().zip(room(outbox, |bytes| bytes.to_string())) {
+        push(&mut text, &format!("{label:<9}{line}"));
+    }
     if let Some(reason) = &outbox.closed {
         push(&mut text, &format!("closed   {reason}"));
     }
 
     text.push('\n');
-    push(&mut text, &format!("waiting for HQ: {}", count(waiting, "event")));
+    waits(outbox, confirms).iter().for_each(|line| push(&mut text, line));
     for head in heads {
         let Head { number, event_type, connection, subject, time } = head;
         let connection = connection.as_deref().unwrap_or("-");
-        let sent = if *number <= outbox.acknowledged { "  (at the broker)" } else { "" };
+        let sent = if *number <= outbox.acknowledged { "  (the broker has it)" } else { "" };
         push(&mut text, &format!("  {number:>8}  {event_type:<11}  {connection}  {subject}  {time}{sent}"));
     }
-    let shown = u64::try_from(heads.len()).unwrap_or(waiting);
-    if shown < waiting {
-        push(&mut text, &format!("  and {} more; --limit shows more", waiting - shown));
+    let shown = u64::try_from(heads.len()).unwrap_or(u64::MAX);
+    if shown < *undelivered {
+        push(&mut text, &format!("  and {} more; --limit shows more", undelivered - shown));
     }
 
     let gaps: Vec<_> =
@@ -47,6 +58,13 @@ pub fn list(summary: &Summary, heads: &[Head]) -> String {
     push(&mut text, &format!("put aside: {}", count(asides.len() as u64, "record")));
     for (connection, aside) in asides {
         push(&mut text, &aside_line(connection, aside));
+    }
+    if !summary.set_aside.is_empty() {
+        text.push('\n');
+        push(&mut text, &format!("of other outlets: {}, set aside", count(summary.set_aside.len() as u64, "store")));
+        for store in &summary.set_aside {
+            push(&mut text, &format!("  {}", store.remedy()));
+        }
     }
     text
 }

@@ -90,7 +90,8 @@ fn give_over(config: &Config, set_aside: bool, patience: Duration, yes: bool) ->
         Plan::Leaves { from, to, waiting, connections } => (from, to, waiting, connections),
     };
     tell(&format!("The store in {} is {from}'s; the config says {to}.\n", config.outbox.path.display()));
-    let shown = Inspected::at(daemon::outbox_options(config)).and_then(|inspected| list(&inspected, false, SHOWN));
+    let shown = Inspected::at(daemon::outbox_options(config), config.hq.acknowledge)
+        .and_then(|inspected| list(&inspected, false, SHOWN));
     if let Err(InspectError::Outbox(error)) = shown {
         return Err(error.into());
     }

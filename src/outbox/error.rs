@@ -122,7 +122,7 @@ pub enum OutboxError {
 }
 
 /// How many events wait, in words.
-fn waits(events: u64) -> String {
+pub(super) fn waits(events: u64) -> String {
     match events {
         0 => "nothing waits in it".to_owned(),
         1 => "1 event waits in it".to_owned(),

@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     OutboxError, Owner,
     engine::wait_until_closed,
+    error::waits,
     identity::{Held, held_at},
     place::{Place, write_durably},
 };
@@ -39,7 +40,6 @@ const NOTE: &str = "set-aside.json";
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SetAside {
     /// Where it lies.
-    #[serde(skip)]
     pub folder: PathBuf,
     /// Whose it is.
     #[serde(flatten)]
@@ -48,6 +48,20 @@ pub struct SetAside {
     pub waiting: u64,
     /// When that was.
     pub at: String,
+}
+
+impl SetAside {
+    /// What it is, and what to do about it, in one line.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        let Self { folder, owner, waiting, at } = self;
+        let folder = folder.display();
+        let waits = waits(*waiting);
+        format!(
+            "the store of {owner} is set aside since {at}, and {waits}: send it with `tillbox outbox send {folder} \
+             --config OLD.toml`, OLD.toml being that outlet's config"
+        )
+    }
 }
 
 /// Forgets a store of which everything was delivered, so that the next one begins with nothing.

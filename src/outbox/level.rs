@@ -71,6 +71,18 @@ impl Level {
         }
     }
 
+    /// Events that the broker has and that HQ has not confirmed, where its word counts.
+    #[must_use]
+    pub fn unconfirmed(&self, acknowledge: Acknowledge) -> u64 {
+        self.undelivered(acknowledge).saturating_sub(self.unacknowledged())
+    }
+
+    /// Every event up to here is delivered, by what the config takes for that.
+    #[must_use]
+    pub fn delivered(&self, acknowledge: Acknowledge) -> u64 {
+        self.durable.saturating_sub(self.undelivered(acknowledge))
+    }
+
     /// Whether records are refused.
     #[must_use]
     pub fn is_full(&self) -> bool {

@@ -10,7 +10,7 @@ const REMEMBERED: TimeDelta = TimeDelta::minutes(1);
 /// Of a shorter time nothing is concluded.
 const SPAN_MIN: TimeDelta = TimeDelta::seconds(4);
 
-/// What was acknowledged, and when.
+/// What was delivered, and when.
 #[derive(Debug, Default)]
 pub struct Drain {
     epoch: u64,
@@ -18,21 +18,21 @@ pub struct Drain {
 }
 
 impl Drain {
-    /// Notes how many events of a stream are acknowledged; to be called every few seconds.
-    pub fn note(&mut self, epoch: u64, acknowledged: u64, now: DateTime<Utc>) {
-        let backwards = self.seen.back().is_some_and(|(at, number)| *at > now || *number > acknowledged);
+    /// Notes how many events of a stream are delivered; to be called every few seconds.
+    pub fn note(&mut self, epoch: u64, delivered: u64, now: DateTime<Utc>) {
+        let backwards = self.seen.back().is_some_and(|(at, number)| *at > now || *number > delivered);
         if self.epoch != epoch || backwards {
             self.seen.clear();
             self.epoch = epoch;
         }
-        self.seen.push_back((now, acknowledged));
+        self.seen.push_back((now, delivered));
         // The newest of what is too old stays, as the begin of the time that is looked at.
         while self.seen.get(1).is_some_and(|(at, _)| now - *at >= REMEMBERED) {
             self.seen.pop_front();
         }
     }
 
-    /// Seconds until what waits is sent, rounded up; `None` where nothing moved lately.
+    /// Seconds until what waits is delivered, rounded up; `None` where nothing moved lately.
     #[must_use]
     pub fn drained_in_s(&self, epoch: u64, waiting: u64) -> Option<u64> {
         if waiting == 0 {

@@ -78,6 +78,12 @@ impl Observer {
         }
     }
 
+    /// Whose word makes an event count as delivered.
+    #[must_use]
+    pub fn acknowledge(&self) -> Acknowledge {
+        self.acknowledge
+    }
+
     /// Looks at the box again and again, for what only the course of time tells.
     pub async fn note_regularly(self: Arc<Self>) {
         let mut ticks = tokio::time::interval(NOTE_EVERY);
@@ -91,7 +97,7 @@ impl Observer {
 
     fn note(&self, facts: &Facts, level: &Level, now: DateTime<Utc>) {
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        noted.drain.note(level.epoch, level.acknowledged, now);
+        noted.drain.note(level.epoch, level.delivered(self.acknowledge), now);
         noted.stand("", standing_of_hq(facts), now);
         for (name, health) in &facts.connections {
             noted.stand(name, standing_of(facts, name, health), now);
@@ -124,8 +130,12 @@ impl Observer {
         let hq = Hq {
             standing,
             since: noted.stand("", standing, now),
+            connected: facts.hq_ready,
             broker: facts.broker.clone(),
+            protocol: facts.protocol.map(str::to_owned),
             acknowledge: acknowledge_name(self.acknowledge).to_owned(),
+            unproven_echo: facts.unproven_echo,
+            feed_waits_since: facts.feed_waits_since,
         };
         let connections = facts.connections.iter().map(|(name, health)| {
             let standing = standing_of(&facts, name, health);
@@ -146,7 +156,7 @@ impl Observer {
         let connections = connections.collect();
         let drained_in_s = noted
             .drain
-            .drained_in_s(level.epoch, level.unacknowledged())
+            .drained_in_s(level.epoch, level.undelivered(self.acknowledge))
             .filter(|seconds| *seconds == 0 || facts.hq_ready);
         drop(noted);
         let gaps = level.open_gaps.iter().flat_map(|(name, gaps)| gaps.iter().map(move |gap| (name, gap)));
@@ -158,17 +168,18 @@ impl Observer {
             outlet: self.outlet.clone(),
             name: self.name.clone(),
             phase: facts.phase,
-            lights: lights(Signs::of(&facts, &level, now)),
+            lights: lights(Signs::of(&facts, &level, self.acknowledge, now)),
             hq,
             connections,
             conditions: troubles(&facts),
-            outbox: outbox.map(|outbox| Queue::of(outbox, &level, drained_in_s)),
+            outbox: outbox.map(|outbox| Queue::of(outbox, &level, self.acknowledge, drained_in_s)),
             sales,
             gaps: gaps
                 .take(GAPS_LISTED_MAX)
                 .map(|(name, gap)| OpenGap { connection: name.clone(), from: gap.from, to: gap.to, reason: gap.reason })
                 .collect(),
             open_gaps,
+            put_aside_lately: facts.put_aside_lately(now),
             has_printer_lines: self.has_printer_lines,
             disk_free_bytes: outbox.and_then(|outbox| outbox.disk_free_bytes()),
             temperature_millicelsius: fs::read_to_string(TEMPERATURE).ok().and_then(|text| text.trim().parse().ok()),
@@ -184,7 +195,8 @@ impl Observer {
         for name in facts.connections.keys() {
             sales.extend(outbox.sales_between(name, from, running + TimeDelta::hours(1))?);
         }
-        Ok(Sales::count(from, sales.into_iter().map(|(at, number)| (at, number <= level.acknowledged))))
+        let delivered = level.delivered(self.acknowledge);
+        Ok(Sales::count(from, sales.into_iter().map(|(at, number)| (at, number <= delivered))))
     }
 }
 

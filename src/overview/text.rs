@@ -2,9 +2,10 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{Connection, Overview, Queue, Standing, Trouble};
+use super::{Connection, Hq, Overview, Queue, Standing, Trouble, told};
 use crate::{
     board::profile::Light,
+    health::Condition,
     page::write::Writer,
     texts::{Language, lights},
     zone::Zone,
@@ -19,14 +20,13 @@ pub fn status(overview: &Overview, zone: &Zone) -> String {
     let name = name.as_deref().map(|name| format!(" ({name})")).unwrap_or_default();
     lines.add("outlet", &format!("{outlet}{name}, {}", zone.name()));
     lines.add("tillbox", &format!("{version}, up since {}", lines.when(*up_since)));
-    let gravest = lights::gravest(overview.lights);
-    let advice = lights::advice(gravest, overview.lights.of(gravest));
-    lines.add("state", advice.meaning.of(Language::English));
-    lines.add("to do", advice.to_do.of(Language::English));
+    let told = told::gravest(overview, Language::English);
+    lines.add("state", &told.meaning);
+    lines.add("to do", &told.to_do);
     lines.blank();
     for light in Light::ALL {
         let pattern = overview.lights.of(light);
-        let meaning = lights::advice(light, pattern).meaning.of(Language::English);
+        let meaning = told::told(overview, light, Language::English).meaning;
         let (name, lit) = (light.name(), lights::pattern(pattern).of(Language::English));
         lines.add("light", &format!("{name:<6}{lit:<14} {meaning}"));
     }
@@ -38,15 +38,16 @@ pub fn status(overview: &Overview, zone: &Zone) -> String {
     }
     lines.blank();
     match &overview.outbox {
-        Some(queue) => outbox(&mut lines, queue),
+        Some(queue) => outbox(&mut lines, &overview.hq, queue),
         None => lines.add("outbox", "the store is not open"),
     }
     if let Some(sales) = &overview.sales {
         let last = |at: Option<DateTime<Utc>>| at.map_or_else(|| "none in 24 hours".to_owned(), |at| lines.when(at));
-        let text = format!("last seen {}; last at headquarters {}", last(sales.last_seen), last(sales.last_at_hq));
+        let place = if overview.hq.confirms() { "at headquarters" } else { "with the broker" };
+        let text = format!("last seen {}; last {place} {}", last(sales.last_seen), last(sales.last_delivered));
         lines.add("sales", &text);
         let total = sales.total();
-        lines.add("", &format!("in 24 hours {}, of these at headquarters {}", total.seen, total.at_hq));
+        lines.add("", &format!("in 24 hours {}, of these {place} {}", total.seen, total.delivered));
     }
     unproven(&mut lines, overview);
     lines.blank();
@@ -73,9 +74,22 @@ pub fn status(overview: &Overview, zone: &Zone) -> String {
 fn hq(lines: &mut Lines<'_>, overview: &Overview) {
     let hq = &overview.hq;
     let broker = hq.broker.as_deref().unwrap_or("no broker was reached yet");
-    lines.add("hq", &format!("{broker}: {}, since {}", word(hq.standing), lines.when(hq.since)));
-    let until = if hq.acknowledge == "feed" { "HQ's feed has stored it" } else { "the broker has it" };
+    let protocol = hq.protocol.as_deref().map(|of| format!(" (MQTT {of})")).unwrap_or_default();
+    let standing = match hq.standing {
+        // A line that stands and on which nothing moves is another thing than none.
+        Standing::Waiting if !overview.holds(Condition::HqUnreachable) => "sales are kept here; it is tried again",
+        standing => word(standing),
+    };
+    lines.add("hq", &format!("{broker}{protocol}: {standing}, since {}", lines.when(hq.since)));
+    let until = if hq.confirms() {
+        "headquarters has stored it"
+    } else {
+        "the broker has it; what becomes of it there only headquarters can tell"
+    };
     lines.add("", &format!("a sale is kept until {until}"));
+    if hq.unproven_echo {
+        lines.add("", "not proven: the broker's bare word counts (hq.echo = none)");
+    }
     overview.conditions.iter().filter(|trouble| trouble.is_of_hq()).for_each(|trouble| lines.trouble(trouble));
 }
 
@@ -93,28 +107,66 @@ fn pos(lines: &mut Lines<'_>, overview: &Overview, of: &Connection) {
     }
 }
 
-fn outbox(lines: &mut Lines<'_>, queue: &Queue) {
-    let waiting = match (queue.waiting(), queue.drained_in_s) {
-        (0, _) => "nothing waits to be sent".to_owned(),
-        (waiting, drained) => {
-            let time = drained.and_then(|seconds| i64::try_from(seconds).ok()).map_or_else(
-                || "how long that takes is unknown, as nothing moves".to_owned(),
-                |seconds| format!("about {} until all is sent", lines.writer.span(TimeDelta::seconds(seconds))),
-            );
-            let events = if waiting == 1 { "event waits" } else { "events wait" };
-            let oldest = queue.oldest_waiting.map(|at| format!(", the oldest of {}", lines.when(at)));
-            format!("{waiting} {events} to be sent{}; {time}", oldest.unwrap_or_default())
-        }
-    };
-    lines.add("outbox", &waiting);
-    if queue.unconfirmed() > 0 {
-        lines.add("", &format!("{} sent and kept until they may be forgotten", queue.unconfirmed()));
+fn outbox(lines: &mut Lines<'_>, hq: &Hq, queue: &Queue) {
+    let mut waits = waits(queue, hq.confirms()).into_iter();
+    lines.add("outbox", &waits.next().unwrap_or_default());
+    waits.for_each(|line| lines.add("", &line));
+    if let Some(since) = hq.feed_waits_since.filter(|_| queue.waiting_for_hq > 0) {
+        lines.add("", &format!("headquarters' word is waited for since {}", lines.when(since)));
     }
-    let (used, limit) = (lines.writer.bytes(queue.queued_bytes), lines.writer.bytes(queue.limit_bytes));
-    lines.add("", &format!("{used} of {limit} used ({} %)", queue.percent()));
+    if queue.undelivered > 0 {
+        let oldest = queue.oldest_undelivered.map(|at| format!("the oldest is of {}; ", lines.when(at)));
+        let time = queue.drained_in_s.and_then(|seconds| i64::try_from(seconds).ok()).map_or_else(
+            || "how long it takes until all is delivered is unknown, as nothing moves".to_owned(),
+            |seconds| format!("about {} until all is delivered", lines.writer.span(TimeDelta::seconds(seconds))),
+        );
+        lines.add("", &format!("{}{time}", oldest.unwrap_or_default()));
+    }
+    room(queue, |bytes| lines.writer.bytes(bytes)).iter().for_each(|line| lines.add("", line));
     if let Some(reason) = &queue.closed {
         lines.add("", &format!("the store is closed: {reason}"));
     }
+}
+
+/// What waits for whom, in lines; `confirms` says whether HQ confirms what it has, or only the broker does.
+#[must_use]
+pub fn waits(queue: &Queue, confirms: bool) -> Vec<String> {
+    let wait = |number: u64, for_whom: &str| match number {
+        1 => format!("1 event waits for {for_whom}"),
+        _ => format!("{number} events wait for {for_whom}"),
+    };
+    let mut lines = Vec::new();
+    if queue.waiting_for_broker > 0 {
+        lines.push(wait(queue.waiting_for_broker, "the broker"));
+    }
+    if queue.waiting_for_hq > 0 {
+        let it = if queue.waiting_for_hq == 1 { "it" } else { "them" };
+        let wait = wait(queue.waiting_for_hq, "headquarters' word");
+        lines.push(format!("{wait}: the broker has {it}; headquarters has not confirmed {it}"));
+    }
+    if lines.is_empty() {
+        let by_whom = if confirms { "headquarters has confirmed every event" } else { "the broker has every event" };
+        lines.push(format!("nothing waits: {by_whom}"));
+    }
+    lines
+}
+
+/// What the card takes, in lines, and what the limits mean.
+pub fn room(queue: &Queue, bytes: impl Fn(u64) -> String) -> [String; 2] {
+    let Queue { queued_bytes, limit_bytes, kept_bytes, max_bytes, .. } = queue;
+    let kept = match kept_bytes {
+        0 => "no delivered event is still kept".to_owned(),
+        _ => format!("{} by delivered events that are kept until that room is needed", bytes(*kept_bytes)),
+    };
+    [
+        format!(
+            "{} of {} used by what waits ({} %); {kept}",
+            bytes(*queued_bytes),
+            bytes(*limit_bytes),
+            queue.percent()
+        ),
+        format!("outbox.max-size is {}, with what the store needs for itself", bytes(*max_bytes)),
+    ]
 }
 
 fn unproven(lines: &mut Lines<'_>, overview: &Overview) {

@@ -13,8 +13,9 @@ use super::{
 };
 use crate::{
     board::profile::Light,
-    overview::{Connection, Overview, Standing, Trouble},
-    signal::Pattern,
+    health::Condition,
+    overview::{Connection, Overview, Queue, Standing, Trouble, told},
+    signal::{NEARLY_FULL_PERCENT, Pattern},
     texts::{Language, Text, conditions, lights, page},
     zone::Zone,
 };
@@ -28,9 +29,6 @@ const CONNECTIONS_TO_BYTES: usize = 24 * 1024;
 
 /// The page renews itself this often.
 const RENEWED_EVERY_S: u32 = 15;
-
-/// Above this the room that is used is told among what needs attention, as on the lights.
-const NEARLY_FULL_PERCENT: u64 = 80;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -47,7 +45,7 @@ pub fn page(overview: &Overview, zone: &Zone, language: Language) -> String {
     document.lights();
     document.glance();
     if let Some(sales) = &overview.sales {
-        chart(&mut document.to, sales, &writer);
+        chart(&mut document.to, sales, overview.hq.confirms(), &writer);
     }
     document.attention();
     document.connections();
@@ -102,8 +100,7 @@ impl Document<'_> {
     /// What the lights mean now, in one sentence, and what to do.
     fn sentence(&mut self) {
         let tone = tone(self.overview);
-        let light = lights::gravest(self.overview.lights);
-        let advice = lights::advice(light, self.overview.lights.of(light));
+        let told = told::gravest(self.overview, self.writer.language);
         let drawing = match tone {
             "ok" => "<path d=\"M14 25l7 7 14-16\"/>",
             "busy" => "<path d=\"M24 36V13M14 22l10-10 10 10\"/>",
@@ -115,9 +112,9 @@ impl Document<'_> {
             "<section class=\"say {tone}\"><svg viewBox=\"0 0 48 48\" fill=none stroke=currentColor stroke-width=4 \
              stroke-linecap=round stroke-linejoin=round aria-hidden=true><circle cx=24 cy=24 r=21 />{drawing}</svg>\
              <div><h2>{}</h2><p><strong>{}:</strong> {}</p></div></section>",
-            self.say(advice.meaning),
+            told.meaning,
             self.say(page::TO_DO),
-            self.say(advice.to_do),
+            told.to_do,
         );
     }
 
@@ -144,7 +141,7 @@ impl Document<'_> {
                 self.say(lights::colour(light)),
                 name.to_uppercase(),
                 self.say(lights::pattern(pattern)),
-                self.say(lights::advice(light, pattern).meaning),
+                told::told(self.overview, light, self.writer.language).meaning,
             );
         }
         self.to.push_str("</ul></section>");
@@ -153,9 +150,11 @@ impl Document<'_> {
     fn glance(&mut self) {
         let _ = write!(self.to, "<section class=tiles><h2>{}</h2>", self.say(page::AT_A_GLANCE));
         let sales = self.overview.sales.as_ref();
+        let confirms = self.overview.hq.confirms();
+        let last_delivered = if confirms { page::LAST_AT_HQ } else { page::LAST_WITH_BROKER };
         let lasts = [
             (page::LAST_SEEN, sales.map(|sales| sales.last_seen)),
-            (page::LAST_AT_HQ, sales.map(|sales| sales.last_at_hq)),
+            (last_delivered, sales.map(|sales| sales.last_delivered)),
         ];
         for (label, last) in lasts {
             let (value, more) = match last {
@@ -166,28 +165,45 @@ impl Document<'_> {
             self.tile(label, &value, &more);
         }
         match &self.overview.outbox {
-            None => self.tile(page::WAITING, "–", self.say(page::UNKNOWN)),
-            Some(queue) => {
-                let mut more = match (queue.waiting(), queue.drained_in_s) {
-                    (0, _) => self.say(page::NOTHING_WAITS).to_owned(),
-                    (_, Some(seconds)) => {
-                        let span = TimeDelta::seconds(i64::try_from(seconds).unwrap_or(i64::MAX / 1_000));
-                        self.fill(page::DRAINED_IN, &[&self.writer.span(span)])
-                    }
-                    (_, None) => self.say(page::DRAINED_UNKNOWN).to_owned(),
-                };
-                if let Some(oldest) = queue.oldest_waiting {
-                    let _ = write!(more, "; {}", self.fill(page::OLDEST, &[&self.writer.time(oldest)]));
-                }
-                let number = self.writer.language.number(queue.waiting());
-                self.tile(page::WAITING, &number, &more);
-                if self.overview.hq.acknowledge == "feed" {
-                    let number = self.writer.language.number(queue.unconfirmed());
-                    self.tile(page::UNCONFIRMED, &number, self.say(page::HQ_CONFIRMS));
-                }
-            }
+            None => self.tile(page::WAITING_FOR_BROKER, "–", self.say(page::UNKNOWN)),
+            Some(queue) => self.waiting(queue, confirms),
         }
         self.to.push_str("</section>");
+    }
+
+    /// What waits for whom, and for how long all of it will.
+    fn waiting(&mut self, queue: &Queue, confirms: bool) {
+        let number = |number| self.writer.language.number(number);
+        let (for_broker, for_hq) = (number(queue.waiting_for_broker), number(queue.waiting_for_hq));
+        let how_long = self.how_long(queue);
+        if queue.waiting_for_broker == 0 {
+            self.tile(page::WAITING_FOR_BROKER, &for_broker, self.say(page::NOTHING_WAITS));
+        } else {
+            self.tile(page::WAITING_FOR_BROKER, &for_broker, &how_long);
+        }
+        if !confirms {
+            return;
+        }
+        let more = match (queue.waiting_for_hq, queue.waiting_for_broker) {
+            (0, _) => self.say(page::ALL_CONFIRMED).to_owned(),
+            (_, 0) => format!("{}; {how_long}", self.say(page::NOT_CONFIRMED)),
+            _ => self.say(page::NOT_CONFIRMED).to_owned(),
+        };
+        self.tile(page::WAITING_FOR_HQ, &for_hq, &more);
+    }
+
+    fn how_long(&self, queue: &Queue) -> String {
+        let mut text = match queue.drained_in_s {
+            Some(seconds) => {
+                let span = TimeDelta::seconds(i64::try_from(seconds).unwrap_or(i64::MAX / 1_000));
+                self.fill(page::DRAINED_IN, &[&self.writer.span(span)])
+            }
+            None => self.say(page::DRAINED_UNKNOWN).to_owned(),
+        };
+        if let Some(oldest) = queue.oldest_undelivered {
+            let _ = write!(text, "; {}", self.fill(page::OLDEST, &[&self.writer.time(oldest)]));
+        }
+        text
     }
 
     fn tile(&mut self, label: Text, value: &str, more: &str) {
@@ -277,18 +293,21 @@ impl Document<'_> {
         let overview = self.overview;
         let _ = write!(self.to, "<section><h2>{}</h2><div class=lines>", self.say(page::LINES));
         let hq = &overview.hq;
-        self.article("", page::HQ, hq.standing);
+        // A line that stands and on which nothing moves is another thing than none.
+        let waits = if overview.holds(Condition::HqUnreachable) { page::NO_CONNECTION } else { page::KEPT_HERE };
+        self.article("", page::HQ, hq.standing, waits);
         let _ = write!(self.to, "<p class=soft>{}</p>", self.since(hq.since));
-        let advice = overview
-            .troubles_of("")
-            .find_map(|trouble| trouble.is_of_hq().then(|| conditions::advice(&trouble.code)).flatten());
-        self.advice(advice.map(|advice| advice.to_do));
+        self.advice(overview.troubles_of("").filter(|trouble| trouble.is_of_hq()));
         self.to.push_str("<dl>");
         if let Some(broker) = &hq.broker {
-            self.pair(page::BROKER, &Escaped(broker).to_string());
+            let protocol = hq.protocol.as_deref().map(|of| format!(" (MQTT {})", Escaped(of))).unwrap_or_default();
+            self.pair(page::BROKER, &format!("{}{protocol}", Escaped(broker)));
         }
-        let kept = if hq.acknowledge == "feed" { page::FORGOTTEN_FEED } else { page::FORGOTTEN_BROKER };
+        let kept = if hq.confirms() { page::FORGOTTEN_FEED } else { page::FORGOTTEN_BROKER };
         self.pair(page::FORGOTTEN, self.say(kept));
+        if hq.unproven_echo {
+            self.pair(page::UNPROVEN, self.say(page::BARE_WORD));
+        }
         self.to.push_str("</dl></article>");
         for (at, connection) in overview.connections.iter().enumerate() {
             if self.to.len() > CONNECTIONS_TO_BYTES {
@@ -303,11 +322,9 @@ impl Document<'_> {
 
     fn connection(&mut self, connection: &Connection) {
         let overview = self.overview;
-        self.article(&connection.name, page::POS, connection.standing);
+        self.article(&connection.name, page::POS, connection.standing, page::NO_CONNECTION);
         let _ = write!(self.to, "<p class=soft>{}</p>", self.since(connection.standing_since));
-        let hinders = overview.troubles_of(&connection.name).max_by_key(|trouble| trouble.needs_technician);
-        let advice = hinders.and_then(|trouble| conditions::advice(&trouble.code));
-        self.advice(advice.map(|advice| advice.to_do));
+        self.advice(overview.troubles_of(&connection.name));
         self.to.push_str("<dl>");
         let account = match &connection.identity {
             Some(identity) => format!("{} ({})", Escaped(identity), Escaped(&connection.system)),
@@ -332,12 +349,12 @@ impl Document<'_> {
         self.to.push_str("</article>");
     }
 
-    fn article(&mut self, name: &str, kind: Text, standing: Standing) {
+    fn article(&mut self, name: &str, kind: Text, standing: Standing, waits: Text) {
         let (class, sign, text) = match standing {
             Standing::Fine => ("ok", "✓", page::FINE),
             Standing::Starting => ("busy", "…", page::STARTING),
             Standing::CatchingUp => ("busy", "↑", page::CATCHING_UP),
-            Standing::Waiting => ("warn", "×", page::NO_CONNECTION),
+            Standing::Waiting => ("warn", "×", waits),
             Standing::NeedsTechnician => ("bad", "!", page::TECHNICIAN),
         };
         let kind = self.say(kind);
@@ -349,9 +366,11 @@ impl Document<'_> {
         );
     }
 
-    fn advice(&mut self, to_do: Option<Text>) {
-        if let Some(to_do) = to_do {
-            let _ = write!(self.to, "<p>{}</p>", self.say(to_do));
+    /// What to do about the gravest of a line's conditions.
+    fn advice<'a>(&mut self, troubles: impl Iterator<Item = &'a Trouble>) {
+        let gravest = troubles.min_by_key(|trouble| (!trouble.needs_technician, !trouble.hinders()));
+        if let Some(advice) = gravest.and_then(|trouble| conditions::advice(&trouble.code)) {
+            let _ = write!(self.to, "<p>{}</p>", self.say(advice.to_do));
         }
     }
 
@@ -384,6 +403,8 @@ impl Document<'_> {
         if let Some(queue) = &overview.outbox {
             let (used, limit) = (writer.bytes(queue.queued_bytes), writer.bytes(queue.limit_bytes));
             rows.push((page::ROOM, self.fill(page::ROOM_OF, &[&used, &limit, &queue.percent().to_string()])));
+            rows.push((page::KEPT, writer.bytes(queue.kept_bytes)));
+            rows.push((page::MOST, self.fill(page::MOST_OF, &[&writer.bytes(queue.max_bytes)])));
         }
         let unknown = || self.say(page::UNKNOWN).to_owned();
         rows.push((page::DISK, overview.disk_free_bytes.map_or_else(unknown, |bytes| writer.bytes(bytes))));

@@ -16,8 +16,12 @@ use crate::{
 #[must_use]
 pub fn metrics(overview: &Overview) -> String {
     let mut to = Metrics::default();
-    to.gauge("tillbox_info", "The program and its outlet; always 1.");
-    to.sample(&[("version", &overview.version), ("outlet", &overview.outlet)], 1);
+    to.gauge(
+        "tillbox_info",
+        "The program, its outlet, and whose word makes an event count as delivered (acknowledge); always 1.",
+    );
+    let (version, outlet, acknowledge) = (&overview.version, &overview.outlet, &overview.hq.acknowledge);
+    to.sample(&[("version", version), ("outlet", outlet), ("acknowledge", acknowledge)], 1);
     to.gauge("tillbox_start_time_seconds", "When the daemon started, in Unix time.");
     to.sample(&[], unix(overview.up_since));
     to.gauge("tillbox_light", "How each light is lit: 1 for the pattern that shows.");
@@ -35,15 +39,19 @@ pub fn metrics(overview: &Overview) -> String {
         let labels = [("code", of.code.as_str()), ("connection", of.connection.as_deref().unwrap_or_default())];
         to.sample(&labels, unix(of.since));
     }
-    to.gauge("tillbox_hq_connected", "Whether events can be published to headquarters.");
-    to.sample(&[], u8::from(overview.hq.standing == Standing::Fine));
+    to.gauge("tillbox_broker_connected", "Whether a broker is reached and events may be published there.");
+    to.sample(&[], u8::from(overview.hq.connected));
+    to.gauge("tillbox_broker_unproven", "Whether the broker's bare word counts, which nothing proves (hq.echo).");
+    to.sample(&[], u8::from(overview.hq.unproven_echo));
     outbox(&mut to, overview);
     connections(&mut to, overview);
     to.gauge("tillbox_open_gaps", "Intervals that are not proven complete.");
     to.sample(&[], overview.open_gaps);
     if let Some(sales) = &overview.sales {
+        // Two names for two truths: HQ's own word, or the broker's.
+        let delivered = if overview.hq.confirms() { "hq" } else { "broker" };
         to.gauge("tillbox_last_sale_timestamp_seconds", "The newest sale of the last 24 hours, in Unix time.");
-        for (place, at) in [("box", sales.last_seen), ("hq", sales.last_at_hq)] {
+        for (place, at) in [("box", sales.last_seen), (delivered, sales.last_delivered)] {
             if let Some(at) = at {
                 to.sample(&[("at", place)], unix(at));
             }
@@ -77,18 +85,31 @@ fn outbox(to: &mut Metrics, overview: &Overview) {
     to.sample(&[], queue.acknowledged);
     to.counter("tillbox_events_released_total", "Events of the running stream that the box may forget.");
     to.sample(&[], queue.released);
-    to.gauge("tillbox_outbox_waiting_events", "Events that wait to be sent.");
-    to.sample(&[], queue.waiting());
-    to.gauge("tillbox_outbox_used_bytes", "Bytes that events take in the store.");
+    to.gauge("tillbox_outbox_undelivered_events", "Events that are not yet where acknowledge promises them.");
+    to.sample(&[], queue.undelivered);
+    to.gauge("tillbox_outbox_waiting_for_broker_events", "Events that the broker has not acknowledged.");
+    to.sample(&[], queue.waiting_for_broker);
+    if overview.hq.confirms() {
+        to.gauge("tillbox_outbox_waiting_for_hq_events", "Events that the broker has and HQ has not confirmed.");
+        to.sample(&[], queue.waiting_for_hq);
+    }
+    to.gauge("tillbox_outbox_used_bytes", "Bytes of events in the store that may not be forgotten yet.");
     to.sample(&[], queue.queued_bytes);
-    to.gauge("tillbox_outbox_limit_bytes", "Bytes that events may take in the store.");
+    to.gauge("tillbox_outbox_limit_bytes", "Bytes that those may take.");
     to.sample(&[], queue.limit_bytes);
-    if let Some(at) = queue.oldest_waiting {
-        to.gauge("tillbox_outbox_oldest_timestamp_seconds", "When the oldest of what waits happened, in Unix time.");
+    to.gauge("tillbox_outbox_kept_bytes", "Bytes of delivered events that are kept until that room is needed.");
+    to.sample(&[], queue.kept_bytes);
+    to.gauge("tillbox_outbox_max_bytes", "What the store may take on the card, as configured (outbox.max-size).");
+    to.sample(&[], queue.max_bytes);
+    if let Some(at) = queue.oldest_undelivered {
+        to.gauge(
+            "tillbox_outbox_oldest_timestamp_seconds",
+            "When the oldest undelivered event happened, in Unix time.",
+        );
         to.sample(&[], unix(at));
     }
     if let Some(seconds) = queue.drained_in_s {
-        to.gauge("tillbox_outbox_drained_in_seconds", "Until all that waits is sent, at the speed of the last minute.");
+        to.gauge("tillbox_outbox_drained_in_seconds", "Until all is delivered, at the speed of the last minute.");
         to.sample(&[], seconds);
     }
 }

@@ -32,7 +32,10 @@ pub const ALL: &[(&str, Advice)] = &[
     (
         "hq_unreachable",
         Advice::new(
-            ["Headquarters cannot be reached.", "Kantor pusat tidak terhubung."],
+            [
+                "Headquarters cannot be reached; sales are kept safe in the box.",
+                "Kantor pusat tidak terhubung; penjualan tersimpan aman di dalam boks.",
+            ],
             [
                 "Check the internet connection; what is kept here is sent by itself afterwards.",
                 "Periksa koneksi internet; yang tersimpan di sini akan terkirim sendiri setelahnya.",
@@ -52,10 +55,13 @@ pub const ALL: &[(&str, Advice)] = &[
     (
         "publish_denied",
         Advice::new(
-            ["What the box sends does not arrive at headquarters.", "Kiriman boks tidak sampai di kantor pusat."],
             [
-                "Headquarters allows this box to publish on its topics, in the broker's access list.",
-                "Kantor pusat memberi boks ini izin kirim pada topiknya, di daftar akses broker.",
+                "The broker does not let the box's sales through; they are kept safe in the box.",
+                "Broker tidak meneruskan penjualan dari boks; semuanya tersimpan aman di dalam boks.",
+            ],
+            [
+                "Headquarters allows this box to publish and read on its topics, in the broker's access list.",
+                "Kantor pusat memberi boks ini izin kirim dan baca pada topiknya, di daftar akses broker.",
             ],
         ),
     ),
@@ -63,12 +69,12 @@ pub const ALL: &[(&str, Advice)] = &[
         "nobody_listens",
         Advice::new(
             [
-                "The broker has nobody to give the sales to; they are kept here.",
-                "Broker belum punya penerima penjualan; semuanya tersimpan di sini.",
+                "At the broker nobody takes this outlet's sales; they are kept safe in the box.",
+                "Di broker belum ada yang mengambil penjualan gerai ini; semuanya tersimpan aman di dalam boks.",
             ],
             [
-                "Headquarters starts its feed, or subscribes to this outlet's events.",
-                "Kantor pusat menjalankan feed, atau berlangganan event outlet ini.",
+                "Headquarters subscribes to this outlet's events/+ at the broker; then the sales are sent by themselves.",
+                "Kantor pusat berlangganan events/+ gerai ini di broker; setelah itu penjualan terkirim sendiri.",
             ],
         ),
     ),
@@ -76,12 +82,12 @@ pub const ALL: &[(&str, Advice)] = &[
         "not_acknowledged",
         Advice::new(
             [
-                "The broker takes sales and does not confirm them; they are kept here.",
-                "Broker menerima penjualan tanpa mengonfirmasi; semuanya tersimpan di sini.",
+                "The broker takes sales without confirming them; they are kept safe in the box.",
+                "Broker mengambil penjualan tanpa mengonfirmasi; semuanya tersimpan aman di dalam boks.",
             ],
             [
-                "Headquarters looks at the broker's limits and rules; the box tries again by itself.",
-                "Kantor pusat memeriksa batas dan aturan broker; boks mencoba lagi sendiri.",
+                "The box tries again by itself. If this lasts an hour, headquarters looks at the broker's limits, rules and log.",
+                "Boks mencoba lagi sendiri. Jika berlangsung satu jam, kantor pusat memeriksa batas, aturan, dan log broker.",
             ],
         ),
     ),
@@ -89,12 +95,12 @@ pub const ALL: &[(&str, Advice)] = &[
         "feed_silent",
         Advice::new(
             [
-                "The broker has sales that headquarters has not confirmed.",
-                "Broker memegang penjualan yang belum dikonfirmasi kantor pusat.",
+                "The broker has sales that headquarters has not confirmed; they are kept safe in the box, too.",
+                "Broker memegang penjualan yang belum dikonfirmasi kantor pusat; semuanya juga tersimpan aman di dalam boks.",
             ],
             [
-                "Headquarters looks whether its feed runs; nothing is forgotten here before it confirms.",
-                "Kantor pusat memeriksa apakah feed berjalan; di sini tidak ada yang dihapus sebelum dikonfirmasi.",
+                "Headquarters looks whether its feed runs, and whether the box may read its word on the topic stored.",
+                "Kantor pusat memeriksa apakah feed berjalan, dan apakah boks boleh membaca topik stored.",
             ],
         ),
     ),
@@ -103,11 +109,11 @@ pub const ALL: &[(&str, Advice)] = &[
         Advice::new(
             [
                 "The broker lost its memory; sales that it had confirmed may be gone there.",
-                "Broker kehilangan ingatannya; penjualan yang sudah dikonfirmasi mungkin hilang di sana.",
+                "Broker kehilangan ingatannya; penjualan yang sudah dikonfirmasinya mungkin hilang di sana.",
             ],
             [
-                "Headquarters compares the closings, and lets the broker keep its memory on disk.",
-                "Kantor pusat membandingkan penutupan, dan membuat broker menyimpan ingatannya di disk.",
+                "Tell headquarters: it compares the closings of these days, and lets the broker keep its memory on disk.",
+                "Beri tahu kantor pusat: bandingkan penutupan hari-hari ini, dan buat broker menyimpan ingatannya di disk.",
             ],
         ),
     ),
@@ -116,10 +122,10 @@ pub const ALL: &[(&str, Advice)] = &[
         Advice::new(
             [
                 "A sale was too large for the broker and was sent without its items.",
-                "Satu penjualan terlalu besar bagi broker dan dikirim tanpa rinciannya.",
+                "Satu penjualan terlalu besar bagi broker dan dikirim tanpa rincian barangnya.",
             ],
             [
-                "Headquarters raises the broker's limit for one message.",
+                "Headquarters raises the broker's limit for the size of a message.",
                 "Kantor pusat menaikkan batas ukuran pesan di broker.",
             ],
         ),
@@ -128,32 +134,38 @@ pub const ALL: &[(&str, Advice)] = &[
         "clock_unproven",
         Advice::new(
             [
-                "The box cannot tell yet whether its clock is right; the first sale waits for that.",
-                "Boks belum tahu apakah jamnya benar; penjualan pertama menunggu itu.",
+                "The box does not know yet whether its clock is right; sales are kept safe in the box until then.",
+                "Boks belum tahu apakah jamnya benar; sementara itu penjualan tersimpan aman di dalam boks.",
             ],
             [
-                "Wait ten minutes. If it stays, the technician checks the time servers.",
-                "Tunggu sepuluh menit. Jika tetap begitu, teknisi memeriksa server waktu.",
+                "Wait ten minutes. If this is still told then, the technician checks internet connection and time server.",
+                "Tunggu sepuluh menit. Jika masih begitu, teknisi memeriksa koneksi internet dan server waktu.",
             ],
         ),
     ),
     (
         "store_set_aside",
         Advice::new(
-            ["Sales of another outlet still wait on this box.", "Penjualan outlet lain masih menunggu di boks ini."],
             [
-                "The technician sends them with that outlet's own config.",
-                "Teknisi mengirimnya dengan pengaturan outlet itu.",
+                "Sales of another outlet still wait on this box, set aside.",
+                "Penjualan gerai lain masih menunggu di boks ini, disisihkan.",
+            ],
+            [
+                "The technician sends them with tillbox outbox send, with that outlet's own config.",
+                "Teknisi mengirimnya dengan tillbox outbox send, memakai pengaturan gerai itu.",
             ],
         ),
     ),
     (
         "broker_unfit",
         Advice::new(
-            ["The broker cannot do what the box needs.", "Broker tidak mampu melakukan yang dibutuhkan boks."],
             [
-                "Headquarters lets the broker keep retained messages and last wills.",
-                "Kantor pusat membuat broker menyimpan pesan retained dan last will.",
+                "The broker cannot do what the box needs; sales are kept safe in the box.",
+                "Broker tidak mampu melakukan yang dibutuhkan boks; penjualan tersimpan aman di dalam boks.",
+            ],
+            [
+                "Headquarters lets the broker keep retained messages and last wills, or gives the box another broker.",
+                "Kantor pusat membuat broker menyimpan pesan retained dan last will, atau memberi boks broker lain.",
             ],
         ),
     ),
@@ -161,12 +173,12 @@ pub const ALL: &[(&str, Advice)] = &[
         "link_failed",
         Advice::new(
             [
-                "The line to headquarters failed by a fault of the program.",
-                "Sambungan ke kantor pusat gagal karena kesalahan program.",
+                "The line to headquarters failed by a fault of the program; sales are kept safe in the box.",
+                "Sambungan ke kantor pusat gagal karena kesalahan program; penjualan tersimpan aman di dalam boks.",
             ],
             [
-                "The box tries again by itself; the technician reports the journal to the makers.",
-                "Boks mencoba lagi sendiri; teknisi melaporkan jurnal kepada pembuatnya.",
+                "The box tries again by itself; the technician sends the journal to the program's makers.",
+                "Boks mencoba lagi sendiri; teknisi mengirim jurnal kepada pembuat program.",
             ],
         ),
     ),
@@ -185,8 +197,9 @@ pub const ALL: &[(&str, Advice)] = &[
         Advice::new(
             ["Another box sends for this outlet.", "Ada boks lain yang mengirim untuk outlet ini."],
             [
-                "Switch the other box off, or give one of the two another outlet id.",
-                "Matikan boks yang lain, atau beri salah satunya id outlet lain.",
+                "Switch the other box off and run tillbox outbox take-over here; or give one of the two its own outlet id.",
+                "Matikan boks yang lain lalu jalankan tillbox outbox take-over di sini; atau beri salah satunya id outlet \
+                 sendiri.",
             ],
         ),
     ),
@@ -291,8 +304,8 @@ pub const ALL: &[(&str, Advice)] = &[
         Advice::new(
             ["There is no more room; reading has stopped.", "Ruang simpan habis; pembacaan berhenti."],
             [
-                "Restore the connection to headquarters, and call the technician.",
-                "Pulihkan sambungan ke kantor pusat, dan hubungi teknisi.",
+                "Call the technician at once, and tell headquarters: the sales must leave.",
+                "Segera hubungi teknisi, dan beri tahu kantor pusat: penjualan harus terkirim.",
             ],
         ),
     ),

@@ -1,6 +1,9 @@
 //! What the lights mean and what to do, for the page and the cashier's card.
+//!
+//! The card knows no box, so its words are true of each, whichever way the sales go and whatever the cause is. Page and
+//! `tillbox status` name the cause: see [`told`](crate::overview::told).
 
-use super::{Advice, Text};
+use super::{Advice, Text, texts};
 use crate::{
     board::profile::Light,
     signal::{Lights, Pattern},
@@ -56,6 +59,25 @@ pub fn advice(light: Light, pattern: Pattern) -> Advice {
     }
 }
 
+texts! {
+    ALL_AT_HQ = "All sales are at headquarters.", "Semua penjualan sudah sampai di kantor pusat.";
+    ALL_WITH_BROKER = "All sales are with the broker.", "Semua penjualan sudah diterima broker.";
+    READ_AT_HQ = "Every sale that the box has read is at headquarters.",
+        "Setiap penjualan yang terbaca boks sudah sampai di kantor pusat.";
+    READ_WITH_BROKER = "Every sale that the box has read is with the broker.",
+        "Setiap penjualan yang terbaca boks sudah diterima broker.";
+    READ_AND_SENT = "The box has sent every sale that it has read.",
+        "Boks sudah mengirim setiap penjualan yang terbaca.";
+    WITH_BROKER_NOT_CONFIRMED = "The broker has the sales; headquarters has not confirmed all of them.",
+        "Broker sudah menerima penjualan; kantor pusat belum mengonfirmasi semuanya.";
+    NOT_CONFIRMED = "Headquarters has not confirmed all sales.", "Kantor pusat belum mengonfirmasi semua penjualan.";
+    ON_THEIR_WAY = "Sales are on their way.", "Penjualan sedang dikirim.";
+    WAIT_HERE = "Sales wait in the box.", "Penjualan menunggu di dalam boks.";
+    GAP = "Some sales are not proven complete.", "Ada penjualan yang belum pasti lengkap.";
+    PUT_ASIDE = "Some records cannot be read and are put aside.", "Ada catatan yang tidak terbaca dan disisihkan.";
+    GO_ON = "Go on selling.", "Tetap berjualan seperti biasa.";
+}
+
 const NOTHING: [&str; 2] = ["Nothing to do.", "Tidak perlu melakukan apa-apa."];
 
 const SYNC_OFF: Advice = Advice::new(
@@ -66,11 +88,14 @@ const SYNC_OFF: Advice = Advice::new(
     ],
 );
 const SYNC_STEADY: Advice = Advice::new(
-    ["All sales are at headquarters.", "Semua penjualan sudah sampai di kantor pusat."], //
+    ["All sales are delivered.", "Semua penjualan sudah dikirim dan diterima."], //
     NOTHING,
 );
 const SYNC_SLOW: Advice = Advice::new(
-    ["Sales are on their way to headquarters.", "Penjualan sedang dikirim ke kantor pusat."],
+    [
+        "Not every sale is delivered yet, or another light is on.",
+        "Belum semua penjualan diterima, atau lampu lain menyala.",
+    ],
     ["Nothing to do: just leave the box on.", "Tidak perlu melakukan apa-apa: biarkan boks tetap menyala."],
 );
 const SYNC_FAST: Advice = Advice::new(
@@ -78,20 +103,17 @@ const SYNC_FAST: Advice = Advice::new(
     ["Wait a minute.", "Tunggu sekitar satu menit."],
 );
 const HOLD_OFF: Advice = Advice::new(
-    [
-        "The point of sale and headquarters can be reached.", //
-        "Aplikasi kasir dan kantor pusat terhubung.",
-    ],
+    ["No warning.", "Tidak ada peringatan."], //
     NOTHING,
 );
 const HOLD_STEADY: Advice = Advice::new(
     [
-        "Headquarters cannot be reached; the sales are kept safe in the box.",
-        "Kantor pusat tidak terhubung; penjualan tersimpan aman di dalam boks.",
+        "Sales cannot be delivered now; they are kept safe in the box.",
+        "Penjualan belum pasti diterima; semuanya tersimpan aman di dalam boks.",
     ],
     [
-        "Go on selling. Check the internet connection: once it is back, the sales are sent by themselves.",
-        "Tetap berjualan seperti biasa. Periksa koneksi internet: begitu pulih, penjualan terkirim sendiri.",
+        "Go on selling. Check the internet connection; if this lasts an hour, tell headquarters.",
+        "Tetap berjualan seperti biasa. Periksa koneksi internet; jika berlangsung satu jam, beri tahu kantor pusat.",
     ],
 );
 const HOLD_SLOW: Advice = Advice::new(
@@ -102,10 +124,7 @@ const HOLD_SLOW: Advice = Advice::new(
     ],
 );
 const HOLD_FAST: Advice = Advice::new(
-    [
-        "Some sales are not proven complete, or the box is nearly full.",
-        "Ada penjualan yang belum pasti lengkap, atau boks hampir penuh.",
-    ],
+    ["Something is not proven yet, or the box is nearly full.", "Ada yang belum pasti, atau boks hampir penuh."],
     ["Go on selling, and tell headquarters.", "Tetap berjualan seperti biasa, dan beri tahu kantor pusat."],
 );
 const FAULT_OFF: Advice = Advice::new(["No fault.", "Tidak ada gangguan."], NOTHING);

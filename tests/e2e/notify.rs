@@ -100,7 +100,7 @@ fn systemd_hears_that_work_moves_and_one_sentence_about_it() {
     stage.setup.environment.push(("WATCHDOG_USEC".to_owned(), WITHIN.as_micros().to_string()));
     let mut daemon = stage.start();
     systemd.wait_for("READY=1");
-    systemd.wait_for("STATUS=all sales are at HQ");
+    systemd.wait_for("STATUS=all sales are with the broker");
     systemd.wait_for_times("WATCHDOG=1", 3);
     stage.broker.stop();
     systemd.wait_for_line("an outage", |line| line.starts_with("STATUS=hq mqtt://"));

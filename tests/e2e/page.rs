@@ -46,27 +46,28 @@ fn the_page_follows_the_box_through_a_day() {
         address,
         "/?lang=en",
         &[
-            "All sales are at headquarters.",
-            "20 sales in the last 24 hours, 20 of them at headquarters",
+            "All sales are with the broker.",
+            "20 sales in the last 24 hours, 20 of them with the broker",
             "nothing waits",
             "Warung Sabang",
             "Outlet jkt-014",
             "Point of sale front",
-            "the server has them",
+            "the broker has them",
         ],
     );
     assert_eq!(status, 200);
     stage.assert_no_secret(&text);
-    shows(address, "/", &["Semua penjualan sudah sampai di kantor pusat.", "<html lang=id>"]);
+    shows(address, "/", &["Semua penjualan sudah diterima broker.", "<html lang=id>"]);
     assert_eq!(shows(address, "/healthz", &["ok\n"]).0, 200);
-    let metrics = shows(address, "/metrics", &["tillbox_hq_connected 1\n", "tillbox_outbox_waiting_events 0\n"]).1;
+    let metrics =
+        shows(address, "/metrics", &["tillbox_broker_connected 1\n", "tillbox_outbox_undelivered_events 0\n"]).1;
     assert!(metrics.contains("tillbox_pos_up{connection=\"front\",system=\"qasir\"} 1\n"), "{metrics}");
     stage.assert_no_secret(&metrics);
 
     let told = stage.setup.run("status");
     let told = (told.status.code(), String::from_utf8_lossy(&told.stdout).into_owned());
     assert_eq!(told.0, Some(0), "{}", told.1);
-    for part in ["state    All sales are at headquarters.", "pos      front (qasir): works", "outbox   nothing waits"] {
+    for part in ["state    All sales are with the broker.", "pos      front (qasir): works", "outbox   nothing waits"] {
         assert!(told.1.contains(part), "{part}\n{}", told.1);
     }
     stage.assert_no_secret(&told.1);
@@ -80,18 +81,18 @@ fn the_page_follows_the_box_through_a_day() {
         address,
         "/?lang=en",
         &[
-            "Headquarters cannot be reached; the sales are kept safe in the box.",
-            "27 sales in the last 24 hours, 20 of them at headquarters",
-            "time until all is sent: unknown",
+            "Headquarters cannot be reached; sales are kept safe in the box.",
+            "27 sales in the last 24 hours, 20 of them with the broker",
+            "time until all is delivered: unknown",
             "No connection; tries again",
         ],
     );
-    assert!(text.contains("Waiting to be sent<dd>"), "{text}");
+    assert!(text.contains("Waiting for the broker<dd>"), "{text}");
     assert_eq!(shows(address, "/healthz", &["ok, but hq_unreachable\n"]).0, 200);
     shows(
         address,
         "/metrics",
-        &["tillbox_hq_connected 0\n", "tillbox_condition{code=\"hq_unreachable\",connection=\"\"} 1\n"],
+        &["tillbox_broker_connected 0\n", "tillbox_condition{code=\"hq_unreachable\",connection=\"\"} 1\n"],
     );
 
     // What the box keeps is known after a restart, too.
@@ -101,10 +102,10 @@ fn the_page_follows_the_box_through_a_day() {
     assert_eq!((told.status.code(), said.lines().count()), (Some(69), 1), "{said}");
     assert!(said.contains("no tillbox runs on") && said.contains("systemctl start tillbox"), "{said}");
     let daemon = stage.start();
-    shows(address, "/?lang=en", &["27 sales in the last 24 hours, 20 of them at headquarters"]);
+    shows(address, "/?lang=en", &["27 sales in the last 24 hours, 20 of them with the broker"]);
     stage.broker.start_again();
     daemon.wait_for("green again", |report| report["lights"]["sync"] == "steady_wink");
-    shows(address, "/?lang=en", &["27 sales in the last 24 hours, 27 of them at headquarters"]);
+    shows(address, "/?lang=en", &["27 sales in the last 24 hours, 27 of them with the broker"]);
 }
 
 #[test]

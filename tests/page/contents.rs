@@ -7,10 +7,12 @@ use std::{
 
 use chrono::TimeDelta;
 use tillbox::{
-    overview::{Overview, Standing, text},
-    page::{html, metrics},
-    signal::Pattern,
-    texts::Language,
+    board::profile::Light,
+    health::Condition,
+    overview::{Overview, Standing, text, told},
+    page::{html, metrics, write::Escaped},
+    signal::{Lights, Pattern},
+    texts::{Language, conditions},
 };
 
 use crate::{browser::style_sha256, fixture, jakarta};
@@ -29,9 +31,12 @@ fn the_page_says_how_it_stands_in_both_languages() {
         "Nothing to do.",
         "14:42<small>3 min ago",
         "nothing waits",
+        "headquarters has confirmed all that was sent",
         "Paper and printer are fine.",
         "Works",
-        "mqtts://mqtt.hq.example:8883",
+        "mqtts://mqtt.hq.example:8883 (MQTT 5)",
+        "0 bytes of 192 MiB (0 %)",
+        "512 MiB (outbox.max-size)",
         "Warung Sabang, Menteng (qasir)",
         "21 GiB",
         "agrees with the point of sale",
@@ -50,10 +55,11 @@ fn the_page_says_how_it_stands_in_both_languages() {
 
     let [english, _] = pages(&fixture::holding());
     for part in [
-        "Headquarters cannot be reached; the sales are kept safe in the box.",
+        "Headquarters cannot be reached; sales are kept safe in the box.",
         "Go on selling.",
         ">83<",
-        "time until all is sent: unknown; the oldest is of 12:00",
+        "time until all is delivered: unknown; the oldest is of 12:00",
+        "Sales wait in the box.",
         "connection refused",
         "since 11:58 (2 h 47 min ago)",
     ] {
@@ -62,7 +68,7 @@ fn the_page_says_how_it_stands_in_both_languages() {
 
     let mut draining = fixture::holding();
     draining.outbox.as_mut().expect("an outbox").drained_in_s = Some(190);
-    assert!(pages(&draining)[0].contains("about 3 min until all is sent"));
+    assert!(pages(&draining)[0].contains("about 3 min until all is delivered"));
 }
 
 #[test]
@@ -144,7 +150,10 @@ fn the_text_for_a_person_names_everything() {
         "pos      front (qasir): needs a technician",
         "write a new token to /etc/tillbox/qasir.token (since 13:53 (52 min ago), 3 times lately)",
         "note: this system does not tell refunds of single items",
-        "83 events wait to be sent, the oldest of 12:00",
+        "outbox   83 events wait for the broker",
+        "the oldest is of 12:00",
+        "60 KiB of 192 MiB used by what waits (0 %); 1.7 MiB by delivered events that are kept",
+        "outbox.max-size is 512 MiB",
         "gaps     1 interval is not proven complete",
         "kitchen: 08:05 (6 h 40 min ago) to 08:25 (6 h 20 min ago), truncated",
         "aside    2 records are put aside, as they cannot be read",
@@ -175,9 +184,10 @@ fn metrics_are_in_the_format_and_tell_what_holds() {
     }
     let values = check(&metrics::metrics(&fixture::holding()));
     let value = |name: &str| values.get(name).map(String::as_str);
-    assert_eq!(value("tillbox_outbox_waiting_events"), Some("83"));
+    assert_eq!(value("tillbox_outbox_waiting_for_broker_events"), Some("83"));
+    assert_eq!(value("tillbox_outbox_waiting_for_hq_events"), Some("0"));
     assert_eq!(value("tillbox_events_stored_total"), Some("48294"));
-    assert_eq!(value("tillbox_hq_connected"), Some("0"));
+    assert_eq!(value("tillbox_broker_connected"), Some("0"));
     assert_eq!(value("tillbox_outbox_drained_in_seconds"), None, "what is unknown is left out");
     assert_eq!(value("tillbox_light{line=\"hold\",pattern=\"steady\"}"), Some("1"));
     assert_eq!(value("tillbox_condition{code=\"hq_unreachable\",connection=\"\"}"), Some("1"));
@@ -185,6 +195,174 @@ fn metrics_are_in_the_format_and_tell_what_holds() {
     assert_eq!(value("tillbox_temperature_celsius"), Some("48.312"));
     let up = (fixture::now() - TimeDelta::minutes(9 * 24 * 60 + 130)).timestamp().to_string();
     assert_eq!(value("tillbox_start_time_seconds"), Some(up.as_str()));
+}
+
+/// Every text that a person or a machine gets of a box.
+fn everything(overview: &Overview) -> String {
+    let [english, indonesian] = pages(overview);
+    let text = text::status(overview, &jakarta());
+    [english, indonesian, text, metrics::metrics(overview)].join("\n")
+}
+
+/// What claims that a sale is at headquarters, in either language.
+const CLAIMS: [&str; 7] =
+    ["at headquarters", "at HQ", "at=\"hq\"", "headquarters has", "confirmed", "di kantor pusat", "mengonfirmasi"];
+
+#[test]
+fn by_the_brokers_word_alone_nothing_is_said_to_be_at_headquarters() {
+    let mut boxes = vec![fixture::healthy(), fixture::holding(), fixture::faulty()];
+    boxes.extend(BY_THE_LINE.map(fixture::with));
+    for overview in boxes.into_iter().map(fixture::by_broker) {
+        // What a condition means and asks for is told by itself, and has its own tests.
+        let mut told = everything(&overview);
+        for advice in overview.conditions.iter().filter_map(|trouble| conditions::advice(&trouble.code)) {
+            for part in [advice.meaning, advice.to_do] {
+                for language in Language::ALL {
+                    told = told.replace(part.of(language), "");
+                    told = told.replace(&Escaped(part.of(language)).to_string(), "");
+                }
+            }
+        }
+        for claim in CLAIMS {
+            let at = told.find(claim);
+            let around = at.map(|at| told.get(at.saturating_sub(80)..at + 80));
+            assert!(at.is_none(), "{claim}: {around:?}");
+        }
+    }
+    let healthy = fixture::by_broker(fixture::healthy());
+    let [english, indonesian] = pages(&healthy);
+    for part in [
+        "All sales are with the broker.",
+        "Last sale with the broker",
+        "397 sales in the last 24 hours, 397 of them with the broker",
+        "the broker has them",
+    ] {
+        assert!(english.contains(part), "{part}: {english}");
+    }
+    assert!(indonesian.contains("Semua penjualan sudah diterima broker."), "{indonesian}");
+    assert!(!english.contains("Waiting for headquarters"), "nobody confirms there");
+    let told = text::status(&healthy, &jakarta());
+    for part in
+        ["state    All sales are with the broker.", "nothing waits: the broker has every event", "last with the broker"]
+    {
+        assert!(told.contains(part), "{part}\n{told}");
+    }
+    let values = check(&metrics::metrics(&healthy));
+    assert!(values.contains_key("tillbox_last_sale_timestamp_seconds{at=\"broker\"}"));
+    assert!(!values.contains_key("tillbox_outbox_waiting_for_hq_events"), "what is not known is left out");
+}
+
+#[test]
+fn what_hq_has_not_confirmed_is_with_the_broker_and_no_more() {
+    let silent = fixture::with(Condition::FeedSilent);
+    let [english, indonesian] = pages(&silent);
+    for part in [
+        "the broker has it; headquarters has not confirmed it; time until all is delivered: unknown",
+        "The broker has the sales; headquarters has not confirmed all of them.",
+        "The broker has sales that headquarters has not confirmed",
+        "Waiting for headquarters' word<dd>7",
+        "Sales are kept here; tries again",
+    ] {
+        assert!(english.contains(part), "{part}: {english}");
+    }
+    assert!(indonesian.contains("broker sudah menerimanya; kantor pusat belum mengonfirmasi"), "{indonesian}");
+    assert!(!everything(&silent).contains("All sales are"));
+    let told = text::status(&silent, &jakarta());
+    for part in [
+        "outbox   7 events wait for headquarters' word: the broker has them; headquarters has not confirmed them",
+        "headquarters' word is waited for since 14:25",
+        "sales are kept here; it is tried again, since",
+    ] {
+        assert!(told.contains(part), "{part}\n{told}");
+    }
+    let values = check(&metrics::metrics(&silent));
+    assert_eq!(values["tillbox_outbox_undelivered_events"], "7");
+    assert_eq!(values["tillbox_outbox_waiting_for_hq_events"], "7");
+    assert_eq!(values["tillbox_broker_connected"], "1", "the line stands, though nothing comes of it");
+}
+
+const BY_THE_LINE: [Condition; 9] = [
+    Condition::NobodyListens,
+    Condition::NotAcknowledged,
+    Condition::FeedSilent,
+    Condition::ClockUnproven,
+    Condition::BrokerForgot,
+    Condition::StoreSetAside,
+    Condition::EventReduced,
+    Condition::BrokerUnfit,
+    Condition::LinkFailed,
+];
+
+/// The light that says most names what holds, in the condition's own words; only red says whom to call.
+#[test]
+fn a_cause_that_is_known_is_named() {
+    for condition in BY_THE_LINE {
+        let overview = fixture::with(condition);
+        let advice = conditions::advice(condition.code()).expect("its advice");
+        for (language, page) in Language::ALL.into_iter().zip(pages(&overview)) {
+            let told = told::gravest(&overview, language);
+            let named = Escaped(advice.meaning.of(language)).to_string();
+            assert!(page.contains(&named), "{condition:?}: {page}");
+            let is_lit_by_it = !condition.needs_technician() && condition != Condition::EventReduced;
+            assert_eq!(is_lit_by_it, told.meaning == advice.meaning.of(language), "{condition:?}: {told:?}");
+            if is_lit_by_it {
+                assert!(told.to_do.ends_with(advice.to_do.of(language)), "{condition:?}: {told:?}");
+            }
+        }
+        assert!(!everything(&overview).contains("or the box is nearly full"), "{condition:?}");
+    }
+
+    let mut full = fixture::holding();
+    full.lights.hold = Pattern::Fast;
+    full.outbox.as_mut().expect("an outbox").queued_bytes = 160 << 20;
+    let told = told::gravest(&full, Language::English);
+    assert_eq!(told.meaning, "The box's room for waiting sales is 83 % full.");
+    (full.open_gaps, full.put_aside_lately) = (2, true);
+    let told = told::gravest(&full, Language::English);
+    let named = "Some sales are not proven complete. Some records cannot be read and are put aside. The box's room";
+    assert!(told.meaning.starts_with(named), "{told:?}");
+}
+
+/// What green says is true beside whatever yellow and red say.
+#[test]
+fn green_does_not_contradict_yellow_or_red() {
+    let green = |overview: &Overview| told::told(overview, Light::Sync, Language::English).meaning;
+    assert_eq!(green(&fixture::holding()), "Sales wait in the box.", "headquarters cannot be reached");
+    for condition in [Condition::NobodyListens, Condition::NotAcknowledged, Condition::ClockUnproven] {
+        assert_eq!(green(&fixture::with(condition)), "Sales wait in the box.", "{condition:?}");
+    }
+    let forgot = fixture::with(Condition::BrokerForgot);
+    assert_eq!(green(&forgot), "Every sale that the box has read is at headquarters.", "by its own word");
+    assert_eq!(green(&fixture::by_broker(forgot)), "The box has sent every sale that it has read.");
+
+    let mut draining = fixture::holding();
+    (draining.hq.standing, draining.lights.hold) = (Standing::Fine, Pattern::Off);
+    draining.conditions.clear();
+    assert_eq!(green(&draining), "Sales are on their way.");
+
+    // The printer's paper blinks red, and green blinks with it, though all is delivered.
+    let mut paper = fixture::healthy();
+    paper.lights = Lights { sync: Pattern::Slow, hold: Pattern::Off, fault: Pattern::Slow };
+    paper.conditions = vec![fixture::trouble(Condition::PaperEnd, None, "the printer is out of paper", 3)];
+    assert_eq!(green(&paper), "Every sale that the box has read is at headquarters.");
+    let told = told::gravest(&paper, Language::English);
+    assert_eq!(
+        (told.meaning.as_str(), told.to_do.as_str()),
+        ("The receipt printer is out of paper.", "Put in a new roll.")
+    );
+    assert_eq!(green(&fixture::by_broker(paper)), "Every sale that the box has read is with the broker.");
+}
+
+#[test]
+fn a_bare_word_is_named_as_unproven() {
+    let mut bare = fixture::by_broker(fixture::healthy());
+    (bare.hq.unproven_echo, bare.hq.protocol) = (true, Some("3.1.1".to_owned()));
+    let [english, indonesian] = pages(&bare);
+    assert!(english.contains("the broker's bare word counts (hq.echo = none)") && english.contains("(MQTT 3.1.1)"));
+    assert!(indonesian.contains("hanya berdasarkan pernyataan broker (hq.echo = none)"));
+    assert!(text::status(&bare, &jakarta()).contains("not proven: the broker's bare word counts (hq.echo = none)"));
+    assert_eq!(check(&metrics::metrics(&bare))["tillbox_broker_unproven"], "1");
+    assert!(!everything(&fixture::healthy()).contains("bare word counts (hq.echo = none)"));
 }
 
 /// Checks the text format strictly: HELP, TYPE, then the samples of that metric alone, no sample twice, names and units

@@ -30,8 +30,12 @@ pub fn healthy() -> Overview {
         hq: Hq {
             standing: Standing::Fine,
             since: ago(300),
+            connected: true,
             broker: Some("mqtts://mqtt.hq.example:8883".to_owned()),
+            protocol: Some("5".to_owned()),
             acknowledge: "feed".to_owned(),
+            unproven_echo: false,
+            feed_waits_since: None,
         },
         connections: vec![connection("front", "qasir", "Warung Sabang, Menteng")],
         conditions: Vec::new(),
@@ -40,16 +44,22 @@ pub fn healthy() -> Overview {
             generation: Some(1),
             durable: 48_211,
             acknowledged: 48_211,
-            released: 48_209,
-            queued_bytes: 1_843_200,
-            limit_bytes: 512 << 20,
-            oldest_waiting: None,
+            released: 48_211,
+            undelivered: 0,
+            waiting_for_broker: 0,
+            waiting_for_hq: 0,
+            queued_bytes: 0,
+            limit_bytes: 192 << 20,
+            kept_bytes: 1_843_200,
+            max_bytes: 512 << 20,
+            oldest_undelivered: None,
             drained_in_s: Some(0),
             closed: None,
         }),
         sales: Some(sales(24)),
         gaps: Vec::new(),
         open_gaps: 0,
+        put_aside_lately: false,
         has_printer_lines: true,
         disk_free_bytes: Some(23_500_000_000),
         temperature_millicelsius: Some(48_312),
@@ -60,16 +70,62 @@ pub fn healthy() -> Overview {
 pub fn holding() -> Overview {
     let mut overview = healthy();
     overview.lights = Lights { sync: Pattern::Slow, hold: Pattern::Steady, fault: Pattern::Off };
-    overview.hq.standing = Standing::Waiting;
+    (overview.hq.standing, overview.hq.connected, overview.hq.protocol) = (Standing::Waiting, false, None);
     overview.hq.since = ago(167);
     overview.conditions =
         vec![trouble(Condition::HqUnreachable, None, "mqtts://mqtt.hq.example:8883: connection refused", 167)];
     overview.sales = Some(sales(21));
     if let Some(queue) = &mut overview.outbox {
         queue.durable += 83;
-        queue.oldest_waiting = Some(ago(165));
+        (queue.undelivered, queue.waiting_for_broker) = (83, 83);
+        queue.queued_bytes = 61_440;
+        queue.oldest_undelivered = Some(ago(165));
         queue.drained_in_s = None;
     }
+    overview
+}
+
+/// The same box, where the broker's word is all that counts.
+pub fn by_broker(mut overview: Overview) -> Overview {
+    overview.hq.acknowledge = "broker".to_owned();
+    if let Some(queue) = &mut overview.outbox {
+        (queue.waiting_for_hq, queue.undelivered) = (0, queue.waiting_for_broker);
+    }
+    overview
+}
+
+/// A condition of the line to HQ, or of the box, holds by itself: seven sales were made since, and are not delivered.
+pub fn with(condition: Condition) -> Overview {
+    let mut overview = holding();
+    (overview.hq.standing, overview.hq.connected) = (Standing::Waiting, true);
+    overview.hq.protocol = Some("5".to_owned());
+    overview.hq.since = ago(20);
+    overview.sales = Some(sales(24));
+    let queue = overview.outbox.as_mut().expect("an outbox");
+    queue.durable = queue.released + 7;
+    (queue.undelivered, queue.waiting_for_broker, queue.oldest_undelivered) = (7, 7, Some(ago(21)));
+    if condition.leaves_unproven() {
+        overview.lights.hold = Pattern::Fast;
+    }
+    if condition.leaves_unproven() || condition == Condition::EventReduced {
+        overview.hq.standing = Standing::Fine;
+        queue.durable = queue.released;
+        (queue.undelivered, queue.waiting_for_broker, queue.oldest_undelivered) = (0, 0, None);
+        queue.drained_in_s = Some(0);
+    }
+    if condition == Condition::EventReduced {
+        overview.lights = Lights { sync: Pattern::SteadyWink, hold: Pattern::Off, fault: Pattern::Off };
+    }
+    if condition.needs_technician() {
+        overview.lights.fault = Pattern::Steady;
+        overview.hq.standing = Standing::NeedsTechnician;
+    }
+    if condition == Condition::FeedSilent {
+        queue.acknowledged = queue.durable;
+        (queue.waiting_for_broker, queue.waiting_for_hq) = (0, 7);
+        overview.hq.feed_waits_since = Some(ago(20));
+    }
+    overview.conditions = vec![trouble(condition, None, "what a technician wants to know of it", 20)];
     overview
 }
 
@@ -96,7 +152,7 @@ pub fn faulty() -> Overview {
     overview.conditions.push(Trouble { needs_technician: false, ..paper });
     overview.gaps =
         vec![OpenGap { connection: "kitchen".to_owned(), from: ago(400), to: ago(380), reason: GapReason::Truncated }];
-    overview.open_gaps = 1;
+    (overview.open_gaps, overview.put_aside_lately) = (1, true);
     overview
 }
 
@@ -125,7 +181,7 @@ pub fn worst() -> Overview {
         overview.conditions.push(Trouble { code: code.to_owned(), ..of });
     }
     overview.sales =
-        Some(Sales { hours: vec![Hour { seen: u64::MAX / 100, at_hq: u64::MAX / 300 }; HOURS], ..sales(24) });
+        Some(Sales { hours: vec![Hour { seen: u64::MAX / 100, delivered: u64::MAX / 300 }; HOURS], ..sales(24) });
     overview.hq.broker = Some(long.clone());
     overview.gaps = vec![OpenGap { connection: long, ..overview.gaps[0].clone() }; 20];
     overview.open_gaps = 100_000;
@@ -148,7 +204,7 @@ pub fn connection(name: &str, system: &str, identity: &str) -> Connection {
     }
 }
 
-fn trouble(condition: Condition, connection: Option<&str>, text: &str, minutes: i64) -> Trouble {
+pub fn trouble(condition: Condition, connection: Option<&str>, text: &str, minutes: i64) -> Trouble {
     Trouble {
         code: condition.code().to_owned(),
         connection: connection.map(str::to_owned),
@@ -165,12 +221,12 @@ fn sales(sent: usize) -> Sales {
     let seen = [22, 14, 18, 37, 44, 41, 26, 9, 0, 0, 0, 0, 0, 0, 0, 3, 12, 15, 11, 19, 36, 47, 31, 12];
     let hours = seen.iter().enumerate().map(|(hour, seen)| Hour {
         seen: *seen,
-        at_hq: match hour {
+        delivered: match hour {
             _ if hour + 1 < sent || sent == HOURS => *seen,
             _ if hour + 1 == sent => 12,
             _ => 0,
         },
     });
-    let last_at_hq = if sent == HOURS { ago(3) } else { ago(168) };
-    Sales { from, hours: hours.collect(), last_seen: Some(ago(3)), last_at_hq: Some(last_at_hq) }
+    let last_delivered = if sent == HOURS { ago(3) } else { ago(168) };
+    Sales { from, hours: hours.collect(), last_seen: Some(ago(3)), last_delivered: Some(last_delivered) }
 }

@@ -13,6 +13,7 @@ use embedded_hal::digital::{ErrorKind, ErrorType};
 use super::*;
 use crate::{
     board::profile::{At, Light},
+    config::Acknowledge,
     health::Health,
     outbox::Level,
     signal::{Lights, Pattern},
@@ -347,8 +348,8 @@ fn receipt_ready_follows_the_store() {
     let health = Health::default();
     let mut level = Level::default();
     level.limit_bytes = 1;
-    panel.drive(Signals::of(&health.facts(), &level, DateTime::UNIX_EPOCH), 0);
+    panel.drive(Signals::of(&health.facts(), &level, Acknowledge::Broker, DateTime::UNIX_EPOCH), 0);
     assert!(bench.high(Role::ReceiptReady));
-    panel.drive(Signals::of(&health.facts(), &Level::default(), DateTime::UNIX_EPOCH), 1);
+    panel.drive(Signals::of(&health.facts(), &Level::default(), Acknowledge::Broker, DateTime::UNIX_EPOCH), 1);
     assert!(!bench.high(Role::ReceiptReady));
 }
