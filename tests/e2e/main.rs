@@ -20,6 +20,7 @@ mod page;
 mod private;
 mod quiet;
 mod refused;
+mod shop;
 mod size;
 mod stopping;
 mod store;

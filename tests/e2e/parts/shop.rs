@@ -23,6 +23,8 @@ pub struct Shop {
     pos: QasirServer,
     clock: Clock,
     sold: AtomicU32,
+    /// How the ids of its sales begin.
+    ids: String,
 }
 
 impl Shop {
@@ -32,10 +34,16 @@ impl Shop {
     }
 
     pub fn open_at(clock: Clock) -> Self {
+        Self::open_with(clock, "OUT-001", TOKEN, "S")
+    }
+
+    /// Opens with an outlet id at the point of sale, a token, and the begin of its sales' ids.
+    pub fn open_with(clock: Clock, outlet: &str, token: &str, ids: &str) -> Self {
         let zone = Zone::load(ZONE).expect("a zone that everyone knows");
-        let options = Options { requests_per_minute: None, ..Options::new(zone, TOKEN) };
+        let outlets = vec![(outlet.to_owned(), "Warung Bu Siti".to_owned())];
+        let options = Options { requests_per_minute: None, outlets, ..Options::new(zone, token) };
         let pos = QasirServer::start(clock.clone(), options).expect("a port on the loopback");
-        Self { pos, clock, sold: AtomicU32::new(0) }
+        Self { pos, clock, sold: AtomicU32::new(0), ids: ids.to_owned() }
     }
 
     pub fn base_url(&self) -> String {
@@ -61,7 +69,8 @@ impl Shop {
         let now = self.now();
         let first = self.sold.fetch_add(sales, Ordering::Relaxed);
         let put = |number| {
-            let sale = Sale::plain(&format!("S-{number:06}"), 1_000 + i64::from(number) * 25, now - ago(number));
+            let sale =
+                Sale::plain(&format!("{}-{number:06}", self.ids), 1_000 + i64::from(number) * 25, now - ago(number));
             let id = sale.id.clone();
             self.pos.put(sale);
             id
