@@ -84,6 +84,11 @@ fn child() {
             pages += 1;
         }
         let mut sent = read_all(&outbox, outbox.level().released);
+        // Something is kept when the card becomes full.
+        let released = outbox.level().released + 100;
+        outbox.acknowledge(epoch, released);
+        outbox.tend(Acknowledge::Broker, true, now()).unwrap();
+        assert!(outbox.level().kept_bytes > 0);
         ballast(&filler);
 
         // It goes on as long as what sled has claimed already holds, and then it says so.
@@ -111,10 +116,12 @@ fn child() {
             assert!(outbox.level().card_full || outbox.level().closed.is_some());
         }
         if outbox.level().closed.is_none() {
+            assert_eq!(outbox.level().kept_bytes, 0, "on a full card nothing is kept");
             // What HQ has can leave.
             outbox.acknowledge(epoch, 500);
             outbox.tend(Acknowledge::Broker, true, now()).unwrap();
             assert!(outbox.level().released >= 500);
+            assert_eq!(outbox.level().kept_bytes, 0, "on a full card nothing is kept");
         }
         fs::remove_file(&filler).unwrap();
         assert!(outbox.tend(Acknowledge::Broker, true, now()).unwrap().is_empty());

@@ -31,7 +31,9 @@ pub fn list(summary: &Summary, heads: &[Head]) -> String {
     }
 
     text.push('\n');
-    waits(outbox, confirms).iter().for_each(|line| push(&mut text, line));
+    for line in waits(outbox, confirms) {
+        push(&mut text, &line);
+    }
     for head in heads {
         let Head { number, event_type, connection, subject, time } = head;
         let connection = connection.as_deref().unwrap_or("-");

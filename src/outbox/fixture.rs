@@ -92,12 +92,13 @@ pub fn page(outbox: &Outbox, transactions: Vec<Transaction>) -> Capture {
     Capture { connection: SHOP.to_owned(), epoch: outbox.level().epoch, now: now(), transactions, ..Capture::default() }
 }
 
-/// All durable events of the stream after a number.
+/// All durable events of the stream after a number that can still be read.
 pub fn read_all(outbox: &Outbox, after: u64) -> Result<Vec<Event>, OutboxError> {
     let level = outbox.level();
     let mut events = Vec::new();
     let mut next = after;
-    while next < level.durable {
+    // Where all was released and nothing is kept there is nothing to read.
+    while next < level.durable && level.first_kept <= level.durable {
         let more = outbox.read(level.epoch, next, 7)?;
         next = more.last().map(|event| event.sequence).expect("a durable event is read");
         events.extend(more);

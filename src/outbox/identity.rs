@@ -8,7 +8,7 @@
 
 use std::collections::BTreeSet;
 
-use chrono::Utc;
+use chrono::DateTime;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -75,7 +75,7 @@ pub fn held_in(folder: &std::path::Path) -> Result<Option<Held>, OutboxError> {
 pub(super) fn held_at(place: &Place) -> Result<Held, OutboxError> {
     let db = open_sled(&place.store())?;
     let held = guarded("reading whose it is", || {
-        let writer = read_writer(&db, Utc::now())?;
+        let writer = read_writer(&db, DateTime::UNIX_EPOCH)?;
         let waiting = writer.last - writer.meta.released;
         Ok(Held { owner: read_owner(&db)?, waiting, connections: connections(&db)? })
     });

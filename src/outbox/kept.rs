@@ -4,7 +4,7 @@
 //!    nothing can contradict it.
 //! 2. It has an eighth of the store's bound (sled takes about twice that on the card), and only what the queue leaves
 //!    of the events' bound; on a full card nothing is kept. The oldest goes first, whole chunks at a time.
-//! 3. What was released more than [`KEPT_DAYS`] ago is not given to anyone any more.
+//! 3. What was released [`KEPT_DAYS`] ago by the calendar is not given to anyone any more.
 //! 4. To remove it writes nothing of its own: it leaves in the batches of releases, and of commits that need its room.
 //!
 //! Deliberately absent: any promise. What is kept was delivered; losing it loses nothing.
@@ -74,14 +74,15 @@ pub(super) fn give_way(
             let last = head.map_or(first, |head| head.last());
             let goes = last <= stay.released && (last <= stay.aged || !fits(removed));
             if !goes || chunks == most_chunks {
-                break;
+                return Ok(removed);
             }
             chunks += 1;
             removed = Removed { through: last, bytes: head.map_or(removed.bytes, |head| head.cumulative_bytes) };
         }
         batch.remove(&*key);
     }
-    Ok(removed)
+    // All of it goes, also what of it could not be found.
+    Ok(Removed { through: stay.released, bytes: stay.released_bytes })
 }
 
 /// The stored number after which every event can be read up to those that were not released, and the bytes of the
@@ -135,7 +136,7 @@ pub(super) fn aged(released_on: &BTreeMap<NaiveDate, u64>, now: DateTime<Utc>) -
 }
 
 fn is_over(day: NaiveDate, today: NaiveDate) -> bool {
-    day.checked_add_days(Days::new(KEPT_DAYS)).is_some_and(|end| end < today)
+    day.checked_add_days(Days::new(KEPT_DAYS)).is_some_and(|end| end <= today)
 }
 
 impl Writer {
@@ -183,5 +184,50 @@ impl Outbox {
             apply(tree, batch)?;
             writer.removed = removed;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn day(text: &str) -> DateTime<Utc> {
+        format!("{text}T12:00:00Z").parse().unwrap()
+    }
+
+    #[test]
+    fn days_are_noted_and_bounded() {
+        let mut noted = BTreeMap::new();
+        for (offset, through) in (0..400).zip(1..) {
+            note(&mut noted, day("2026-03-01") + chrono::TimeDelta::days(offset), through);
+            assert!(noted.len() <= 8, "{noted:?}");
+            let now = day("2026-03-01") + chrono::TimeDelta::days(offset);
+            assert_eq!(aged(&noted, now), through.saturating_sub(7));
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_not_set_says_nothing() {
+        let mut noted = BTreeMap::new();
+        note(&mut noted, day("1970-01-01"), 5);
+        assert!(noted.is_empty());
+        note(&mut noted, day("2026-03-01"), 9);
+        // The box starts without its clock, and gets it.
+        note(&mut noted, day("1970-01-01"), 12);
+        assert_eq!((aged(&noted, day("1970-01-01")), aged(&noted, day("2026-03-02"))), (0, 0));
+        note(&mut noted, day("2026-03-02"), 15);
+        assert_eq!(aged(&noted, day("2026-03-07")), 0);
+        assert_eq!(aged(&noted, day("2026-03-08")), 12);
+        assert_eq!(aged(&noted, day("2026-03-09")), 15);
+    }
+
+    #[test]
+    fn a_clock_that_was_ahead_is_not_believed_once_it_is_right() {
+        let mut noted = BTreeMap::new();
+        note(&mut noted, day("2026-03-01"), 5);
+        note(&mut noted, day("2027-03-01"), 9);
+        note(&mut noted, day("2026-03-02"), 12);
+        assert_eq!(aged(&noted, day("2026-03-07")), 0);
+        assert_eq!(aged(&noted, day("2026-03-09")), 12);
     }
 }

@@ -1,16 +1,21 @@
 //! The outbox against a model: random shop days with crashes between any two steps.
 //!
-//! The model is what a reader may rely on: a list of events, what was seen, cursors and gaps. A commit that a crash
+//! The model is what a reader may rely on: a list of events, what was seen, cursors and gaps, and what is remembered. A commit that a crash
 //! cut off may be there or not, but whole, and only if nobody was told that it failed.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod known;
 
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 
+use self::known::{Answer, Model, Told};
 use super::{
-    Begin, Capture, ClosingDraft, Outbox, OutboxError, StoredVerdict, chain_begin, chain_next,
+    Begin, Capture, ClosingDraft, Level, Outbox, OutboxError, StoredVerdict, chain_begin, chain_next,
     engine::{apply, flush},
     fixture::{End, SHOP, Shop, gap, notice, now, page, read_all, sale, unreadable},
+    layout::{self, ChunkHead},
     open_db,
 };
 use crate::{
@@ -19,19 +24,6 @@ use crate::{
     event::{EventType, StreamId},
     gap::Gap,
 };
-
-/// What one poll brings.
-#[derive(Debug, Clone)]
-struct Answer {
-    /// Id, version, and how many hours ago.
-    sales: Vec<(u32, u32, i64)>,
-    unreadable: Vec<u32>,
-    opened: Vec<u32>,
-    closed: Vec<u32>,
-    notices: u32,
-    closing: bool,
-    moves: bool,
-}
 
 /// How far a commit gets before the process ends.
 #[derive(Debug, Clone, Copy)]
@@ -58,7 +50,14 @@ enum Op {
     Stored(u64, Word),
     Stop,
     End(End),
-    BeginStream,
+    /// With what is kept, for a word of HQ that has this token, or without.
+    BeginStream(Option<u32>),
+    Days(u64),
+    ForgetKept,
+    Nonce(u8),
+    /// A broker, and the number that it holds.
+    Retained(u8, u64),
+    OrderTakeOver,
 }
 
 /// Now and then nothing at all happened but that the cursor moved.
@@ -112,102 +111,15 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (0_u64..30, word).prop_map(|(back, word)| Op::Stored(back, word)),
         1 => Just(Op::Stop),
         2 => end().prop_map(Op::End),
-        1 => Just(Op::BeginStream),
+        1 => Just(Op::BeginStream(None)),
+        1 => any::<u32>().prop_map(|token| Op::BeginStream(Some(token))),
+        1 => (0_u64..10).prop_map(Op::Days),
+        1 => prop_oneof![Just(Op::ForgetKept), Just(Op::OrderTakeOver)],
+        2 => prop_oneof![
+            any::<u8>().prop_map(Op::Nonce),
+            (0_u8..3, 0_u64..50).prop_map(|(broker, number)| Op::Retained(broker, number)),
+        ],
     ]
-}
-
-/// An event as the model knows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Told {
-    event_type: EventType,
-    subject: String,
-    content: ContentId,
-    revision: Option<u64>,
-}
-
-/// What must hold.
-#[derive(Debug, Clone, Default)]
-struct Model {
-    /// Every event of the stream, released ones included.
-    events: Vec<Told>,
-    released: u64,
-    acknowledged: u64,
-    /// Content and revision of each record.
-    seen: BTreeMap<u32, (ContentId, u64)>,
-    unreadable: BTreeSet<u32>,
-    /// Those that are listed.
-    aside: BTreeSet<u32>,
-    gaps: BTreeSet<Gap>,
-    /// The cursor in the store, and the one that waits.
-    cursor: Option<u32>,
-    waiting: Option<u32>,
-}
-
-impl Model {
-    /// Takes a whole answer in, as a commit does; tells whether there was news.
-    fn capture(&mut self, answer: &Answer, cursor: u32) -> bool {
-        let before = self.events.len();
-        let mut read = Vec::new();
-        for &(id, version, hours) in &answer.sales {
-            let record = sale(id, version, hours);
-            let content = record.content_id();
-            // Listed with its id, and not unreadable in the same answer.
-            if id % 2 == 1 && !answer.unreadable.contains(&id) && self.aside.contains(&id) && !read.contains(&id) {
-                read.push(id);
-            }
-            let known = self.seen.get(&id).copied();
-            if known.is_some_and(|(known, _)| known == content) {
-                continue;
-            }
-            let revision = known.map_or(1, |(_, revision)| revision + 1);
-            self.seen.insert(id, (content, revision));
-            let subject = format!("transaction/{id}");
-            self.events.push(Told { event_type: EventType::Transaction, subject, content, revision: Some(revision) });
-        }
-        let mut tell = |event_type, subject| {
-            self.events.push(Told { event_type, subject, content: ContentId([0; 32]), revision: None });
-        };
-        self.aside.retain(|number| !read.contains(number));
-        for &number in &answer.unreadable {
-            if self.unreadable.insert(number) {
-                self.aside.insert(number);
-                tell(EventType::Quarantine, format!("quarantine/{}", unreadable(number).hash));
-            }
-        }
-        for gap in answer.opened.iter().map(|&number| gap(number)) {
-            if self.gaps.insert(gap.clone()) {
-                tell(EventType::Gap, format!("gap/{}", gap.id()));
-            }
-        }
-        for gap in answer.closed.iter().map(|&number| gap(number)) {
-            if self.gaps.remove(&gap) {
-                tell(EventType::Gap, format!("gap/{}", gap.id()));
-            }
-        }
-        if answer.closing {
-            tell(EventType::Closing, "closing".to_owned());
-        }
-        for _ in read {
-            tell(EventType::Notice, "notice/quarantine_read".to_owned());
-        }
-        for _ in 0..answer.notices {
-            tell(EventType::Notice, "notice/test".to_owned());
-        }
-        let news = self.events.len() > before;
-        if answer.moves {
-            self.waiting = Some(cursor);
-        }
-        if news {
-            self.cursor = self.waiting.take().or(self.cursor);
-        }
-        news
-    }
-
-    fn forget_stream(&mut self) {
-        let released = usize::try_from(self.released).unwrap();
-        let (gaps, aside) = (std::mem::take(&mut self.gaps), std::mem::take(&mut self.aside));
-        *self = Self { events: self.events.split_off(released), gaps, aside, ..Self::default() };
-    }
 }
 
 struct Run {
@@ -217,15 +129,22 @@ struct Run {
     mode: Acknowledge,
     stream: String,
     cursors: u32,
+    /// How far the clock has moved.
+    days: u64,
 }
 
 impl Run {
-    fn new(mode: Acknowledge) -> Self {
-        let shop = Shop::new();
+    fn new(mode: Acknowledge, max_bytes: u64) -> Self {
+        let mut shop = Shop::new();
+        shop.options.max_bytes = max_bytes;
         let outbox = shop.open_sound();
         outbox.take_generation(1, true, std::collections::BTreeMap::new()).unwrap();
         let stream = outbox.stream().unwrap().id.to_string();
-        Self { shop, outbox: Some(outbox), model: Model::default(), mode, stream, cursors: 0 }
+        Self { shop, outbox: Some(outbox), model: Model::default(), mode, stream, cursors: 0, days: 0 }
+    }
+
+    fn now(&self) -> DateTime<Utc> {
+        now() + TimeDelta::days(i64::try_from(self.days).unwrap())
     }
 
     fn outbox(&self) -> &Outbox {
@@ -257,10 +176,18 @@ impl Run {
         match op {
             Op::Page(answer) => {
                 let capture = self.capture_of(answer);
-                let captured = self.outbox().capture(capture).unwrap();
-                let before = self.model.events.len();
-                self.model.capture(answer, self.cursors);
-                assert_eq!(captured.events, (self.model.events.len() - before) as u64);
+                match self.outbox().capture(capture) {
+                    Ok(captured) => {
+                        let before = self.model.durable();
+                        self.model.capture(answer, self.cursors);
+                        assert_eq!(captured.events, self.model.durable() - before);
+                    }
+                    Err(OutboxError::Full { queued_bytes, limit_bytes }) => {
+                        assert!(queued_bytes >= limit_bytes);
+                        assert_eq!(self.outbox().level().kept_bytes, 0, "what is kept goes first");
+                    }
+                    Err(error) => panic!("{error}"),
+                }
             }
             Op::CutPage(answer, reached, end) => {
                 let capture = self.capture_of(answer);
@@ -282,7 +209,7 @@ impl Run {
                 self.model.acknowledged = self.model.acknowledged.max(number);
             }
             Op::Tend => {
-                assert_eq!(self.outbox().tend(self.mode, true, now()).unwrap(), Vec::new());
+                assert_eq!(self.outbox().tend(self.mode, true, self.now()).unwrap(), Vec::new());
                 if self.mode == Acknowledge::Broker {
                     self.model.released = self.model.released.max(self.model.acknowledged);
                 }
@@ -305,28 +232,60 @@ impl Run {
                 self.shop.end(outbox, end.whole());
                 self.reopen(None, false);
             }
-            Op::BeginStream => {
-                self.outbox().begin_stream(Begin { generation: Some(2), proven: true, ..Begin::default() }).unwrap();
-                self.model.forget_stream();
-                let stream = self.outbox().stream().unwrap().id.to_string();
-                assert_ne!(std::mem::replace(&mut self.stream, stream), self.stream);
+            Op::BeginStream(token) => self.begin_stream(token.map(|token| token.to_string())),
+            Op::Days(days) => self.days += days,
+            Op::ForgetKept => {
+                self.outbox().forget_kept().unwrap();
+                assert_eq!(self.outbox().level().kept_bytes, 0);
+            }
+            Op::Nonce(nonce) => {
+                self.outbox().add_nonce(&nonce.to_string()).unwrap();
+                self.model.nonces.insert(*nonce);
+            }
+            Op::Retained(broker, number) => {
+                let stream = StreamId::parse(&self.stream).unwrap();
+                self.outbox().note_retained(&broker.to_string(), stream, *number).unwrap();
+                let known = self.model.retained.entry(*broker).or_default();
+                if known.0 != self.stream {
+                    *known = (self.stream.clone(), BTreeSet::new());
+                }
+                known.1.insert(*number);
+                assert_eq!(self.outbox().retained(&broker.to_string()).unwrap().acknowledged, *number);
+            }
+            Op::OrderTakeOver => {
+                let number = self.model.take_over.unwrap_or(self.model.history.len() as u64);
+                self.model.take_over = Some(number);
+                assert_eq!(self.outbox().order_take_over().unwrap(), number - self.model.base as u64);
             }
         }
         self.check();
+    }
+
+    fn begin_stream(&mut self, token: Option<String>) {
+        let keep = token.is_some();
+        let base =
+            if keep { self.outbox().writer().removed.through } else { self.model.base as u64 + self.model.released };
+        let begin = Begin { generation: Some(2), proven: keep, keep, restart_token: token.clone(), ..Begin::default() };
+        self.outbox().begin_stream(begin).unwrap();
+        self.model.forget_stream(base, token);
+        assert_eq!(self.outbox().level().generation_proven, keep);
+        let stream = self.outbox().stream().unwrap().id.to_string();
+        assert_ne!(std::mem::replace(&mut self.stream, stream), self.stream);
     }
 
     fn stored(&mut self, back: u64, word: Word) {
         let model = &mut self.model;
         let outbox = self.outbox.as_ref().unwrap();
         let through = match word {
-            Word::TooHigh => model.acknowledged + 1,
-            _ => model.acknowledged.saturating_sub(back),
+            Word::TooHigh => model.durable() + 1,
+            // Whatever the broker has acknowledged.
+            _ => model.durable().saturating_sub(back),
         };
         let stream = StreamId::parse(&self.stream).unwrap();
         let said = if matches!(word, Word::OtherStream) { StreamId([7; 16]) } else { stream };
         // HQ's own chain, over everything it got of this stream.
         let mut chain = chain_begin(stream);
-        for told in model.events.iter().take(usize::try_from(through).unwrap()) {
+        for told in model.history.iter().skip(model.base).take(usize::try_from(through).unwrap()) {
             chain = chain_next(chain, told.content);
         }
         if matches!(word, Word::Forged) {
@@ -342,6 +301,7 @@ impl Run {
         assert_eq!(outbox.stored(said, through, chain).unwrap(), expected);
         if expected == StoredVerdict::Released {
             model.released = through;
+            model.acknowledged = model.acknowledged.max(through);
         }
     }
 
@@ -350,7 +310,7 @@ impl Run {
         let outbox = self.shop.open_sound();
         let level = outbox.level();
         if let Some(with) = with {
-            let arrived = level.durable == with.events.len() as u64;
+            let arrived = level.durable == with.durable();
             assert!(arrived || !surely, "a flushed commit is lost");
             if arrived {
                 self.model = with;
@@ -359,6 +319,11 @@ impl Run {
         self.model.waiting = None;
         assert!(level.released <= self.model.released && level.acknowledged <= self.model.acknowledged);
         (self.model.released, self.model.acknowledged) = (level.released, level.acknowledged);
+        for (broker, (_, numbers)) in &mut self.model.retained {
+            let found = outbox.retained(&broker.to_string()).expect("the first word of a broker is flushed");
+            assert!(numbers.contains(&found.acknowledged));
+            *numbers = BTreeSet::from([found.acknowledged]);
+        }
         self.outbox = Some(outbox);
         // What was seen agrees with what was stored: the same records again are no news.
         let known: Vec<_> = self.model.seen.keys().copied().filter(|id| !self.model.aside.contains(id)).collect();
@@ -376,13 +341,23 @@ impl Run {
         let outbox = self.outbox.as_ref().unwrap();
         let level = outbox.level();
         assert_eq!(outbox.stream().unwrap().id.to_string(), self.stream);
-        assert_eq!(level.durable, self.model.events.len() as u64);
+        assert_eq!(level.durable, self.model.durable());
         assert_eq!((level.released, level.acknowledged), (self.model.released, self.model.acknowledged));
-        let events = read_all(outbox, level.released).unwrap();
-        assert_eq!(events.len() as u64, level.durable - level.released);
-        for (number, event) in (level.released + 1..).zip(&events) {
+        self.check_room(&level);
+        assert_eq!(level.restart_token, self.model.token);
+        assert_eq!(level.take_over, self.model.take_over.map(|number| number - self.model.base as u64));
+        assert!(self.model.nonces.iter().all(|nonce| outbox.knows_nonce(&nonce.to_string())));
+        assert!(!outbox.knows_nonce("another box's"));
+        for (broker, (stream, _)) in &self.model.retained {
+            assert_eq!(outbox.retained(&broker.to_string()).unwrap().stream, *stream);
+        }
+        assert!((1..=level.released + 1).contains(&level.first_kept));
+        // Whoever asks for what is gone gets the first that is there.
+        let events = read_all(outbox, 0).unwrap();
+        assert_eq!(events.len() as u64, level.durable + 1 - level.first_kept);
+        for (number, event) in (level.first_kept..).zip(&events) {
             assert_eq!(event.sequence, number);
-            let told = &mut self.model.events[usize::try_from(number - 1).unwrap()];
+            let told = &mut self.model.history[self.model.base + usize::try_from(number - 1).unwrap()];
             if told.content == ContentId([0; 32]) {
                 // The model does not compute it; from here on it must not change.
                 told.content = event.draft.content;
@@ -407,12 +382,33 @@ impl Run {
     }
 }
 
+impl Run {
+    /// What the chunks in the store take, beside what the level says of them.
+    fn check_room(&self, level: &Level) {
+        let outbox = self.outbox();
+        let released = self.model.base as u64 + self.model.released;
+        let (mut kept_bytes, mut queued_bytes) = (0, 0);
+        let db = outbox.db();
+        for row in open_db(db.as_ref()).unwrap().scan_prefix([layout::QUEUE]) {
+            let (key, value) = row.unwrap();
+            let Some((first, 0)) = layout::read_chunk_key(&key) else { continue };
+            let head = ChunkHead::read(first, &value).unwrap();
+            let bytes = if head.last() <= released { &mut kept_bytes } else { &mut queued_bytes };
+            *bytes += u64::from(head.stored_bytes);
+        }
+        assert_eq!((level.kept_bytes, level.queued_bytes), (kept_bytes, queued_bytes));
+        assert!(level.kept_bytes <= self.shop.options.max_bytes / 8);
+        assert!(level.kept_bytes == 0 || level.kept_bytes + level.queued_bytes <= level.limit_bytes);
+    }
+}
+
 /// A capture that gets no further than this.
 fn commit_until(outbox: &Outbox, capture: Capture, reached: Reached) {
     let mut writer = outbox.writer();
     let db = outbox.db();
     let tree = open_db(db.as_ref()).unwrap();
-    let Some(staged) = outbox.stage(&mut writer, tree, capture).unwrap() else { return };
+    let Some(mut staged) = outbox.stage(&mut writer, tree, capture).unwrap() else { return };
+    outbox.make_room(&writer, tree, &mut staged).unwrap();
     if matches!(reached, Reached::Staged) {
         return;
     }
@@ -422,8 +418,8 @@ fn commit_until(outbox: &Outbox, capture: Capture, reached: Reached) {
     }
 }
 
-fn run(mode: Acknowledge, ops: &[Op]) {
-    let mut run = Run::new(mode);
+fn run(mode: Acknowledge, max_bytes: u64, ops: &[Op]) {
+    let mut run = Run::new(mode, max_bytes);
     for op in ops {
         run.step(op);
     }
@@ -439,9 +435,11 @@ proptest! {
     #[test]
     fn no_end_loses_or_repeats_anything(
         broker in any::<bool>(),
+        // With room for everything, for what is kept at times, and hardly for what waits.
+        max_bytes in prop_oneof![Just(64 * 1024 * 1024), Just(96 * 1024), Just(32 * 1024)],
         ops in prop::collection::vec(op(), 1..24),
     ) {
-        run(if broker { Acknowledge::Broker } else { Acknowledge::Feed }, &ops);
+        run(if broker { Acknowledge::Broker } else { Acknowledge::Feed }, max_bytes, &ops);
     }
 }
 

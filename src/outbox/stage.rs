@@ -283,7 +283,12 @@ impl Outbox {
     }
 
     /// What is kept goes as far as the commit needs its room.
-    fn make_room(&self, writer: &Writer, tree: &sled::Tree, staged: &mut Staged) -> Result<Removed, OutboxError> {
+    pub(super) fn make_room(
+        &self,
+        writer: &Writer,
+        tree: &sled::Tree,
+        staged: &mut Staged,
+    ) -> Result<Removed, OutboxError> {
         let (released, released_bytes) = (writer.meta.released, writer.released_bytes);
         let cumulative_bytes = staged.chunks.last().map_or(writer.cumulative_bytes, |head| head.cumulative_bytes);
         let most_bytes = self.kept_most_bytes(cumulative_bytes.saturating_sub(released_bytes));

@@ -4,5 +4,7 @@ mod aside;
 mod damage;
 mod identity;
 mod keeping;
+mod kept;
 mod opening;
+mod remembered;
 mod room;

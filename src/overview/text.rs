@@ -122,7 +122,9 @@ fn outbox(lines: &mut Lines<'_>, hq: &Hq, queue: &Queue) {
         );
         lines.add("", &format!("{}{time}", oldest.unwrap_or_default()));
     }
-    room(queue, |bytes| lines.writer.bytes(bytes)).iter().for_each(|line| lines.add("", line));
+    for line in room(queue, |bytes| lines.writer.bytes(bytes)) {
+        lines.add("", &line);
+    }
     if let Some(reason) = &queue.closed {
         lines.add("", &format!("the store is closed: {reason}"));
     }

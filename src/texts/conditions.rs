@@ -113,7 +113,7 @@ pub const ALL: &[(&str, Advice)] = &[
             ],
             [
                 "Tell headquarters: it compares the closings of these days, and lets the broker keep its memory on disk.",
-                "Beri tahu kantor pusat: bandingkan penutupan hari-hari ini, dan buat broker menyimpan ingatannya di disk.",
+                "Beri tahu kantor pusat, agar membandingkan penutupan hari-hari ini dan membuat broker menyimpan ingatannya di disk.",
             ],
         ),
     ),

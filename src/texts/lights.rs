@@ -62,12 +62,12 @@ pub fn advice(light: Light, pattern: Pattern) -> Advice {
 texts! {
     ALL_AT_HQ = "All sales are at headquarters.", "Semua penjualan sudah sampai di kantor pusat.";
     ALL_WITH_BROKER = "All sales are with the broker.", "Semua penjualan sudah diterima broker.";
-    READ_AT_HQ = "Every sale that the box has read is at headquarters.",
-        "Setiap penjualan yang terbaca boks sudah sampai di kantor pusat.";
-    READ_WITH_BROKER = "Every sale that the box has read is with the broker.",
-        "Setiap penjualan yang terbaca boks sudah diterima broker.";
-    READ_AND_SENT = "The box has sent every sale that it has read.",
-        "Boks sudah mengirim setiap penjualan yang terbaca.";
+    READ_AT_HQ = "Every sale of this outlet that the box has read is at headquarters.",
+        "Setiap penjualan gerai ini yang terbaca boks sudah sampai di kantor pusat.";
+    READ_WITH_BROKER = "Every sale of this outlet that the box has read is with the broker.",
+        "Setiap penjualan gerai ini yang terbaca boks sudah diterima broker.";
+    READ_AND_SENT = "The box has sent every sale of this outlet that it has read.",
+        "Boks sudah mengirim setiap penjualan gerai ini yang terbaca.";
     WITH_BROKER_NOT_CONFIRMED = "The broker has the sales; headquarters has not confirmed all of them.",
         "Broker sudah menerima penjualan; kantor pusat belum mengonfirmasi semuanya.";
     NOT_CONFIRMED = "Headquarters has not confirmed all sales.", "Kantor pusat belum mengonfirmasi semua penjualan.";

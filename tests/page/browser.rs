@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::Value;
 use tempfile::TempDir;
-use tillbox::{overview::Overview, page::html, texts::Language};
+use tillbox::{health::Condition, overview::Overview, page::html, texts::Language};
 
 use crate::{fixture, jakarta, served};
 
@@ -102,9 +102,11 @@ fn measure(program: &str, overview: &Overview, language: Language, dark: bool) -
 #[test]
 fn no_width_overflows_every_text_is_readable_and_lights_move_as_they_should() {
     let Some(program) = chromium() else { return };
-    let states: [(&str, Overview); 4] = [
+    let states: [(&str, Overview); 6] = [
         ("healthy", fixture::healthy()),
+        ("bare", fixture::by_bare_word()),
         ("holding", fixture::holding()),
+        ("silent", fixture::with(Condition::FeedSilent)),
         ("faulty", fixture::faulty()),
         ("worst", fixture::worst()),
     ];
@@ -130,8 +132,8 @@ fn no_width_overflows_every_text_is_readable_and_lights_move_as_they_should() {
                 let lenses: Vec<&str> =
                     of["lenses"].as_array().expect("lights").iter().filter_map(Value::as_str).collect();
                 let moves = match name {
-                    "healthy" => ["b rgb(47, 220, 132)", "none rgb(52, 61, 56)", "none rgb(52, 61, 56)"],
-                    "holding" => ["c rgb(47, 220, 132)", "none rgb(255, 192, 46)", "none rgb(52, 61, 56)"],
+                    "healthy" | "bare" => ["b rgb(47, 220, 132)", "none rgb(52, 61, 56)", "none rgb(52, 61, 56)"],
+                    "holding" | "silent" => ["c rgb(47, 220, 132)", "none rgb(255, 192, 46)", "none rgb(52, 61, 56)"],
                     _ => ["c rgb(47, 220, 132)", "c rgb(255, 192, 46)", "none rgb(255, 81, 71)"],
                 };
                 assert_eq!(lenses, moves, "{name}");
@@ -145,9 +147,13 @@ fn pictures_are_drawn_under_the_pages_own_policy() {
     let Some(program) = chromium() else { return };
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("page");
     fs::create_dir_all(&folder).expect("a folder for the pictures");
-    for (name, overview) in
-        [("healthy", fixture::healthy()), ("holding", fixture::holding()), ("faulty", fixture::faulty())]
-    {
+    for (name, overview) in [
+        ("healthy", fixture::healthy()),
+        ("bare", fixture::by_bare_word()),
+        ("holding", fixture::holding()),
+        ("silent", fixture::with(Condition::FeedSilent)),
+        ("faulty", fixture::faulty()),
+    ] {
         let address = served(overview);
         for (width, height) in [(360, 3_300), (1_200, 2_200)] {
             for (scheme, dark, language) in [("light", false, "en"), ("dark", true, "id")] {

@@ -332,8 +332,12 @@ fn green_does_not_contradict_yellow_or_red() {
         assert_eq!(green(&fixture::with(condition)), "Sales wait in the box.", "{condition:?}");
     }
     let forgot = fixture::with(Condition::BrokerForgot);
-    assert_eq!(green(&forgot), "Every sale that the box has read is at headquarters.", "by its own word");
-    assert_eq!(green(&fixture::by_broker(forgot)), "The box has sent every sale that it has read.");
+    assert_eq!(
+        green(&forgot),
+        "Every sale of this outlet that the box has read is at headquarters.",
+        "by its own word"
+    );
+    assert_eq!(green(&fixture::by_broker(forgot)), "The box has sent every sale of this outlet that it has read.");
 
     let mut draining = fixture::holding();
     (draining.hq.standing, draining.lights.hold) = (Standing::Fine, Pattern::Off);
@@ -344,19 +348,21 @@ fn green_does_not_contradict_yellow_or_red() {
     let mut paper = fixture::healthy();
     paper.lights = Lights { sync: Pattern::Slow, hold: Pattern::Off, fault: Pattern::Slow };
     paper.conditions = vec![fixture::trouble(Condition::PaperEnd, None, "the printer is out of paper", 3)];
-    assert_eq!(green(&paper), "Every sale that the box has read is at headquarters.");
+    assert_eq!(green(&paper), "Every sale of this outlet that the box has read is at headquarters.");
     let told = told::gravest(&paper, Language::English);
     assert_eq!(
         (told.meaning.as_str(), told.to_do.as_str()),
         ("The receipt printer is out of paper.", "Put in a new roll.")
     );
-    assert_eq!(green(&fixture::by_broker(paper)), "Every sale that the box has read is with the broker.");
+    assert_eq!(
+        green(&fixture::by_broker(paper)),
+        "Every sale of this outlet that the box has read is with the broker."
+    );
 }
 
 #[test]
 fn a_bare_word_is_named_as_unproven() {
-    let mut bare = fixture::by_broker(fixture::healthy());
-    (bare.hq.unproven_echo, bare.hq.protocol) = (true, Some("3.1.1".to_owned()));
+    let bare = fixture::by_bare_word();
     let [english, indonesian] = pages(&bare);
     assert!(english.contains("the broker's bare word counts (hq.echo = none)") && english.contains("(MQTT 3.1.1)"));
     assert!(indonesian.contains("hanya berdasarkan pernyataan broker (hq.echo = none)"));

@@ -95,6 +95,13 @@ pub fn by_broker(mut overview: Overview) -> Overview {
     overview
 }
 
+/// The broker's bare word counts, over a protocol that proves nothing.
+pub fn by_bare_word() -> Overview {
+    let mut overview = by_broker(healthy());
+    (overview.hq.unproven_echo, overview.hq.protocol) = (true, Some("3.1.1".to_owned()));
+    overview
+}
+
 /// A condition of the line to HQ, or of the box, holds by itself: seven sales were made since, and are not delivered.
 pub fn with(condition: Condition) -> Overview {
     let mut overview = holding();
@@ -102,6 +109,10 @@ pub fn with(condition: Condition) -> Overview {
     overview.hq.protocol = Some("5".to_owned());
     overview.hq.since = ago(20);
     overview.sales = Some(sales(24));
+    if let Some(sales) = overview.sales.as_mut().filter(|_| condition.keeps_sales_here()) {
+        sales.hours[HOURS - 1].delivered -= 7;
+        sales.last_delivered = Some(ago(22));
+    }
     let queue = overview.outbox.as_mut().expect("an outbox");
     queue.durable = queue.released + 7;
     (queue.undelivered, queue.waiting_for_broker, queue.oldest_undelivered) = (7, 7, Some(ago(21)));
