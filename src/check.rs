@@ -15,6 +15,7 @@ mod certificate;
 mod clock;
 mod folder;
 mod line;
+mod names;
 mod patience;
 mod source;
 
@@ -26,6 +27,7 @@ use std::{
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 
+pub use self::names::names;
 use self::patience::{Left, Trying};
 use crate::{
     board::gpio,
@@ -139,7 +141,8 @@ pub fn online(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
     for (broker, trying) in config.hq.brokers.iter().zip(brokers) {
         found.extend(trying.end(until).unwrap_or_else(|left| vec![left.finding(&broker::item(broker))]));
     }
-    let mut all = clock::check(config, &dates, now);
+    let mut all = names(config);
+    all.extend(clock::check(config, &dates, now));
     all.extend(folder.end(until).unwrap_or_else(|left| vec![left.finding("outbox")]));
     all.extend(found);
     all.extend(board(&config.board));

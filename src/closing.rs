@@ -1,7 +1,7 @@
 //! Closings: per connection and business day, what HQ must have; any day is checked with one comparison.
 //!
 //! A closing is sent after the day's end, and again whenever late records change it. A day that was not seen whole says
-//! so: it is incomplete, never wrong.
+//! so, and so does one to which a record may belong that could not be read: it is incomplete, never wrong.
 
 use std::collections::BTreeMap;
 
@@ -44,6 +44,12 @@ pub struct Day<'a> {
     pub totals: &'a DayTotals,
     /// Everything of it was read at least once.
     pub covered: bool,
+    /// Records that are put aside and belong, or may belong, to it.
+    pub quarantined: u64,
+    /// When it was last read by a reading of the whole, where that is known.
+    pub read_at: Option<DateTime<Utc>>,
+    /// No re-reading looks at it any more.
+    pub is_final: bool,
     /// The digest of the closing that was sent last.
     pub last: Option<&'a [u8]>,
 }
@@ -55,6 +61,11 @@ struct Data<'a> {
     #[serde(with = "instant::day")]
     business_date: NaiveDate,
     complete: bool,
+    quarantined: u64,
+    #[serde(rename = "final")]
+    is_final: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    read_at: Option<String>,
     totals: Vec<Line>,
     records: u64,
     first_sequence: u64,
@@ -87,7 +98,7 @@ impl Calendar {
 }
 
 impl Day<'_> {
-    /// Whether everything of the day was read, and proven.
+    /// Whether everything of the day was read, and proven; what was read may still be put aside.
     #[must_use]
     pub fn is_whole(&self, calendar: &Calendar, gaps: &[Gap]) -> bool {
         self.covered && self.gaps(calendar, gaps).next().is_none()
@@ -109,18 +120,21 @@ pub fn closing(
     now: DateTime<Utc>,
 ) -> Option<ClosingDraft> {
     let open_gaps: Vec<&Gap> = day.gaps(calendar, gaps).collect();
-    let complete = day.is_whole(calendar, gaps);
+    let is_whole = day.is_whole(calendar, gaps);
     let (_, end) = calendar.bounds(day.date);
-    let due = end + if complete || day.last.is_some() { GRACE } else { PATIENCE };
+    let due = end + if is_whole || day.last.is_some() { GRACE } else { PATIENCE };
     if now < due {
         return None;
     }
     let totals = by_kind(&day.totals.sums);
-    let data = Data {
+    let mut data = Data {
         schema: "tillbox.closing.v1",
         connection,
         business_date: day.date,
-        complete,
+        complete: is_whole && day.quarantined == 0,
+        quarantined: day.quarantined,
+        is_final: day.is_final,
+        read_at: None,
         records: totals.iter().map(|line| line.count).sum(),
         totals,
         first_sequence: day.totals.sequences.0,
@@ -128,20 +142,22 @@ pub fn closing(
         open_gaps,
         digest: ContentId(day.totals.digest),
     };
-    let value = serde_json::to_value(&data).unwrap_or_default();
-    let content = ContentId::of_json(&value);
-    if day.last == Some(&content.0) {
+    // That it was read again and found the same is no news.
+    let digest = ContentId::of_json(&serde_json::to_value(&data).unwrap_or_default());
+    if day.last == Some(&digest.0) {
         return None;
     }
+    data.read_at = day.read_at.map(instant::text_utc);
+    let value = serde_json::to_value(&data).unwrap_or_default();
     let draft = Draft {
         event_type: EventType::Closing,
         connection: Some(connection.to_owned()),
         subject: format!("closing/{}", day.date),
         time: instant::text_utc(now),
-        content,
+        content: ContentId::of_json(&value),
         data: value.to_string(),
     };
-    Some(ClosingDraft { day: day.date, digest: content.0.to_vec(), draft })
+    Some(ClosingDraft { day: day.date, digest: digest.0.to_vec(), draft })
 }
 
 fn by_kind(sums: &BTreeMap<(Kind, Currency), (u64, Option<Amount>)>) -> Vec<Line> {
@@ -152,4 +168,66 @@ fn by_kind(sums: &BTreeMap<(Kind, Currency), (u64, Option<Amount>)>) -> Vec<Line
         sum,
     };
     sums.iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeZone as _;
+    use serde_json::Value;
+
+    use super::*;
+
+    fn calendar() -> Calendar {
+        Calendar { zone: Zone::load("Asia/Jakarta").unwrap(), day_starts: NaiveTime::from_hms_opt(4, 0, 0).unwrap() }
+    }
+
+    fn told(day: &Day<'_>, hours_after: i64) -> Option<(Value, Vec<u8>)> {
+        let (_, end) = calendar().bounds(day.date);
+        let closing = closing("front", &calendar(), day, &[], end + TimeDelta::hours(hours_after))?;
+        assert_eq!(closing.draft.content, ContentId::of_json(&serde_json::from_str(&closing.draft.data).unwrap()));
+        Some((serde_json::from_str(&closing.draft.data).unwrap(), closing.digest))
+    }
+
+    #[test]
+    fn what_is_put_aside_makes_a_day_incomplete_at_once() {
+        let totals = DayTotals { sums: BTreeMap::new(), sequences: (0, 0), digest: [0; 32] };
+        let date = NaiveDate::from_ymd_opt(2026, 3, 14).unwrap();
+        let day = |quarantined| Day {
+            date,
+            totals: &totals,
+            covered: true,
+            quarantined,
+            read_at: None,
+            is_final: false,
+            last: None,
+        };
+        let (one, _) = told(&day(1), 1).unwrap();
+        assert_eq!((&one["complete"], &one["quarantined"]), (&false.into(), &1.into()));
+        let (none, _) = told(&day(0), 1).unwrap();
+        assert_eq!((&none["complete"], &none["quarantined"]), (&true.into(), &0.into()));
+        // What was not read whole is waited for.
+        assert!(told(&Day { covered: false, ..day(1) }, 1).is_none());
+    }
+
+    #[test]
+    fn another_reading_that_finds_the_same_is_no_news_and_the_last_one_is() {
+        let totals = DayTotals { sums: BTreeMap::new(), sequences: (0, 0), digest: [0; 32] };
+        let read_at = Utc.with_ymd_and_hms(2026, 3, 15, 1, 0, 0).unwrap();
+        let date = NaiveDate::from_ymd_opt(2026, 3, 14).unwrap();
+        let day = Day {
+            date,
+            totals: &totals,
+            covered: true,
+            quarantined: 0,
+            read_at: Some(read_at),
+            is_final: false,
+            last: None,
+        };
+        let (first, digest) = told(&day, 1).unwrap();
+        assert_eq!((&first["read_at"], &first["final"]), (&"2026-03-15T01:00:00Z".into(), &false.into()));
+        let again = Day { read_at: Some(read_at + TimeDelta::days(1)), last: Some(&digest), ..day };
+        assert!(told(&again, 30).is_none());
+        let (last, _) = told(&Day { is_final: true, ..again }, 30).unwrap();
+        assert_eq!((&last["read_at"], &last["final"]), (&"2026-03-16T01:00:00Z".into(), &true.into()));
+    }
 }

@@ -72,6 +72,16 @@ impl Notice {
         Self { record: Some(About { resource, external_id: external_id.into() }), ..self }
     }
 
+    /// What the event is a state of: notices of one code about different records do not replace each other.
+    fn subject(&self) -> String {
+        match &self.record {
+            Some(About { resource, external_id }) => {
+                format!("notice/{}/{}/{external_id}", self.code, resource.name())
+            }
+            None => format!("notice/{}", self.code),
+        }
+    }
+
     /// The event that tells it to HQ.
     #[must_use]
     pub fn draft(&self, connection: Option<&str>, now: DateTime<Utc>) -> Draft {
@@ -81,7 +91,7 @@ impl Notice {
         Draft {
             event_type: EventType::Notice,
             connection: connection.map(str::to_owned),
-            subject: format!("notice/{}", self.code),
+            subject: self.subject(),
             time,
             content: ContentId::of_json(&value),
             data: value.to_string(),

@@ -65,7 +65,7 @@ use self::{
     seen::SeenIndex,
 };
 pub use self::{
-    aside::{ASIDE_MAX, Aside},
+    aside::{ASIDE_MAX, Aside, Asides, Crowd},
     error::OutboxError,
     identity::{ACCOUNT_IDS_MAX, Account, Held, Owner, held_in},
     kept::KEPT_DAYS,

@@ -445,9 +445,7 @@ impl Poller {
         }
         let connection = &self.poll.connection;
         let gaps = self.poll.outbox.open_gaps().get(connection).cloned().unwrap_or_default();
-        let connector = &self.connector;
-        let drafts =
-            self.closings.drafts(&self.poll.outbox, connection, &gaps, |from, to| connector.covers(from, to), now);
+        let drafts = self.closings.drafts(&self.poll.outbox, connection, &gaps, &*self.connector, now);
         let result = drafts.and_then(|closings| {
             if closings.is_empty() {
                 return Ok(());

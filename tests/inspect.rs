@@ -179,6 +179,8 @@ fn aside(id: Option<&str>) -> Quarantined {
         size_bytes: 92,
         hash: tillbox::content::ContentId::of_bytes(id.unwrap_or_default().as_bytes()),
         external_id: id.map(str::to_owned),
+        business_date: None,
+        window: None,
     }
 }
 

@@ -400,6 +400,71 @@ fn a_day_with_a_gap_is_closed_as_incomplete() {
     stage.end();
 }
 
+/// Row 11: the day's money is short as long as a record of it is put aside, and no closing may prove it.
+#[test]
+fn a_day_with_a_record_put_aside_is_not_complete_until_it_is_read() {
+    let setting = Setting { origin: "2026-03-14T22:00:00+07:00", rate: 1_200, ..Setting::default() };
+    let sold = at("2026-03-14T12:00:00+07:00");
+    let too_much = Sale { total: rust_decimal::Decimal::MAX, ..Sale::plain("BAD-1", 1_000, sold) };
+    let stage = Stage::set(&setting, |server| {
+        server.put_at(sold, Sale::plain("GOOD-1", 5_000, sold));
+        server.put_at(sold, too_much);
+    });
+    let of_day = |stage: &Stage| {
+        let all = stage.events(EventType::Closing).into_iter();
+        all.filter(|closing| closing["business_date"] == "2026-03-14").collect::<Vec<_>>()
+    };
+    stage.until("closed", |stage| !of_day(stage).is_empty());
+    let closing = of_day(&stage).remove(0);
+    assert_eq!(
+        (&closing["complete"], &closing["quarantined"], &closing["records"]),
+        (&json!(false), &json!(1), &json!(1))
+    );
+    let aside = stage.events(EventType::Quarantine).remove(0);
+    assert_eq!((&aside["business_date"], &aside["window"]), (&json!("2026-03-14"), &Value::Null));
+    // Of the other days nothing is put aside.
+    let all = stage.events(EventType::Closing);
+    assert!(
+        all.iter()
+            .filter(|closing| closing["business_date"] != "2026-03-14")
+            .all(|closing| closing["quarantined"] == 0)
+    );
+    // Its amount is put right, and the day is proven.
+    stage.server.put(Sale::plain("BAD-1", 1_000, sold));
+    stage.until("proven", |stage| of_day(stage).last().is_some_and(|closing| closing["complete"] == true));
+    let closing = of_day(&stage).pop().unwrap();
+    assert_eq!(
+        (&closing["quarantined"], &closing["records"], &closing["final"]),
+        (&json!(0), &json!(2), &json!(false))
+    );
+    assert!(closing["read_at"].is_string(), "{closing}");
+    stage.end();
+}
+
+/// A day is told once more when nothing looks at it any more.
+#[test]
+fn a_day_behind_the_horizon_is_final() {
+    let setting = Setting { origin: "2026-03-14T22:00:00+07:00", rate: 20_000, ..Setting::default() };
+    let stage = Stage::set(&setting, |server| {
+        let sold = at("2026-03-14T12:00:00+07:00");
+        server.put_at(sold, Sale::plain("GOOD-1", 5_000, sold));
+    });
+    let of_day = |stage: &Stage| {
+        let all = stage.events(EventType::Closing).into_iter();
+        all.filter(|closing| closing["business_date"] == "2026-03-14").collect::<Vec<_>>()
+    };
+    stage.until("final", |stage| of_day(stage).last().is_some_and(|closing| closing["final"] == true));
+    let told = of_day(&stage);
+    assert_eq!(told.len(), 2, "{told:#?}");
+    assert_eq!(
+        (&told[0]["final"], &told[0]["complete"], &told[1]["complete"]),
+        (&json!(false), &json!(true), &json!(true))
+    );
+    let read_at: DateTime<Utc> = told[1]["read_at"].as_str().unwrap().parse().unwrap();
+    assert!(read_at > at("2026-03-20T00:00:00+07:00"), "{read_at}");
+    stage.end();
+}
+
 #[test]
 fn a_sale_that_is_gone_at_the_source_is_told_once_and_no_day_forgets_it() {
     let setting = Setting { rate: 1_200, ..Setting::default() };

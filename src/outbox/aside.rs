@@ -2,14 +2,14 @@
 //!
 //! HQ was told of each when it was found. The list is for a technician, who can see what it is about, and for the next
 //! version of this program, which reads those records again. An entry leaves when its record is read at last, and HQ is
-//! told that too. One whose record cannot be recognized leaves when what was seen is forgotten: one without an id, and
+//! told that too. Its day is not complete as long as it stands here. One whose record cannot be recognized leaves when what was seen is forgotten: one without an id, and
 //! one of two with the same id, of which the other is read at every poll.
 //!
 //! Deliberately absent: the source's text, and telling HQ of what leaves the list otherwise.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -22,13 +22,16 @@ use crate::{
     instant::rfc3339_utc,
     pos::{
         connector::RESCAN_HORIZON,
-        page::{Quarantined, Reason},
+        page::{Interval, Quarantined, Reason},
     },
-    transaction::Transaction,
+    transaction::{Resource, Transaction},
 };
 
 /// Entries of one connection; beyond them the oldest leave the list.
 pub const ASIDE_MAX: usize = 500;
+
+/// How far a till's clock may be ahead of ours.
+const AHEAD: TimeDelta = TimeDelta::minutes(10);
 
 /// How far before what was read up to then a record may lie that was put aside: the windows of an answer.
 const BEFORE: TimeDelta = TimeDelta::days(2);
@@ -70,13 +73,82 @@ impl Aside {
 
     /// From when on the source is to be read again to meet it.
     fn read_from(&self) -> DateTime<Utc> {
-        let by_observation = self.observed_at - RESCAN_HORIZON;
-        self.read_to.map_or(by_observation, |read_to| by_observation.min(read_to - BEFORE))
+        met_within(self.observed_at, self.read_to).from
+    }
+
+    /// Whether it may belong to a business day.
+    fn touches(&self, day: NaiveDate, (begin, end): (DateTime<Utc>, DateTime<Utc>)) -> bool {
+        if let Some(date) = self.quarantined.business_date {
+            return date == day;
+        }
+        // An earlier version of this program did not note where.
+        let window = self.quarantined.window.unwrap_or_else(|| met_within(self.observed_at, self.read_to));
+        window.from < end && begin < window.to
+    }
+
+    /// The interval in which it lies, whatever the outlet's days are.
+    fn interval(&self) -> Interval {
+        let day = self.quarantined.business_date.map(|date| {
+            let around = |day: Option<NaiveDate>| day.unwrap_or(date).and_time(NaiveTime::MIN).and_utc();
+            Interval { from: around(date.pred_opt()), to: around(date.checked_add_days(Days::new(2))) }
+        });
+        day.or(self.quarantined.window).unwrap_or_else(|| met_within(self.observed_at, self.read_to))
     }
 }
 
-/// What is put aside, by connection, the oldest first.
-pub(super) type AsideList = BTreeMap<String, Vec<Aside>>;
+/// Where a record lies of which nothing is known but when it was met, and how far the source was read by then.
+pub(super) fn met_within(observed_at: DateTime<Utc>, read_to: Option<DateTime<Utc>>) -> Interval {
+    let by_observation = observed_at - RESCAN_HORIZON;
+    let from = read_to.map_or(by_observation, |read_to| by_observation.min(read_to - BEFORE));
+    Interval { from, to: observed_at + AHEAD }
+}
+
+/// Records for which the list had no room: where they lie, until the last of them is forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Crowd {
+    count: u64,
+    interval: Interval,
+    #[serde(with = "rfc3339_utc")]
+    last_observed_at: DateTime<Utc>,
+}
+
+impl Crowd {
+    fn with(crowd: Option<Self>, aside: &Aside) -> Self {
+        let (interval, at) = (aside.interval(), aside.observed_at);
+        let Some(crowd) = crowd else { return Self { count: 1, interval, last_observed_at: at } };
+        let (from, to) = (crowd.interval.from.min(interval.from), crowd.interval.to.max(interval.to));
+        let last_observed_at = crowd.last_observed_at.max(at);
+        Self { count: crowd.count.saturating_add(1), interval: Interval { from, to }, last_observed_at }
+    }
+}
+
+/// What is put aside of one connection.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Asides {
+    /// The oldest first.
+    pub list: Vec<Aside>,
+    /// What had no room in it.
+    pub crowd: Option<Crowd>,
+}
+
+impl Asides {
+    /// How many records that are put aside belong, or may belong, to a business day with these bounds. One that was put
+    /// aside in two forms is one.
+    #[must_use]
+    pub fn of_day(&self, day: NaiveDate, (begin, end): (DateTime<Utc>, DateTime<Utc>)) -> u64 {
+        let touching = self.list.iter().filter(|aside| aside.touches(day, (begin, end)));
+        let name = |aside: &Aside| -> Result<(Resource, String), ContentId> {
+            let id = aside.quarantined.external_id.clone().filter(|_| aside.can_be_recognized());
+            id.map(|id| (aside.quarantined.resource, id)).ok_or(aside.quarantined.hash)
+        };
+        let distinct: BTreeSet<_> = touching.map(name).collect();
+        let crowd = self.crowd.filter(|crowd| crowd.interval.from < end && begin < crowd.interval.to);
+        (distinct.len() as u64).saturating_add(crowd.map_or(0, |crowd| crowd.count))
+    }
+}
+
+/// What is put aside, by connection.
+pub(super) type AsideList = BTreeMap<String, Asides>;
 
 /// Reads the list from a store. What cannot be read of it is not in it: HQ has it.
 pub(super) fn read(tree: &sled::Tree) -> Result<AsideList, OutboxError> {
@@ -84,41 +156,56 @@ pub(super) fn read(tree: &sled::Tree) -> Result<AsideList, OutboxError> {
     for row in tree.scan_prefix([layout::ASIDE]) {
         let (key, value) = row?;
         let connection = key[1..].split(|byte| *byte == 0).next().unwrap_or_default();
-        if let Ok(aside) = serde_json::from_slice(&value) {
-            list.entry(String::from_utf8_lossy(connection).into_owned()).or_default().push(aside);
+        let is_crowd = key.len() == connection.len() + 2;
+        let asides = list.entry(String::from_utf8_lossy(connection).into_owned()).or_default();
+        if is_crowd {
+            asides.crowd = serde_json::from_slice(&value).ok();
+        } else if let Ok(aside) = serde_json::from_slice(&value) {
+            asides.list.push(aside);
         }
     }
     Ok(list)
 }
 
 /// Changes a connection's list in a commit: what was `read` leaves, what was `found` joins, and what is too old or too
-/// much leaves with it. Gives the list as it is then.
+/// much leaves with it; what is too much stays known as a crowd. Gives the list as it is then.
 pub(super) fn stage(
     connection: &str,
-    list: &[Aside],
+    asides: &Asides,
     read: &BTreeSet<ContentId>,
     found: Vec<Aside>,
     retained_since: DateTime<Utc>,
     batch: &mut sled::Batch,
-) -> Option<Vec<Aside>> {
+) -> Option<Asides> {
     let stays = |aside: &Aside| {
         !read.contains(&aside.quarantined.hash) && (aside.can_be_recognized() || aside.observed_at >= retained_since)
     };
-    let (mut kept, mut gone): (Vec<_>, Vec<_>) = list.iter().cloned().partition(stays);
-    if gone.is_empty() && found.is_empty() {
+    let (mut kept, mut gone): (Vec<_>, Vec<_>) = asides.list.iter().cloned().partition(stays);
+    let mut crowd = asides.crowd.filter(|crowd| crowd.last_observed_at >= retained_since);
+    if gone.is_empty() && found.is_empty() && crowd == asides.crowd {
         return None;
     }
     let found_from = kept.len();
     kept.extend(found);
     let gone_from = kept.len().saturating_sub(ASIDE_MAX);
-    gone.extend(kept.drain(..gone_from));
+    for aside in kept.drain(..gone_from) {
+        crowd = Some(Crowd::with(crowd, &aside));
+        gone.push(aside);
+    }
+    if crowd != asides.crowd {
+        let key = connection_key(layout::ASIDE, connection, &[]);
+        match crowd {
+            Some(crowd) => batch.insert(key, serde_json::to_vec(&crowd).unwrap_or_default()),
+            None => batch.remove(key),
+        }
+    }
     for aside in &gone {
         batch.remove(aside.key(connection));
     }
     for aside in &kept[found_from.saturating_sub(gone_from)..] {
         batch.insert(aside.key(connection), serde_json::to_vec(aside).unwrap_or_default());
     }
-    Some(kept)
+    Some(Asides { list: kept, crowd })
 }
 
 /// Notes which version reads. If another one did before, what is put aside is to be read again: as far back as what was
@@ -133,7 +220,7 @@ pub(super) fn read_again_by_this_version(
     if read_by != VERSION {
         for (connection, asides) in list.iter().filter(|(name, _)| connections.iter().any(|(known, _)| known == *name))
         {
-            if let Some(since) = asides.iter().map(Aside::read_from).min() {
+            if let Some(since) = asides.list.iter().map(Aside::read_from).min() {
                 ask_again(&mut meta.read_again, connection, since.max(retained_since + TimeDelta::days(1)));
             }
         }
@@ -152,6 +239,13 @@ impl Outbox {
     /// # Errors
     /// The store cannot be read.
     pub fn put_aside(&self) -> Result<BTreeMap<String, Vec<Aside>>, OutboxError> {
-        self.reading(read)
+        let asides = self.reading(read)?.into_iter();
+        Ok(asides.filter(|(_, of)| !of.list.is_empty()).map(|(connection, of)| (connection, of.list)).collect())
+    }
+
+    /// What of one connection is put aside now.
+    #[must_use]
+    pub fn asides(&self, connection: &str) -> Asides {
+        self.writer().aside.get(connection).cloned().unwrap_or_default()
     }
 }

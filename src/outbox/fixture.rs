@@ -76,6 +76,8 @@ pub fn unreadable(number: u32) -> Quarantined {
         size_bytes: 12,
         hash: ContentId::of_bytes(&number.to_be_bytes()),
         external_id: (number % 2 == 1).then(|| number.to_string()),
+        business_date: Some(now().date_naive()),
+        window: None,
     }
 }
 

@@ -9,6 +9,7 @@
 //! | `w` connection | the connector's cursor, as it wrote it |
 //! | `g` connection 0 gap id | an open gap, JSON |
 //! | `a` connection 0 second (8) hash (32) | a record that was put aside, JSON |
+//! | `a` connection 0 | those that had no room in that list, JSON |
 //! | `c` connection 0 day | the digest of the last closing |
 //! | `n` connection | what the connection reads, to notice a renaming |
 //! | `u` | the outlet whose store it is, JSON |

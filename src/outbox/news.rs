@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use chrono::{DateTime, Timelike as _, Utc};
 
 use super::{
-    Aside, Captured, Outbox, OutboxError, Writer, draft,
+    Aside, Captured, Outbox, OutboxError, Writer, aside, draft,
     meta::VERSION,
     seen::{Identity, Seen, SeenIndex, Standing, hour_of},
 };
@@ -17,6 +17,9 @@ use crate::{
     pos::page::Quarantined,
     transaction::{Kind, Resource, Transaction},
 };
+
+/// Revision of a record that was put aside and could be read since.
+const READ_SINCE: u32 = 0;
 
 /// The news of one capture, as far as it was looked through.
 pub(super) struct News<'a> {
@@ -56,7 +59,7 @@ impl<'a> News<'a> {
             tree,
             connection,
             now,
-            asides: writer.aside.get(connection).map(Vec::as_slice).unwrap_or_default(),
+            asides: writer.aside.get(connection).map(|asides| asides.list.as_slice()).unwrap_or_default(),
             drafts: Vec::new(),
             notices: Vec::new(),
             captured: Captured::default(),
@@ -73,7 +76,7 @@ impl<'a> News<'a> {
         mark: Option<u64>,
         unreadable: &BTreeSet<ContentId>,
     ) -> Result<(), OutboxError> {
-        self.is_read(&transaction, unreadable);
+        self.is_read(&transaction, unreadable)?;
         let identity = Identity::Record(transaction.resource, transaction.external_id.clone());
         let content = transaction.content_id();
         let known = self.seen.find(self.tree, self.connection, &identity)?.cloned();
@@ -128,15 +131,24 @@ impl<'a> News<'a> {
     }
 
     /// A record that cannot be read, found when the source was read up to `read_to`.
-    pub fn quarantined(&mut self, quarantined: Quarantined, read_to: Option<DateTime<Utc>>) -> Result<(), OutboxError> {
+    pub fn quarantined(
+        &mut self,
+        mut quarantined: Quarantined,
+        read_to: Option<DateTime<Utc>>,
+    ) -> Result<(), OutboxError> {
         let listed = self.asides.iter().find(|aside| aside.quarantined.hash == quarantined.hash);
         // What was listed for so long that it is not among what was seen any more is no news either.
         if listed.is_some_and(|aside| aside.observed_at < self.outbox.retained_since(self.now)) {
             return Ok(());
         }
         let identity = Identity::Quarantined(quarantined.hash.to_string());
-        if self.seen.find(self.tree, self.connection, &identity)?.is_some() {
+        // One that was read meanwhile and is as bad as before is put aside again.
+        let known = self.seen.find(self.tree, self.connection, &identity)?.map(|known| known.revision);
+        if known.is_some_and(|revision| revision != READ_SINCE) {
             return Ok(());
+        }
+        if quarantined.business_date.is_none() {
+            quarantined.window.get_or_insert_with(|| aside::met_within(self.now, read_to));
         }
         self.captured.quarantined += 1;
         let sequence = self.next_number();
@@ -151,17 +163,25 @@ impl<'a> News<'a> {
     }
 
     /// Takes a record that was read off the list of those that are put aside.
-    fn is_read(&mut self, transaction: &Transaction, unreadable: &BTreeSet<ContentId>) {
+    fn is_read(&mut self, transaction: &Transaction, unreadable: &BTreeSet<ContentId>) -> Result<(), OutboxError> {
         let asides = self.asides.iter().filter(|aside| aside.is(transaction));
         let hashes: Vec<_> =
             asides.map(|aside| aside.quarantined.hash).filter(|hash| !unreadable.contains(hash)).collect();
         let before = self.read.len();
-        self.read.extend(hashes);
+        for hash in hashes {
+            let identity = Identity::Quarantined(hash.to_string());
+            if let Some(known) = self.seen.find(self.tree, self.connection, &identity)?.cloned() {
+                let hour = hour_of(self.now);
+                self.seen.put(self.tree, self.connection, hour, Seen { revision: READ_SINCE, ..known })?;
+            }
+            self.read.insert(hash);
+        }
         if self.read.len() > before {
             let text = format!("a {} that was put aside before can be read now", transaction.resource.name());
             let notice = Notice::new("quarantine_read", text);
             self.tell(&notice.about(transaction.resource, transaction.external_id.clone()));
         }
+        Ok(())
     }
 
     /// Counts a record that is new, or stood otherwise.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, NaiveDate, Utc};
 
 use super::{
-    Aside, NOTICE_RESERVE_BYTES, Outbox, OutboxError, Writer, aside,
+    Asides, NOTICE_RESERVE_BYTES, Outbox, OutboxError, Writer, aside,
     engine::{apply, flush},
     kept::{self, Removed, Stay},
     layout::{self, ChunkHead, META, connection_key},
@@ -80,6 +80,8 @@ pub struct Captured {
     pub changed: u64,
     /// Records put aside that were not known.
     pub quarantined: u64,
+    /// What is put aside is other than before: found, read at last, or forgotten.
+    pub asides_moved: bool,
     /// Events of all types.
     pub events: u64,
     /// Business days whose totals moved.
@@ -94,7 +96,7 @@ pub(super) struct Staged {
     pub chunks: Vec<ChunkHead>,
     pub captured: Captured,
     pub open_gaps: Option<Vec<Gap>>,
-    pub aside: Option<Vec<Aside>>,
+    pub aside: Option<Asides>,
     /// The store's own words, where they change.
     pub meta: Option<Meta>,
     /// Whether records are in it, or only the box's own events.
@@ -211,8 +213,9 @@ impl Outbox {
             return Ok(None);
         }
 
-        let asides = writer.aside.get(&connection).map(Vec::as_slice).unwrap_or_default();
-        let aside = aside::stage(&connection, asides, &read, found, self.retained_since(now), &mut batch);
+        let asides = writer.aside.get(&connection).cloned().unwrap_or_default();
+        let aside = aside::stage(&connection, &asides, &read, found, self.retained_since(now), &mut batch);
+        captured.asides_moved = aside.is_some();
         let chunks = layout::write_chunks(writer.last + 1, &drafts, writer.cumulative_bytes);
         let mut heads = Vec::with_capacity(chunks.len());
         for (head, parts) in chunks {

@@ -1,4 +1,5 @@
-//! When a connection's business days are summed up: after a day's end, after late records, and at the start.
+//! When a connection's business days are summed up: after a day's end, after late records, when what is put aside changes,
+//! and at the start.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +8,9 @@ use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use crate::{
     closing::{Calendar, Day, GRACE, closing},
     content::ContentId,
-    gap::Gap,
+    gap::{Gap, GapReason},
     outbox::{Captured, ClosingDraft, DayTotals, Outbox, OutboxError},
+    pos::connector::Connector,
 };
 
 /// A day that is over is looked at this long after it changed.
@@ -34,7 +36,7 @@ impl Closings {
     /// Something was stored: if it changed a day that is over, or what is proven, the days are looked at again.
     pub fn touched(&mut self, captured: &Captured, gaps_moved: bool, now: DateTime<Utc>) {
         let today = self.calendar.day_of(now);
-        if gaps_moved || captured.days.iter().any(|day| *day < today) {
+        if gaps_moved || captured.asides_moved || captured.days.iter().any(|day| *day < today) {
             self.look_at(now + LOOK_AFTER);
         }
     }
@@ -54,7 +56,7 @@ impl Closings {
         outbox: &Outbox,
         connection: &str,
         gaps: &[Gap],
-        covers: impl Fn(DateTime<Utc>, DateTime<Utc>) -> bool,
+        source: &dyn Connector,
         now: DateTime<Utc>,
     ) -> Result<Vec<ClosingDraft>, OutboxError> {
         let today = self.calendar.day_of(now);
@@ -63,10 +65,13 @@ impl Closings {
         // Of the oldest days entries may have expired already: their closings stand as they were.
         let first = self.calendar.day_of(now - self.retention).checked_add_days(Days::new(2)).unwrap_or(NaiveDate::MAX);
         let known = outbox.day_totals(connection, first)?;
+        let asides = outbox.asides(connection);
+        let asked = outbox.level().read_again.get(connection).copied();
+        let reads_again_since = source.reads_again_since(now).min(asked.unwrap_or(now));
         let mut drafts = Vec::new();
         for date in first.iter_days().take_while(|date| *date < today) {
             let (begin, end) = self.calendar.bounds(date);
-            let covered = covers(begin, end);
+            let covered = source.covers(begin, end);
             let last = outbox.last_closing(connection, date)?;
             let totals = match known.get(&date) {
                 Some(totals) => totals.clone(),
@@ -74,7 +79,16 @@ impl Closings {
                 None if covered || last.is_some() => empty_day(),
                 None => continue,
             };
-            let day = Day { date, totals: &totals, covered, last: last.as_deref() };
+            let is_asked = |gap: &Gap| gap.reason != GapReason::BehindHistory && gap.from < end && begin < gap.to;
+            let day = Day {
+                date,
+                totals: &totals,
+                covered,
+                quarantined: asides.of_day(date, (begin, end)),
+                read_at: source.read_at(begin, end),
+                is_final: end <= reads_again_since && !gaps.iter().any(is_asked),
+                last: last.as_deref(),
+            };
             if !day.is_whole(&self.calendar, gaps) {
                 self.look_at(now + LOOK_AGAIN);
             } else if now < end + GRACE {

@@ -182,4 +182,13 @@ pub trait Connector: Send {
 
     /// Whether everything between two instants was read at least once, beginning before the first.
     fn covers(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> bool;
+
+    /// When everything between two instants was read last by one reading of the whole: its begin. `None` where that is
+    /// not known, as of what was only read as it came.
+    fn read_at(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Option<DateTime<Utc>>;
+
+    /// What lies before this is not read again by itself.
+    fn reads_again_since(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        now - RESCAN_HORIZON
+    }
 }

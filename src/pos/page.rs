@@ -8,7 +8,7 @@ use std::{
     collections::{BTreeSet, HashMap},
 };
 
-use chrono::{DateTime, NaiveTime, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, value::RawValue};
 
@@ -17,7 +17,7 @@ use crate::{
     amount::Amount,
     config::Currency,
     content::ContentId,
-    instant::SourceTime,
+    instant::{SourceTime, rfc3339_utc},
     transaction::{
         Amounts, CurrencySource, Kind, Outlet, PaymentStatus, Resource, Schema, SourceSystem, Status, Transaction,
     },
@@ -63,6 +63,14 @@ pub struct Head {
 }
 
 impl ParseContext {
+    /// The business day of the first of these members that tells a time: for an element that is no record otherwise.
+    #[must_use]
+    pub fn day_of(&self, members: &Map<String, Value>, fields: &[&str]) -> Option<NaiveDate> {
+        let time = |field: &&str| SourceTime::parse(members.get(*field)?.as_str()?, &self.source_zone).ok();
+        let at = fields.iter().find_map(time)?.at.with_timezone(&Utc);
+        Some(self.outlet_zone.business_date(at, self.business_day_starts))
+    }
+
     /// A record of which the source says no more than its head; a parser fills in what else it finds. No flag is set.
     #[must_use]
     pub fn record(&self, head: Head) -> Transaction {
@@ -141,6 +149,23 @@ pub struct Quarantined {
     pub hash: ContentId,
     /// Where that much could be read.
     pub external_id: Option<String>,
+    /// The business day to which it belongs, where its time could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub business_date: Option<NaiveDate>,
+    /// Where its time could not be read: the interval in which it lies, as far as it is known where it was met.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<Interval>,
+}
+
+/// An interval of a source's time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interval {
+    /// Begin, inclusive.
+    #[serde(with = "rfc3339_utc")]
+    pub from: DateTime<Utc>,
+    /// End, exclusive.
+    #[serde(with = "rfc3339_utc")]
+    pub to: DateTime<Utc>,
 }
 
 /// Why an element is put aside.
@@ -203,15 +228,23 @@ impl UnknownFields {
 }
 
 impl Page {
+    /// Notes where the elements lie whose own time could not be read.
+    pub fn met_within(&mut self, window: Interval) {
+        for aside in self.quarantined.iter_mut().filter(|aside| aside.business_date.is_none()) {
+            aside.window = Some(window);
+        }
+    }
+
     /// Reads a list of elements with a system's parser of one. `place` is the list's JSON pointer.
     ///
     /// Two elements with one id: an exact repeat is passed over; one with other content is put aside, and the first
-    /// stays.
+    /// stays. `day` finds the business day of an element that `parse` refuses.
     pub fn read(
         elements: &[&RawValue],
         place: &str,
         resource: Resource,
         mut unknown: UnknownFields,
+        day: impl Fn(&Map<String, Value>) -> Option<NaiveDate>,
         mut parse: impl FnMut(&Map<String, Value>, &mut UnknownFields) -> Result<Transaction, Refusal>,
     ) -> Self {
         let mut page = Self { rows: elements.len(), ..Self::default() };
@@ -227,12 +260,15 @@ impl Page {
                 continue;
             };
             match parse(members, &mut unknown) {
-                Err(refusal) => page.quarantined.push(element.refused(&value, refusal)),
+                Err(refusal) => {
+                    let aside = element.refused(&value, refusal);
+                    page.quarantined.push(Quarantined { business_date: day(members), ..aside });
+                }
                 Ok(record) => {
                     let id = record.content_id();
                     match seen.get(&record.external_id) {
                         Some(first) if *first == id => {}
-                        Some(_) => page.quarantined.push(element.conflicting(&value, record.external_id)),
+                        Some(_) => page.quarantined.push(element.conflicting(&value, record)),
                         None => {
                             seen.insert(record.external_id.clone(), id);
                             page.records.push(record);
@@ -264,10 +300,11 @@ impl Element<'_> {
         self.put_aside(ContentId::of_json(value), Reason::NotAnObject, "an object", JsonType::of(Some(value)))
     }
 
-    fn conflicting(self, value: &Value, external_id: String) -> Quarantined {
+    fn conflicting(self, value: &Value, record: Transaction) -> Quarantined {
         let expected = "one content for one id in one answer";
         let aside = self.put_aside(ContentId::of_json(value), Reason::IdConflict, expected, JsonType::Object);
-        Quarantined { external_id: Some(external_id), ..aside }
+        let (external_id, business_date) = (Some(record.external_id), Some(record.business_date));
+        Quarantined { external_id, business_date, ..aside }
     }
 
     fn refused(self, value: &Value, refusal: Refusal) -> Quarantined {
@@ -287,6 +324,8 @@ impl Element<'_> {
             size_bytes: self.raw.get().len(),
             hash,
             external_id: None,
+            business_date: None,
+            window: None,
         }
     }
 }

@@ -90,8 +90,10 @@ impl Life {
     fn close_days(&self) {
         let gaps = self.outbox.open_gaps().get("front").cloned().unwrap_or_default();
         let days = self.outbox.day_totals("front", chrono::NaiveDate::MIN).unwrap();
+        let life_asides = self.outbox.asides("front");
         let drafts = days.iter().filter_map(|(date, totals)| {
-            let day = Day { date: *date, totals, covered: true, last: None };
+            let (quarantined, read_at) = (life_asides.of_day(*date, calendar().bounds(*date)), Some(now()));
+            let day = Day { date: *date, totals, covered: true, quarantined, read_at, is_final: false, last: None };
             closing("front", &calendar(), &day, &gaps, now() + TimeDelta::days(3650))
         });
         self.capture(Capture { closings: drafts.collect(), ..Capture::default() });

@@ -9,3 +9,5 @@ mod life;
 #[cfg(feature = "demo")]
 mod line;
 mod names;
+mod strict;
+mod tolerant;

@@ -184,3 +184,72 @@ fn what_a_backfill_put_aside_is_looked_for_where_it_was_and_no_further_than_is_r
         assert_eq!(read_again(&outbox), Some(earlier));
     }
 }
+
+fn of_day(outbox: &Outbox, days_ago: i64) -> u64 {
+    let begin = (now() - TimeDelta::days(days_ago)).date_naive().and_time(chrono::NaiveTime::MIN).and_utc();
+    outbox.asides(SHOP).of_day(begin.date_naive(), (begin, begin + TimeDelta::days(1)))
+}
+
+#[test]
+fn a_record_counts_for_its_day_or_for_each_that_its_window_touches() {
+    let shop = Shop::new();
+    let outbox = shop.open_sound();
+    let yesterday = Some((now() - TimeDelta::days(1)).date_naive());
+    let dated = Quarantined { business_date: yesterday, ..unreadable(1) };
+    // The same record, changed and as bad: it is one.
+    let changed = Quarantined { hash: unreadable(3).hash, ..dated.clone() };
+    let nowhere = Quarantined { business_date: None, ..unreadable(2) };
+    let within = |days_ago: i64| {
+        let to = now() - TimeDelta::days(days_ago);
+        crate::pos::page::Interval { from: to - TimeDelta::seconds(1), to }
+    };
+    let near = Quarantined { business_date: None, window: Some(within(3)), ..unreadable(4) };
+    outbox.capture(aside(&outbox, vec![dated, changed])).unwrap();
+    assert_eq!([0, 1, 2, 3].map(|days| of_day(&outbox, days)), [0, 1, 0, 0]);
+    let captured = outbox.capture(aside(&outbox, vec![near])).unwrap();
+    assert!(captured.asides_moved);
+    assert_eq!([0, 1, 2, 3, 4].map(|days| of_day(&outbox, days)), [0, 1, 0, 1, 0]);
+    let read_to = Some(now() - TimeDelta::days(20));
+    outbox.capture(Capture { read_to, ..aside(&outbox, vec![nowhere]) }).unwrap();
+    shop.end(outbox, End::Power);
+    let outbox = shop.open_sound();
+    assert_eq!([0, 1, 3, 22, 23].map(|days| of_day(&outbox, days)), [1, 2, 2, 1, 0]);
+    let told = read_all(&outbox, 0).unwrap().into_iter().map(|event| event.draft.data);
+    let windows = told.filter(|data| data.contains(r#""window":{"from":"#)).count();
+    assert_eq!(windows, 2, "HQ is told where it was met");
+    // Read after all.
+    let captured = outbox.capture(page(&outbox, vec![sale(1, 0, 24)])).unwrap();
+    assert!(captured.asides_moved);
+    assert_eq!(of_day(&outbox, 1), 1);
+}
+
+#[test]
+fn what_had_no_room_in_the_list_counts_until_it_is_forgotten() {
+    let shop = Shop::new();
+    let outbox = shop.open_sound();
+    let many = u32::try_from(ASIDE_MAX).unwrap() + 7;
+    // None of them says its id.
+    let found: Vec<_> = (0..many).map(|n| unreadable(2 * n)).collect();
+    outbox.capture(aside(&outbox, found)).unwrap();
+    assert_eq!((listed(&outbox).len(), of_day(&outbox, 0)), (ASIDE_MAX, many.into()));
+    shop.end(outbox, End::Power);
+    let outbox = shop.open_sound();
+    assert_eq!((listed(&outbox).len(), of_day(&outbox, 0)), (ASIDE_MAX, many.into()));
+    let later = Capture { now: now() + TimeDelta::days(31), ..page(&outbox, vec![sale(1, 0, 1)]) };
+    assert!(outbox.capture(later).unwrap().asides_moved);
+    assert_eq!((listed(&outbox).len(), of_day(&outbox, 0)), (0, 0));
+    shop.end(outbox, End::Power);
+    assert_eq!(of_day(&shop.open_sound(), 0), 0);
+}
+
+#[test]
+fn what_was_read_and_is_as_bad_as_before_is_put_aside_again() {
+    let shop = Shop::new();
+    let outbox = shop.open_sound();
+    outbox.capture(aside(&outbox, vec![unreadable(1)])).unwrap();
+    outbox.capture(page(&outbox, vec![sale(1, 0, 1)])).unwrap();
+    assert_eq!(of_day(&outbox, 0), 0);
+    let captured = outbox.capture(aside(&outbox, vec![unreadable(1)])).unwrap();
+    assert_eq!((captured.quarantined, of_day(&outbox, 0)), (1, 1));
+    assert_eq!(outbox.capture(aside(&outbox, vec![unreadable(1)])).unwrap().events, 0);
+}

@@ -351,4 +351,14 @@ impl Connector for Asalta {
     fn covers(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> bool {
         self.cursor.since <= from && to <= self.watermark()
     }
+
+    fn read_at(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        // Returns that are asked sale by sale come with the sales.
+        let whole = self.counted().into_iter().filter(|list| !list.per_sale).map(|list| list.whole_read);
+        whole.min().flatten().filter(|read| self.cursor.since <= from && to <= *read)
+    }
+
+    fn reads_again_since(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        self.bound(INVOICES, now).min(self.bound(RETURNS, now))
+    }
 }

@@ -60,7 +60,8 @@ pub fn parse_records(
     let mut unknown = UnknownFields::default();
     unknown.note("", envelope.names(), envelope::KNOWN);
     let elements = envelope.elements()?;
-    let mut page = Page::read(&elements, envelope.place(), resource, unknown, |members, unknown| {
+    let day = |members: &Map<String, Value>| context.day_of(members, &["date"]);
+    let mut page = Page::read(&elements, envelope.place(), resource, unknown, day, |members, unknown| {
         record::record(members, resource, of, context, unknown)
     });
     if envelope.is_one() {

@@ -379,4 +379,12 @@ impl Connector for PosKasir {
     fn covers(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> bool {
         self.cursor.covers(from, to)
     }
+
+    fn read_at(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.cursor.readings.of(from, to)
+    }
+
+    fn reads_again_since(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        self.floor(now)
+    }
 }

@@ -7,6 +7,8 @@
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::pos::readings::Readings;
+
 /// What is stored with every commit that moves it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
@@ -22,6 +24,9 @@ pub struct Cursor {
     pub log_read_to: Option<DateTime<Utc>>,
     /// Stored orders that it did not know any more when it was found to be reset.
     pub reset: Option<Vec<String>>,
+    /// Stretches that were read whole, and when.
+    #[serde(default)]
+    pub readings: Readings,
     /// A stretch after the watermark that was read already: the newest come first.
     #[serde(skip)]
     pub ahead: Option<(DateTime<Utc>, DateTime<Utc>)>,
@@ -38,6 +43,7 @@ impl Cursor {
             nightly_read: Some(today),
             log_read_to: None,
             reset: None,
+            readings: Readings::default(),
             ahead: None,
         }
     }

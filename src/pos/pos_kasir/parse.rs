@@ -106,7 +106,8 @@ pub fn parse_orders(body: &[u8], context: &ParseContext) -> Result<Orders, Strin
     }
     let mut unknown = UnknownFields::default();
     unknown.note("/data", members.keys().map(String::as_str), &["orders", "pagination"]);
-    let page = Page::read(&elements, "/data/orders", Resource::Order, unknown, |members, unknown| {
+    let day = |members: &Map<String, Value>| context.day_of(members, &["created_at"]);
+    let page = Page::read(&elements, "/data/orders", Resource::Order, unknown, day, |members, unknown| {
         order(members, Form::Row, context, unknown)
     });
     Ok(Orders { page, number: page_number, total, rows_max })
@@ -119,7 +120,8 @@ pub fn parse_orders(body: &[u8], context: &ParseContext) -> Result<Orders, Strin
 pub fn parse_order(body: &[u8], context: &ParseContext, methods: &Methods) -> Result<Page, String> {
     let data = object(data(body)?)?;
     let form = Form::Detail(methods);
-    let mut page = Page::read(&[data], "/data", Resource::Order, UnknownFields::default(), |members, unknown| {
+    let day = |members: &Map<String, Value>| context.day_of(members, &["created_at"]);
+    let mut page = Page::read(&[data], "/data", Resource::Order, UnknownFields::default(), day, |members, unknown| {
         order(members, form, context, unknown)
     });
     for aside in &mut page.quarantined {

@@ -333,6 +333,10 @@ impl Connector for Qasir {
     fn covers(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> bool {
         self.cursor.since <= from && to <= self.cursor.watermark
     }
+
+    fn read_at(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.cursor.readings.of(from, to)
+    }
 }
 
 const NAIVE_BOUNDS: &str = "the source refuses bounds with an offset, and is asked in local time";

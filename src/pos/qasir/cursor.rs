@@ -4,6 +4,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::windows::Window;
+use crate::pos::readings::Readings;
 
 /// What is stored with every commit that moves it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,9 @@ pub struct Cursor {
     pub nightly_read: Option<NaiveDate>,
     /// The number of outlets that HQ was told of, if that was worth a word.
     pub outlets_told: Option<usize>,
+    /// Stretches that were read whole, and when.
+    #[serde(default)]
+    pub readings: Readings,
 }
 
 impl Cursor {
@@ -36,6 +40,7 @@ impl Cursor {
             naive_bounds: false,
             nightly_read: None,
             outlets_told: None,
+            readings: Readings::default(),
         }
     }
 

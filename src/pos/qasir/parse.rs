@@ -34,7 +34,8 @@ pub fn parse_transactions(body: &[u8], context: &ParseContext) -> Result<Page, B
     let elements = body.list("transactions")?;
     let mut unknown = UnknownFields::default();
     unknown.note("", body.names(), &["transactions", "error"]);
-    Ok(Page::read(&elements, "/transactions", Resource::Transaction, unknown, |members, unknown| {
+    let day = |members: &Map<String, Value>| context.day_of(members, &["transaction_date"]);
+    Ok(Page::read(&elements, "/transactions", Resource::Transaction, unknown, day, |members, unknown| {
         record(members, context, unknown)
     }))
 }

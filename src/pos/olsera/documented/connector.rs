@@ -281,6 +281,10 @@ impl Connector for Documented {
         let since = self.cursor.since.is_some_and(|since| since <= from);
         since && self.cursor.watermark.is_some_and(|watermark| to <= watermark)
     }
+
+    fn read_at(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.cursor.readings.of(from, to)
+    }
 }
 
 /// What this list's answers open and close.

@@ -3,7 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
-use crate::pos::olsera::requests::LIMIT_ROWS;
+use crate::pos::{olsera::requests::LIMIT_ROWS, readings::Readings};
 
 /// Whether anything behind the newest 100 rows can be read: none of it is documented, so it is tried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +40,9 @@ pub struct Cursor {
     pub limit: usize,
     /// What was found by trying.
     pub history: Option<History>,
+    /// Stretches that were read whole, and when.
+    #[serde(default)]
+    pub readings: Readings,
 }
 
 impl Cursor {
@@ -56,6 +59,7 @@ impl Cursor {
             turned: false,
             limit: LIMIT_ROWS,
             history: None,
+            readings: Readings::default(),
         }
     }
 

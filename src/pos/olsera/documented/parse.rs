@@ -39,7 +39,8 @@ pub fn parse_transactions(body: &[u8], context: &ParseContext) -> Result<Page, B
     let elements = body.list("data")?;
     let mut unknown = UnknownFields::default();
     unknown.note("", body.names(), &["data", "error"]);
-    Ok(Page::read(&elements, "/data", Resource::Transaction, unknown, |members, unknown| {
+    let day = |members: &Map<String, Value>| context.day_of(members, &["date"]);
+    Ok(Page::read(&elements, "/data", Resource::Transaction, unknown, day, |members, unknown| {
         record(members, context, unknown)
     }))
 }

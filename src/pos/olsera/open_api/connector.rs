@@ -33,7 +33,7 @@ use crate::{
             NO_REFUNDS,
             requests::{ask_order, ask_orders},
         },
-        page::ParseContext,
+        page::{Interval, ParseContext},
     },
     progress::Progress,
     transaction::Resource,
@@ -254,6 +254,10 @@ impl OpenApi {
         let mut found = Yield { quarantined: orders.quarantined.clone(), ..Yield::default() };
         let has_rows = !orders.rows.is_empty();
         let stage = day.take(orders);
+        let (from, to) = self.bounds(day.date);
+        for aside in found.quarantined.iter_mut().filter(|_| !day.strayed) {
+            aside.window = Some(Interval { from, to });
+        }
         if day.strayed && self.odd_days.len() < REMEMBERED_MAX {
             self.odd_days.insert(day.date);
         } else if has_rows {
@@ -344,6 +348,9 @@ impl OpenApi {
             _ => false,
         };
         found.gaps_closed.extend(self.open_gaps.extract_if(.., |gap| is_proven(gap)));
+        if !day.short && !stuck.iter().any(|gap| gap.from < to && from < gap.to) {
+            self.cursor.readings.note(from, to, day.begun);
+        }
         if to <= day.begun {
             self.cursor.was_read(day.date);
         }
@@ -479,5 +486,13 @@ impl Connector for OpenApi {
         self.bounds(self.cursor.first).0 <= from
             && self.cursor.read_to.is_some_and(|read_to| to <= read_to)
             && !self.cursor.waits_within(self.day_of(from), last)
+    }
+
+    fn read_at(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.cursor.readings.of(from, to)
+    }
+
+    fn reads_again_since(&self, now: DateTime<Utc>) -> DateTime<Utc> {
+        self.bounds(self.day_of(now - RESCAN_HORIZON)).0
     }
 }

@@ -3,6 +3,8 @@
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::pos::readings::Readings;
+
 /// What is stored with every commit that brings news.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
@@ -14,6 +16,9 @@ pub struct Cursor {
     pub unread: Vec<(NaiveDate, NaiveDate)>,
     /// The local day of the last nightly re-read.
     pub nightly_read: NaiveDate,
+    /// Stretches that were read whole, and when.
+    #[serde(default)]
+    pub readings: Readings,
 }
 
 impl Cursor {
@@ -21,7 +26,13 @@ impl Cursor {
     #[must_use]
     pub fn beginning(first: NaiveDate, today: NaiveDate, begins: DateTime<Utc>) -> Self {
         // What a new box reads at first, it need not read again the same night.
-        let mut cursor = Self { first, read_to: Some(begins), unread: Vec::new(), nightly_read: today };
+        let mut cursor = Self {
+            first,
+            read_to: Some(begins),
+            unread: Vec::new(),
+            nightly_read: today,
+            readings: Readings::default(),
+        };
         cursor.wait_for(first, today.pred_opt().unwrap_or(today));
         cursor
     }

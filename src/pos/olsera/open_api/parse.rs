@@ -203,7 +203,8 @@ pub fn parse_order(body: &[u8], context: &ParseContext) -> Result<Page, String> 
     };
     let mut unknown = UnknownFields::default();
     unknown.note("", members.keys().map(String::as_str), &["data", "error"]);
-    let mut page = Page::read(&[*data], "/data", Resource::Transaction, unknown, |members, unknown| {
+    let day = |members: &Map<String, Value>| context.day_of(members, &["order_time", "order_date"]);
+    let mut page = Page::read(&[*data], "/data", Resource::Transaction, unknown, day, |members, unknown| {
         record(members, context, unknown)
     });
     page.quarantined.iter_mut().for_each(|aside| "/data".clone_into(&mut aside.pointer));
@@ -261,6 +262,8 @@ fn put_aside(raw: &RawValue, n: usize, refusal: Refusal) -> Quarantined {
         size_bytes: raw.get().len(),
         hash: hash.unwrap_or_else(|_| ContentId::of_bytes(raw.get().as_bytes())),
         external_id: refusal.external_id,
+        business_date: None,
+        window: None,
     }
 }
 

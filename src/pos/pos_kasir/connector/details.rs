@@ -9,6 +9,7 @@ use crate::{
         body::Body,
         connector::Yield,
         http::Answer,
+        page::Interval,
         pos_kasir::{
             parse::parse_order,
             states::{BITS, Before, MARKED, ROW_ONLY, judge},
@@ -58,7 +59,7 @@ impl PosKasir {
             let same = page.records.iter().all(|record| record.external_id == id);
             if same { Ok(page) } else { Err("expected the order that was asked for, found another".to_owned()) }
         });
-        let page = match read {
+        let mut page = match read {
             Ok(page) => page,
             Err(fault) => {
                 // JSON that is no order, again and again, is this order's fault. A web page is not.
@@ -80,6 +81,9 @@ impl PosKasir {
             return Ok(Yield::default());
         }
         let Some((walk, task)) = self.pop(slot) else { return Ok(Yield::default()) };
+        if let Some(from) = task.at {
+            page.met_within(Interval { from, to: from + TimeDelta::seconds(1) });
+        }
         let mut found = Yield::default();
         self.gone_in_a_row = 0;
         found.gaps_closed.extend(self.readable_again(&task));

@@ -253,6 +253,9 @@ impl PosKasir {
             found.gaps_opened.extend(self.open_short_gap(short, read_to));
         }
         self.cursor.count_as_read(from, walk.begun);
+        if walk.purpose != Purpose::Newest && walk.shorts.is_empty() {
+            self.cursor.readings.note(from, walk.begun, walk.begun);
+        }
         let mended = |gap: &Gap| {
             let inside = from <= gap.from && gap.to <= second_after(walk.begun);
             if is_of_pages(gap) {

@@ -13,7 +13,7 @@ use crate::{
         body::JsonType,
         connector::Yield,
         http::Answer,
-        page::Page,
+        page::{Interval, Page},
         qasir::{
             account::Outlets,
             parse::parse_transactions,
@@ -47,7 +47,7 @@ impl Qasir {
         answer: &Answer,
         now: DateTime<Utc>,
     ) -> Result<Yield, String> {
-        let page = self.parse(answer, now)?;
+        let mut page = self.parse(answer, now)?;
         let times = exact_times(&page);
         let slot = if purpose == Purpose::Newest { &mut self.newest } else { &mut self.background };
         let Some(reading) = slot else { return Ok(yield_of(page)) };
@@ -55,6 +55,8 @@ impl Qasir {
         if !honoured(bounds, &times, slack) {
             return Ok(self.not_honoured(page, now));
         }
+        let asked = bounds.widened(slack);
+        page.met_within(Interval { from: asked.from, to: asked.to });
         if !self.cursor.zone_proven {
             self.probe = self.probe.or(times.last().copied());
         }
@@ -147,6 +149,9 @@ impl Qasir {
         self.cursor.count_as_read(read, at);
         if !proven {
             return Vec::new();
+        }
+        if purpose != Purpose::Newest {
+            self.cursor.readings.note(read.from, read.to, begun.min(at));
         }
         let is_closed = |gap: &Gap| {
             gap.reason == GapReason::Truncated && read.from <= gap.from && gap.to <= read.to && gap.to <= at

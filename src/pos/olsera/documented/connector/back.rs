@@ -146,6 +146,7 @@ impl Documented {
         let closed = |gap: &Gap| is_ours(gap) && walk.until <= gap.from && gap.to <= walk.begun && !is_cut(gap);
         found.gaps_closed = self.open_gaps.extract_if(.., |gap| closed(gap)).collect();
         if walk.cut.is_empty() {
+            self.cursor.readings.note(walk.until, whole_second(walk.begun), whole_second(walk.begun));
             found.vanished = self.vanished(walk.until, &walk.seen, whole_second(walk.begun));
         }
         Ok(found)

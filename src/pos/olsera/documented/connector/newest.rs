@@ -74,6 +74,9 @@ impl Documented {
             found.gaps_opened.extend(self.open_gap(Gap { from, to, reason: GapReason::NoOverlap }));
         }
         found.gaps_opened.extend(self.look_back(from, &listed, &page, now));
+        if let Some(from) = from {
+            self.cursor.readings.note(from.max(self.cursor.target), seen_at, seen_at);
+        }
         self.cursor.watermark = self.cursor.watermark.max(Some(seen_at));
         self.cursor.newest = self.cursor.newest.max(listed.newest.map(|newest| newest.min(seen_at)));
         let ids = page.records.iter().map(|record| record.external_id.clone());

@@ -15,6 +15,7 @@ use crate::{
             },
             requests::List,
         },
+        page::Interval,
     },
     transaction::Resource,
 };
@@ -58,7 +59,7 @@ impl OpenApi {
             let is_it = page.records.iter().all(|record| record.external_id == wanted.id);
             if is_it { Ok(page) } else { Err("expected the order that was asked for, found another".to_owned()) }
         });
-        let page = match read {
+        let mut page = match read {
             Ok(page) => page,
             Err(fault) if self.fails_for_good(&wanted, "unreadable") => {
                 tracing::warn!(connection = self.context.connection, "olsera: an order's details: {fault}");
@@ -98,6 +99,9 @@ impl OpenApi {
                 }
             }
         }
+        let (from, to) = self.bounds(self.date_in(slot, now));
+        let second = wanted.at.map(|at| Interval { from: at, to: at + TimeDelta::seconds(1) });
+        page.met_within(second.unwrap_or(Interval { from, to }));
         found.transactions = page.records;
         found.quarantined = page.quarantined;
         self.pop(slot, now, &mut found);
