@@ -41,6 +41,7 @@ pub use self::{
     currency::Currency,
     fault::{Fault, Faults, Position},
     files::{Arrival, Arriving, Origin, is_remains_of},
+    unit::patience,
 };
 use crate::{
     board::profile::{Line, Profile},

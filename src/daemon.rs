@@ -24,8 +24,9 @@ use thiserror::Error;
 use tokio::{sync::mpsc, time::timeout};
 
 pub use self::faulty::show_fault;
+pub(crate) use self::keeper::tell_findings;
 use self::{
-    keeper::{keep, tell_findings},
+    keeper::keep,
     lights::drive_lights,
     socket::answer_questions,
     systemd::{notify, start_feeding},
@@ -260,6 +261,7 @@ pub fn outbox_options(config: &Config) -> Options {
         folder: config.outbox.path.clone(),
         max_bytes: config.outbox.max_bytes,
         outlet: config.outlet.id.clone(),
+        topic_prefix: config.hq.topic_prefix.clone(),
         event_max_bytes: config.hq.event_max_bytes,
         retention: longest_look_back.max(RESCAN_HORIZON) + RETENTION_MARGIN,
         connections: config.pos.iter().map(|pos| (pos.name.clone(), source_of(pos))).collect(),

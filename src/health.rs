@@ -306,6 +306,8 @@ pub struct Facts {
     pub connections: BTreeMap<String, ConnectionHealth>,
     /// Open gaps of all connections.
     pub open_gaps: usize,
+    /// Stores of other outlets that lie beside the running one and were not sent yet.
+    pub stores_set_aside: usize,
     held: BTreeMap<(Condition, String), Held>,
 }
 

@@ -12,7 +12,10 @@
 //!   HQ receives them; before the stream has a generation as [`Unsent`]. With `"heads":true` only a [`Head`] each;
 //! - `{"ask":"status"}`: one [`Overview`], of a running daemon only.
 //!
-//! Deliberately absent: a question that changes anything.
+//! Two orders change what is noted in the store, and nothing else; both are a person's word on what the box cannot know:
+//!
+//! - `{"ask":"take-over"}`: the outlet is taken back from another box, once what waits has left. One [`Ordered`];
+//! - `{"ask":"same-account","connection":"front"}`: whoever answers on the connection is the same shop. One [`Ordered`].
 
 pub mod client;
 pub mod text;
@@ -27,7 +30,10 @@ use crate::{
     content::ContentId,
     event::{Event, Stream, StreamId},
     gap::Gap,
-    outbox::{Aside, Outbox, OutboxError},
+    outbox::{
+        Aside, Outbox, OutboxError,
+        leaving::{SetAside, set_aside_in},
+    },
     overview::{Overview, Queue},
     status::acknowledge_name,
 };
@@ -37,6 +43,12 @@ pub const SOCKET: &str = "tillbox.sock";
 
 /// The question for the box at a glance.
 pub const STATUS: &str = "status";
+
+/// The order to take the outlet back.
+pub const TAKE_OVER: &str = "take-over";
+
+/// The order to take whoever answers on a connection for the same shop.
+pub const SAME_ACCOUNT: &str = "same-account";
 
 /// The longest question, in bytes.
 pub const QUESTION_MAX_BYTES: usize = 4 * 1024;
@@ -52,6 +64,9 @@ pub struct Question {
     /// Of which stream numbers are spoken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<String>,
+    /// The connection that an order speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection: Option<String>,
     /// Events after this number.
     #[serde(default)]
     pub after: u64,
@@ -89,6 +104,20 @@ pub struct Summary {
     pub open_gaps: BTreeMap<String, Vec<Gap>>,
     /// By connection: records that could not be read, the oldest first.
     pub put_aside: BTreeMap<String, Vec<Aside>>,
+    /// Stores of other outlets that lie beside this one and were not sent yet.
+    #[serde(default)]
+    pub set_aside: Vec<SetAside>,
+}
+
+/// What an order did.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ordered {
+    /// Of a take-over: the events up to this number leave before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub through: Option<u64>,
+    /// Of an account: whether one was noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was_noted: Option<bool>,
 }
 
 /// What a waiting event is about.
@@ -127,6 +156,9 @@ pub fn answer(outbox: &Outbox, acknowledge: Acknowledge, question: &Question) ->
             summary(outbox, acknowledge).map(|summary| (vec![line(&summary)], None)).map_err(|error| error.to_string())
         }
         "events" => events(outbox, question),
+        TAKE_OVER | SAME_ACCOUNT => {
+            ordered(outbox, question).map(|done| (vec![line(&done)], None)).map_err(|error| error.to_string())
+        }
         other => Err(format!("this tillbox ({}) cannot be asked about `{other}`", env!("CARGO_PKG_VERSION"))),
     };
     ended(lines)
@@ -166,7 +198,24 @@ fn summary(outbox: &Outbox, acknowledge: Acknowledge) -> Result<Summary, OutboxE
         outbox: Queue::of(outbox, &level, acknowledge, None),
         open_gaps: open_gaps.map(|(connection, gaps)| (connection.clone(), gaps.clone())).collect(),
         put_aside,
+        set_aside: set_aside_in(outbox.folder()),
     })
+}
+
+/// Does what is ordered.
+///
+/// # Errors
+/// The store fails.
+pub fn ordered(outbox: &Outbox, order: &Question) -> Result<Ordered, OutboxError> {
+    if order.ask == TAKE_OVER {
+        let through = outbox.order_take_over()?;
+        tracing::warn!(through, "a person orders this box to take the outlet back once what waits has left");
+        return Ok(Ordered { through: Some(through), was_noted: None });
+    }
+    let connection = order.connection.as_deref().unwrap_or_default();
+    let was_noted = outbox.forget_account(connection)?;
+    tracing::warn!(connection, "a person says that whoever answers is the same shop");
+    Ok(Ordered { through: None, was_noted: Some(was_noted) })
 }
 
 fn events(outbox: &Outbox, question: &Question) -> Result<Lines, String> {

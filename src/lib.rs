@@ -15,6 +15,7 @@
 //!   and [`inspect`] answers whoever asks;
 //! - [`overview`] is the box at a glance, for `tillbox status` and the [`page`] on the shop's network; what a shop reads
 //!   stands in [`texts`];
+//! - [`moving`] gives the box to another outlet, once what waits has left under the old name;
 //! - [`daemon`] wires, supervises and stops all of it; the [`watchdog`] proves that it moves.
 //!
 //! The invariants, which no change may weaken:
@@ -70,6 +71,7 @@ pub mod check;
 pub mod clock;
 pub mod daemon;
 pub mod log;
+pub mod moving;
 pub mod provision;
 pub mod secret;
 pub mod stop;

@@ -1,5 +1,8 @@
 //! The `tillbox` program: its commands and exit codes.
 
+#[path = "main/moving.rs"]
+mod moving;
+
 use std::{
     fs,
     io::{self, BufReader, Write as _},
@@ -14,7 +17,7 @@ use tillbox::{
     authorize::{self, AuthorizeError},
     check,
     clock::Clock,
-    config::Config,
+    config::{Config, patience as read_patience},
     daemon::{self, DaemonError, Mode},
     inspect::{
         Summary,
@@ -26,6 +29,8 @@ use tillbox::{
     overview,
     provision::{self, Outcome},
 };
+
+use self::moving::Order;
 
 /// What was asked for is not there.
 const MISSING: u8 = 1;
@@ -72,6 +77,13 @@ Commands:
                             what waits for headquarters, what is not proven complete, what could not be read
   outbox show   NUMBER      one waiting event
   outbox export [--from N]  all waiting events, a line of JSON each
+  outbox move   [--set-aside] [--patience TIME]
+                            give the box to the outlet that the config names: what waits is sent first, under the old
+                            name, or the whole store is set aside
+  outbox send FOLDER [--patience TIME]
+                            send a store that was set aside; --config is the old outlet's
+  outbox take-over          take the outlet back from another box that sends for it
+  outbox same-account NAME  the account that answers on connection NAME is the same shop's, whatever its ids
   authorize --connection NAME [--config FILE]
                             get Asalta's token: log in with a browser, once
   demo   [--seed N] [--sales N] [--sabotage drop-one] [--keep-running]
@@ -80,6 +92,8 @@ Commands:
 Options:
   --config FILE   the config file (default /etc/tillbox/tillbox.toml)
   --connection NAME   the connection to authorize, as the config names it
+  --patience TIME     how long the line is given without progress, such as 90s (default 2m)
+  --yes               ask nobody
   -h, --help      this text
   -V, --version   the version
 
@@ -88,8 +102,9 @@ point of sale has a login, and publishes one hello at each broker, as `tillbox-O
 most: what has no end by then is left, with what it waited for.
 
 `tillbox status` asks the running daemon, as the same user.
-`tillbox outbox` changes nothing. It asks the running daemon, as the same user; while none runs it looks into the store
-itself, which a daemon cannot open meanwhile.
+`tillbox outbox list`, `show` and `export` change nothing. They ask the running daemon, as the same user; while none runs
+they look into the store itself, which a daemon cannot open meanwhile. `move` and `send` need the store for themselves;
+`take-over` and `same-account` tell the running daemon, or the store. Each of the four says first what it will do.
 
 Exit codes: 0 done, 1 the demonstration's proof failed or no such event waits, 64 usage, 69 no tillbox runs, 70 a stage
 failed, 74 the config could not be stored, 75 try again later, 78 the config must be corrected.
@@ -116,6 +131,11 @@ enum Command {
         config: PathBuf,
         look: Look,
     },
+    Obey {
+        config: PathBuf,
+        order: Order,
+        yes: bool,
+    },
     Authorize {
         config: PathBuf,
         connection: String,
@@ -123,6 +143,12 @@ enum Command {
     #[cfg(feature = "demo")]
     Demo(tillbox::demo::Options),
     Print(String),
+}
+
+/// The word behind `outbox`.
+enum Word {
+    Look(Look),
+    Order(Order),
 }
 
 /// What of the outbox is looked at.
@@ -143,6 +169,7 @@ fn main() -> ExitCode {
         Ok(Command::Status { config, json }) => status(&config, json),
         Ok(Command::Provision(options)) => provision(&options),
         Ok(Command::Outbox { config, look }) => outbox(&config, &look),
+        Ok(Command::Obey { config, order, yes }) => obey(&config, &order, yes),
         Ok(Command::Authorize { config, connection }) => authorize(&config, &connection),
         #[cfg(feature = "demo")]
         Ok(Command::Demo(options)) => tillbox::demo::run(&options),
@@ -202,9 +229,10 @@ fn run(path: &Path, mode: &Mode, stay: bool) -> ExitCode {
 
 fn exit_code(error: &DaemonError) -> u8 {
     match error {
-        DaemonError::Outbox(OutboxError::Renamed { .. } | OutboxError::NewerVersion { .. }) | DaemonError::Tls(_) => {
-            CONFIG
-        }
+        DaemonError::Outbox(
+            OutboxError::Renamed { .. } | OutboxError::OtherOutlet { .. } | OutboxError::NewerVersion { .. },
+        )
+        | DaemonError::Tls(_) => CONFIG,
         DaemonError::Outbox(OutboxError::InUse { .. }) => TRY_AGAIN,
         _ => SOFTWARE,
     }
@@ -310,6 +338,16 @@ fn outbox(path: &Path, look: &Look) -> ExitCode {
     told(looked)
 }
 
+fn obey(path: &Path, order: &Order, yes: bool) -> ExitCode {
+    match Config::load(path) {
+        Ok(config) => moving::obey(&config, order, yes),
+        Err(faults) => {
+            eprint!("{faults}");
+            ExitCode::from(CONFIG)
+        }
+    }
+}
+
 /// The exit code of what was asked, and the reason if there is no answer.
 fn told(asked: Result<(), InspectError>) -> ExitCode {
     match asked {
@@ -333,9 +371,10 @@ fn list(inspected: &Inspected, json: bool, limit: usize) -> Result<(), InspectEr
     let delivered = summary.outbox.durable.saturating_sub(summary.outbox.undelivered);
     let heads = inspected.heads(&summary, delivered, limit)?;
     if json {
-        let Summary { outlet, acknowledge, outbox, open_gaps, put_aside } = summary;
+        let Summary { outlet, acknowledge, outbox, open_gaps, put_aside, set_aside } = summary;
         let listed = serde_json::json!({
-            "outlet": outlet, "acknowledge": acknowledge, "outbox": outbox, "open_gaps": open_gaps, "put_aside": put_aside, "waiting": heads,
+            "outlet": outlet, "acknowledge": acknowledge, "outbox": outbox, "open_gaps": open_gaps, "put_aside": put_aside,
+            "set_aside": set_aside, "waiting": heads,
         });
         say(&format!("{listed:#}"))
     } else {
@@ -387,7 +426,8 @@ fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
         Some(Value(command)) => command.string()?,
         Some(other) => return Err(other.unexpected()),
     };
-    let mut look = if command == "outbox" { what_to_look_at(&mut parser)? } else { None };
+    let mut word = if command == "outbox" { word_of_outbox(&mut parser)? } else { None };
+    let mut yes = false;
     let mut config = PathBuf::from(DEFAULT_CONFIG);
     let mut connection = None;
     let (mut online, mut json, mut stay, mut boots) = (false, false, false, Vec::new());
@@ -406,10 +446,15 @@ fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
             ("run", Long("report")) => mode.report = true,
             ("run", Long("stay")) => stay = true,
             ("provision", Long("boot")) => boots.push(parser.value()?.into()),
-            ("outbox", argument) => match (look.as_mut(), argument) {
-                (Some(Look::List { json, .. }), Long("json")) => *json = true,
-                (Some(Look::List { limit, .. }), Long("limit")) => *limit = parser.value()?.parse()?,
-                (Some(Look::Export { from }), Long("from")) => *from = parser.value()?.parse()?,
+            ("outbox", argument) => match (word.as_mut(), argument) {
+                (Some(Word::Look(Look::List { json, .. })), Long("json")) => *json = true,
+                (Some(Word::Look(Look::List { limit, .. })), Long("limit")) => *limit = parser.value()?.parse()?,
+                (Some(Word::Look(Look::Export { from })), Long("from")) => *from = parser.value()?.parse()?,
+                (Some(Word::Order(Order::Move { set_aside, .. })), Long("set-aside")) => *set_aside = true,
+                (Some(Word::Order(Order::Move { patience, .. } | Order::Send { patience, .. })), Long("patience")) => {
+                    *patience = parser.value()?.parse_with(read_patience)?
+                }
+                (Some(Word::Order(_)), Long("yes")) => yes = true,
                 (_, other) => return Err(other.unexpected()),
             },
             #[cfg(feature = "demo")]
@@ -440,8 +485,9 @@ fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
         "check" if json && !online => Err("`check --json` needs --online".into()),
         "check" => Ok(Command::Check { config, online, json }),
         "status" => Ok(Command::Status { config, json }),
-        "outbox" => match look {
-            Some(look) => Ok(Command::Outbox { config, look }),
+        "outbox" => match word {
+            Some(Word::Look(look)) => Ok(Command::Outbox { config, look }),
+            Some(Word::Order(order)) => Ok(Command::Obey { config, order, yes }),
             None => Ok(Command::Print(HELP.to_owned())),
         },
         "authorize" => match connection {
@@ -456,22 +502,39 @@ fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
     }
 }
 
-/// The word behind `outbox`, and the number behind `show`; `None` for `--help`.
-fn what_to_look_at(parser: &mut lexopt::Parser) -> Result<Option<Look>, lexopt::Error> {
+/// The word behind `outbox`, and what stands behind it: a number, a folder, a name; `None` for `--help`.
+fn word_of_outbox(parser: &mut lexopt::Parser) -> Result<Option<Word>, lexopt::Error> {
     let word = match parser.next()? {
         Some(Value(word)) => word.string()?,
         Some(Long("help") | Short('h')) => return Ok(None),
         Some(other) => return Err(other.unexpected()),
-        None => return Err("`outbox` needs `list`, `show` or `export`".into()),
+        None => {
+            return Err("`outbox` needs `list`, `show`, `export`, `move`, `send`, `take-over` or `same-account`".into());
+        }
     };
+    let mut behind = |what: &str| match parser.next()? {
+        Some(Value(value)) => Ok(Some(value)),
+        Some(Long("help") | Short('h')) => Ok(None),
+        _ => Err(lexopt::Error::from(format!("`outbox {word}` needs {what}"))),
+    };
+    let patience = tillbox::moving::PATIENCE;
     Ok(Some(match word.as_str() {
-        "list" => Look::List { json: false, limit: LISTED },
-        "show" => match parser.next()? {
-            Some(Value(number)) => Look::Show(number.parse()?),
-            Some(Long("help") | Short('h')) => return Ok(None),
-            _ => return Err("`outbox show` needs the number of an event".into()),
+        "list" => Word::Look(Look::List { json: false, limit: LISTED }),
+        "show" => match behind("the number of an event")? {
+            Some(number) => Word::Look(Look::Show(number.parse()?)),
+            None => return Ok(None),
         },
-        "export" => Look::Export { from: 1 },
+        "export" => Word::Look(Look::Export { from: 1 }),
+        "move" => Word::Order(Order::Move { set_aside: false, patience }),
+        "send" => match behind("the folder of a store that was set aside")? {
+            Some(folder) => Word::Order(Order::Send { folder: folder.into(), patience }),
+            None => return Ok(None),
+        },
+        "take-over" => Word::Order(Order::TakeOver),
+        "same-account" => match behind("the name of a connection")? {
+            Some(name) => Word::Order(Order::SameAccount { connection: name.string()? }),
+            None => return Ok(None),
+        },
         other => return Err(format!("unknown command `outbox {other}`").into()),
     }))
 }

@@ -12,7 +12,8 @@ use crate::{
 
 /// What notices tell besides the codes of [`Condition`](crate::health::Condition); together they are what HQ's schema
 /// knows.
-pub const CODES: [&str; 13] = [
+pub const CODES: [&str; 14] = [
+    "account_unproven",
     "new_stream",
     "store_put_aside",
     "store_repaired",

@@ -23,8 +23,10 @@ mod engine;
 mod error;
 #[cfg(test)]
 mod fixture;
+mod identity;
 mod kept;
 mod layout;
+pub mod leaving;
 mod level;
 mod look;
 mod memory;
@@ -66,6 +68,7 @@ pub use self::{
     aside::{ASIDE_MAX, Aside, Asides, Crowd},
     draft::lighten,
     error::OutboxError,
+    identity::{ACCOUNT_IDS_MAX, Account, Held, Owner, held_in},
     kept::KEPT_DAYS,
     level::Level,
     look::Look,
@@ -102,6 +105,8 @@ pub struct Options {
     pub max_bytes: u64,
     /// The outlet's id.
     pub outlet: String,
+    /// The levels above it in every topic.
+    pub topic_prefix: String,
     /// Largest event that HQ's broker takes, envelope included.
     pub event_max_bytes: usize,
     /// How long what was seen is remembered: longer than any poll looks back.

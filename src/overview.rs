@@ -16,7 +16,7 @@ use crate::{
     config::Acknowledge,
     gap::GapReason,
     health::{Condition, ConnectionHealth, Facts, Phase},
-    outbox::{Level, Outbox},
+    outbox::{Level, Outbox, leaving::set_aside_in},
     signal::Lights,
     status::acknowledge_name,
 };
@@ -190,6 +190,9 @@ pub struct Queue {
     pub drained_in_s: Option<u64>,
     /// Why the store is closed, if it is.
     pub closed: Option<String>,
+    /// Stores of other outlets that lie beside this one and were not sent yet.
+    #[serde(default)]
+    pub stores_set_aside: usize,
 }
 
 impl Queue {
@@ -216,6 +219,7 @@ impl Queue {
             oldest_undelivered: oldest.map(|at| at.with_timezone(&Utc)),
             drained_in_s,
             closed: level.closed.clone(),
+            stores_set_aside: set_aside_in(outbox.folder()).len(),
         }
     }
 

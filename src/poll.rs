@@ -4,6 +4,7 @@
 //! brought together with the cursor in one commit. Whatever fails, the watermark stays where it was: the connector is
 //! made anew from the cursor that is stored. Everything that waits here can be interrupted.
 
+mod account;
 mod backoff;
 pub mod budget;
 mod closings;
@@ -15,6 +16,7 @@ use std::{sync::Arc, time::Duration};
 use chrono::{DateTime, TimeDelta, TimeZone, Utc};
 
 use self::{
+    account::{Verdict as OfAccount, weigh},
     backoff::Backoff,
     budget::Budget,
     closings::Closings,
@@ -26,6 +28,7 @@ use crate::{
     closing::Calendar,
     health::{Condition, Health},
     instant,
+    notice::Notice,
     outbox::{Capture, Captured, Outbox, OutboxError, OutboxMemory},
     pos::{
         connector::{Begin, Connector, Step, Yield},
@@ -111,6 +114,10 @@ pub struct Poller {
     clock_was_wrong: bool,
     /// From when on the connector was asked to read again.
     read_again: Option<DateTime<Utc>>,
+    /// The ids of the account that answers, once they were held against those that are noted.
+    weighed: Option<Vec<String>>,
+    /// Another account answers than the one whose sales are stored: nothing is read.
+    stranger: bool,
 }
 
 impl Poll {
@@ -156,6 +163,8 @@ impl Poll {
             last_now: now,
             clock_was_wrong: false,
             read_again: None,
+            weighed: None,
+            stranger: false,
         })
     }
 
@@ -209,6 +218,10 @@ impl Poller {
         }
         if let Some(pause) = self.wait_for_secret(now) {
             return pause;
+        }
+        if self.stranger && self.weighed.is_some() {
+            // Perhaps another account answers to the same token by now, or a person says that it is the same.
+            return self.start_over(now);
         }
         let request = match self.connector.next(now) {
             Step::Wait(until) => {
@@ -271,8 +284,13 @@ impl Poller {
         Some(SECRET_LOOK)
     }
 
-    /// Stores a yield and the cursor in one commit.
+    /// Stores a yield and the cursor in one commit, unless it is of another account.
     fn store(&mut self, found: Yield, now: DateTime<Utc>) -> Duration {
+        match self.keep_strangers_out(now) {
+            Ok(None) => {}
+            Ok(Some(pause)) => return pause,
+            Err(error) => return self.not_stored(&error, now),
+        }
         let gaps_moved = !found.gaps_opened.is_empty() || !found.gaps_closed.is_empty();
         let capture = Capture {
             connection: self.poll.connection.clone(),
@@ -315,6 +333,42 @@ impl Poller {
             }
             Err(error) => self.not_stored(&error, now),
         }
+    }
+
+    /// Holds the account that answers against the one that is noted; how long to wait if it is another.
+    fn keep_strangers_out(&mut self, now: DateTime<Utc>) -> Result<Option<Duration>, OutboxError> {
+        let account = self.connector.account();
+        let Some(ids) = account.filter(|ids| self.weighed.as_ref() != Some(ids)) else { return Ok(None) };
+        let Poll { connection, outbox, health, system, .. } = &self.poll;
+        let noted = outbox.account(connection)?;
+        let read_before = outbox.cursor(connection)?.is_some();
+        match weigh(noted.as_ref(), &ids, read_before) {
+            OfAccount::Same => {}
+            OfAccount::Note(account, told) => {
+                if let Some(text) = told {
+                    tracing::info!(%connection, system, "{text}");
+                    let notice = Notice::new("account_unproven", text);
+                    outbox.tell(vec![notice.draft(Some(connection), now)], now)?;
+                }
+                outbox.note_account(connection, &account)?;
+            }
+            OfAccount::Stranger(text) => {
+                let text = format!(
+                    "{system}: {text}: nothing is read; give the box the credentials of the old account again; if it is \
+                     the same shop all the same, `tillbox outbox same-account {connection}` says so; if it is another \
+                     one, give this connection another name and add `{connection}` to retired-connections in [outbox]"
+                );
+                health.raise(Condition::PosUnfit, connection, &text, now);
+                self.credential.refuse(now);
+                (self.stranger, self.weighed) = (true, Some(ids));
+                return Ok(Some(SECRET_LOOK));
+            }
+        }
+        if std::mem::take(&mut self.stranger) {
+            health.clear(Condition::PosUnfit, connection, now);
+        }
+        self.weighed = Some(ids);
+        Ok(None)
     }
 
     fn stored(&mut self, captured: &Captured, now: DateTime<Utc>) {
@@ -421,6 +475,7 @@ impl Poller {
                 (self.connector, self.epoch) = (connector, epoch);
                 self.credential.hold(secret);
                 self.read_again = None;
+                self.weighed = None;
                 self.closings = Closings::new(&self.poll.calendar, self.poll.retention);
                 Duration::ZERO
             }

@@ -78,6 +78,7 @@ struct OutboxReport {
     queued_bytes: u64,
     limit_bytes: u64,
     kept_bytes: u64,
+    stores_set_aside: usize,
 }
 
 #[derive(Serialize)]
@@ -149,6 +150,7 @@ pub fn body(description: &Description, state: State, facts: &Facts, level: &Leve
             queued_bytes: level.queued_bytes,
             limit_bytes: level.limit_bytes,
             kept_bytes: level.kept_bytes,
+            stores_set_aside: facts.stores_set_aside,
         },
         open_gaps: facts.open_gaps,
         connections: connections.collect(),

@@ -21,10 +21,14 @@ fn commands(help: &str) -> BTreeSet<String> {
         .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
         .flat_map(|line| {
             let words = line.split_whitespace().take(2);
-            words.take_while(|word| word.bytes().all(|byte| byte.is_ascii_lowercase())).collect::<Vec<_>>()
+            words.take_while(|word| is_word(word)).collect::<Vec<_>>()
         })
         .map(str::to_owned)
         .collect()
+}
+
+fn is_word(word: &str) -> bool {
+    !word.starts_with('-') && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
 }
 
 /// `--config`, `--json` …, wherever they stand.

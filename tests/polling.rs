@@ -83,6 +83,7 @@ impl Stage {
             folder: folder.path().to_owned(),
             max_bytes: setting.max_bytes,
             outlet: "jkt-014".to_owned(),
+            topic_prefix: "tillbox".to_owned(),
             event_max_bytes: 128 * 1024,
             retention: TimeDelta::days(100),
             connections: vec![("front".to_owned(), "qasir".to_owned())],

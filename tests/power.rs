@@ -19,6 +19,7 @@ fn options(folder: &Path) -> Options {
         folder: folder.to_owned(),
         max_bytes: 64 * 1024 * 1024,
         outlet: "jkt-014".to_owned(),
+        topic_prefix: "tillbox".to_owned(),
         event_max_bytes: 128 * 1024,
         retention: TimeDelta::days(30),
         connections: Vec::new(),

@@ -55,6 +55,7 @@ pub fn open(folder: &std::path::Path) -> Outbox {
         folder: folder.to_owned(),
         max_bytes: 2 << 30,
         outlet: "bench".to_owned(),
+        topic_prefix: "tillbox".to_owned(),
         event_max_bytes: 128 * 1024,
         retention: TimeDelta::days(97),
         connections: vec![(CONNECTION.to_owned(), "bench".to_owned())],

@@ -13,7 +13,7 @@ _tillbox() {
             mapfile -t COMPREPLY < <(compgen -W 'drop-one' -- "$word")
             return
             ;;
-        --connection | --limit | --from | --seed | --sales) return ;;
+        --connection | --limit | --from | --patience | --seed | --sales) return ;;
         --boot)
             compopt -o filenames 2>/dev/null
             mapfile -t COMPREPLY < <(compgen -d -- "$word")
@@ -32,12 +32,22 @@ _tillbox() {
             demo) options='--seed --sales --sabotage --keep-running --help' ;;
             outbox)
                 if [ "$COMP_CWORD" -eq 2 ]; then
-                    options='list show export'
+                    options='list show export move send take-over same-account'
                 else
                     case ${COMP_WORDS[2]} in
                         list) options='--config --json --limit --help' ;;
                         show) options='--config --help' ;;
                         export) options='--config --from --help' ;;
+                        move) options='--config --set-aside --patience --yes --help' ;;
+                        send)
+                            options='--config --patience --yes --help'
+                            if [ "$COMP_CWORD" -eq 3 ]; then
+                                compopt -o filenames 2>/dev/null
+                                mapfile -t COMPREPLY < <(compgen -d -- "$word")
+                                return
+                            fi
+                            ;;
+                        take-over | same-account) options='--config --yes --help' ;;
                     esac
                 fi
                 ;;

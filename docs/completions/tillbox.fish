@@ -2,7 +2,7 @@
 
 set -l commands run provision check status outbox authorize demo
 set -l bare "not __fish_seen_subcommand_from $commands"
-set -l looking '__fish_seen_subcommand_from outbox; and not __fish_seen_subcommand_from list show export'
+set -l looking '__fish_seen_subcommand_from outbox; and not __fish_seen_subcommand_from list show export move send take-over same-account'
 
 complete -c tillbox -f
 complete -c tillbox -s h -l help -d 'Print a summary'
@@ -19,6 +19,14 @@ complete -c tillbox -n '__fish_seen_subcommand_from authorize' -l connection -x 
 complete -c tillbox -n $looking -a list -d 'What waits'
 complete -c tillbox -n $looking -a show -d 'One waiting event'
 complete -c tillbox -n $looking -a export -d 'All waiting events'
+complete -c tillbox -n $looking -a move -d 'Give the box to the outlet that the config names'
+complete -c tillbox -n $looking -a send -d 'Send a store that was set aside'
+complete -c tillbox -n $looking -a take-over -d 'Take the outlet back from another box'
+complete -c tillbox -n $looking -a same-account -d 'The account that answers is the same shop'
+complete -c tillbox -n '__fish_seen_subcommand_from send' -F
+complete -c tillbox -n '__fish_seen_subcommand_from move' -l set-aside -d 'Send nothing now'
+complete -c tillbox -n '__fish_seen_subcommand_from move send' -l patience -x -d 'Time without progress'
+complete -c tillbox -n '__fish_seen_subcommand_from move send take-over same-account' -l yes -d 'Ask nobody'
 complete -c tillbox -n '__fish_seen_subcommand_from run' -l stay -d 'Wait for a better config'
 complete -c tillbox -n '__fish_seen_subcommand_from provision' -l boot -r -d 'The boot partition'
 complete -c tillbox -n '__fish_seen_subcommand_from check' -l online -d 'Try what the config names'

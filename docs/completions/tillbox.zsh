@@ -27,7 +27,15 @@ case $words[2] in
         '--sabotage[a fault to find]:fault:(drop-one)' '--keep-running[stay when done]' $help ;;
     outbox)
         if (( CURRENT == 3 )); then
-            local -a looks=('list:what waits' 'show:one waiting event' 'export:all waiting events')
+            local -a looks=(
+                'list:what waits'
+                'show:one waiting event'
+                'export:all waiting events'
+                'move:give the box to the outlet that the config names'
+                'send:send a store that was set aside'
+                'take-over:take the outlet back from another box'
+                'same-account:the account that answers is the same shop'
+            )
             _describe look looks
             return
         fi
@@ -35,6 +43,11 @@ case $words[2] in
             list) _arguments '*:' '--json[answer with one JSON value]' '--limit[events at most]:number:' $config $help ;;
             show) _arguments '*:' $config $help ;;
             export) _arguments '*:' '--from[the first number]:number:' $config $help ;;
+            move) _arguments '*:' '--set-aside[send nothing now]' '--patience[time without progress]:time:' \
+                '--yes[ask nobody]' $config $help ;;
+            send) _arguments '4:folder:_files -/' '--patience[time without progress]:time:' '--yes[ask nobody]' \
+                $config $help ;;
+            take-over | same-account) _arguments '*:' '--yes[ask nobody]' $config $help ;;
         esac
         ;;
 esac

@@ -26,6 +26,17 @@ pub(super) fn duration(text: &str, bounds: &RangeInclusive<Duration>) -> Result<
         .ok_or_else(|| out_of(&duration_text(*bounds.start()), &duration_text(*bounds.end())))
 }
 
+/// How long a person may tell the program to be patient.
+const PATIENCE: RangeInclusive<Duration> = Duration::from_secs(1)..=Duration::from_secs(24 * 3_600);
+
+/// Reads a duration from the command line, as the config writes them.
+///
+/// # Errors
+/// It is none; what was expected.
+pub fn patience(text: &str) -> Result<Duration, String> {
+    duration(text, &PATIENCE).map_err(|fault| format!("`{text}` {fault}"))
+}
+
 /// Reads a size in bytes within bounds.
 pub(super) fn size(text: &str, bounds: &RangeInclusive<u64>) -> Result<u64, String> {
     let Some((number, unit)) = split(text) else {

@@ -10,7 +10,10 @@ use crate::{
     config::Acknowledge,
     health::{Condition, Health},
     notice::Notice,
-    outbox::{Finding, Level, Outbox, REMOVE_AFTER},
+    outbox::{
+        Finding, Level, Outbox, REMOVE_AFTER,
+        leaving::{SetAside, set_aside_in},
+    },
     watchdog::Heartbeat,
 };
 
@@ -73,6 +76,7 @@ fn tend(outbox: &Outbox, health: &Health, clock: &Clock, acknowledge: Acknowledg
         }
         Err(error) => health.raise(Condition::StoreFailed, "", &error.to_string(), now),
     }
+    tell_set_aside(&set_aside_in(outbox.folder()), health, now);
     let notices = health.notices(now);
     if notices.is_empty() {
         return;
@@ -83,6 +87,16 @@ fn tend(outbox: &Outbox, health: &Health, clock: &Clock, acknowledge: Acknowledg
         // They are told once the store takes them.
         Err(error) => tracing::debug!(%error, "outbox: a notice for HQ cannot be stored yet"),
     }
+}
+
+/// Shows the stores of other outlets that lie beside, until somebody has sent them.
+fn tell_set_aside(stores: &[SetAside], health: &Health, now: DateTime<Utc>) {
+    let text = stores.first().map(|first| match stores.len() - 1 {
+        0 => first.remedy(),
+        more => format!("{}; and {more} more, which `tillbox outbox list` names", first.remedy()),
+    });
+    health.set(Condition::StoreSetAside, "", text.as_deref(), now);
+    health.update(|facts| facts.stores_set_aside = stores.len());
 }
 
 /// Tells HQ, and the journal, what was found when the store was opened.
@@ -132,6 +146,7 @@ mod tests {
             folder: folder.path().join("outbox"),
             max_bytes: 64 << 20,
             outlet: "jkt-014".to_owned(),
+            topic_prefix: "tillbox".to_owned(),
             event_max_bytes: 128 * 1024,
             retention: chrono::TimeDelta::days(30),
             connections: Vec::new(),

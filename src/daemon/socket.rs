@@ -1,5 +1,5 @@
 //! The socket by which the running daemon answers questions about itself ([`inspect`](crate::inspect)): in the outbox's
-//! folder, for the daemon's own user alone, and only to read.
+//! folder, for the daemon's own user alone. It answers, and takes the two orders that only a person can give.
 //!
 //! A box without it captures and forwards all the same, so whatever fails here is a warning and no more.
 

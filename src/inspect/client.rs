@@ -10,10 +10,12 @@ use std::{
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use super::{EVENTS_MAX, End, Head, Lines, Question, SOCKET, STATUS, Summary, answer};
+use super::{EVENTS_MAX, End, Head, Lines, Ordered, Question, SOCKET, STATUS, Summary, answer, ordered};
 use crate::{
+    clock::Clock,
     config::Acknowledge,
-    outbox::{Look, Options, OutboxError},
+    daemon::tell_findings,
+    outbox::{Look, Opened, Options, Outbox, OutboxError},
     overview::Overview,
 };
 
@@ -88,6 +90,33 @@ pub fn overview(folder: &Path) -> Result<(Overview, String), InspectError> {
     let (lines, _) = ask_source(&Source::Daemon(folder.to_owned()), Acknowledge::Feed, &question)?;
     let line = lines.into_iter().next().unwrap_or_default();
     Ok((read_line(&line)?, line))
+}
+
+/// Gives an order to the running daemon, or notes it in the store while none runs.
+///
+/// # Errors
+/// A daemon does not answer, or the store refuses.
+pub fn order(options: Options, order: &Question) -> Result<Ordered, InspectError> {
+    let folder = options.folder.clone();
+    let cause = match connect(&folder) {
+        Ok(_answers) => {
+            let (lines, _) = ask_source(&Source::Daemon(folder), Acknowledge::Feed, order)?;
+            return read_line(lines.first().map(String::as_str).unwrap_or_default());
+        }
+        Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied => {
+            return Err(InspectError::Forbidden { socket: folder.join(SOCKET) });
+        }
+        Err(cause) => cause,
+    };
+    let now = Clock::system().now();
+    match Outbox::open(options, now) {
+        Ok(Opened { outbox, findings }) => {
+            tell_findings(&outbox, &findings, now);
+            Ok(ordered(&outbox, order)?)
+        }
+        Err(OutboxError::InUse { .. }) => Err(InspectError::Mute { folder, cause }),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// A box that can be asked.
@@ -182,7 +211,7 @@ impl Inspected {
 
     fn events(&self, summary: &Summary, after: u64, most: usize, heads: bool) -> Result<Lines, InspectError> {
         let stream = summary.outbox.stream.clone();
-        self.ask(&Question { ask: "events".to_owned(), stream, after, most: Some(most), heads })
+        self.ask(&Question { ask: "events".to_owned(), connection: None, stream, after, most: Some(most), heads })
     }
 
     fn ask(&self, question: &Question) -> Result<Lines, InspectError> {

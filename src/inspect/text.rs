@@ -61,6 +61,13 @@ pub fn list(summary: &Summary, heads: &[Head]) -> String {
     for (connection, aside) in asides {
         push(&mut text, &aside_line(connection, aside));
     }
+    if !summary.set_aside.is_empty() {
+        text.push('\n');
+        push(&mut text, &format!("of other outlets: {}, set aside", count(summary.set_aside.len() as u64, "store")));
+        for store in &summary.set_aside {
+            push(&mut text, &format!("  {}", store.remedy()));
+        }
+    }
     text
 }
 

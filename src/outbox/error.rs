@@ -4,6 +4,8 @@ use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
+use super::Owner;
+
 /// Why the outbox cannot do what was asked.
 #[derive(Debug, Error)]
 pub enum OutboxError {
@@ -53,6 +55,40 @@ pub enum OutboxError {
         /// The name that is new.
         new: String,
     },
+    /// The store is another outlet's.
+    #[error(
+        "outbox: the store in {} is {holds}'s, and the config says {wanted}: {}; `tillbox outbox move` sends what waits \
+         under the old name and then gives the box to the new one; if the config is wrong, correct it",
+        folder.display(), waits(*waiting)
+    )]
+    OtherOutlet {
+        /// The folder.
+        folder: PathBuf,
+        /// Whose store it is.
+        holds: Owner,
+        /// For whom it was opened.
+        wanted: Owner,
+        /// Events in it that were not released.
+        waiting: u64,
+    },
+    /// The store does not say whose it is.
+    #[error(
+        "outbox: the store in {} is of an earlier version, which did not note its outlet; start tillbox once with the \
+         config of that outlet, then it is noted",
+        folder.display()
+    )]
+    NoOwner {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A store that was to be forgotten holds something that was not delivered.
+    #[error("outbox: the store in {} is not done: {}", folder.display(), waits(*waiting))]
+    NotDelivered {
+        /// The folder.
+        folder: PathBuf,
+        /// Events in it that were not released.
+        waiting: u64,
+    },
     /// sled says so; opening the store again may help.
     #[error("outbox: the store fails: {0}")]
     Engine(String),
@@ -83,4 +119,13 @@ pub enum OutboxError {
     /// The store began a new stream since the caller last looked: what it read must be read again.
     #[error("outbox: a new stream began; reading again")]
     NewStream,
+}
+
+/// How many events wait, in words.
+pub(super) fn waits(events: u64) -> String {
+    match events {
+        0 => "nothing waits in it".to_owned(),
+        1 => "1 event waits in it".to_owned(),
+        events => format!("{events} events wait in it"),
+    }
 }

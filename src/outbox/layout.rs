@@ -12,6 +12,8 @@
 //! | `a` connection 0 | those that had no room in that list, JSON |
 //! | `c` connection 0 day | the digest of the last closing |
 //! | `n` connection | what the connection reads, to notice a renaming |
+//! | `u` | the outlet whose store it is, JSON |
+//! | `i` connection 0 | ids of the account whose sales the connection stored, JSON |
 //! | `o` number (8) | a nonce that this box told |
 //! | `b` broker | what the broker held retained, JSON |
 //! | `m` | the store's [`Meta`], JSON |
@@ -41,6 +43,8 @@ pub const GAP: u8 = b'g';
 pub const ASIDE: u8 = b'a';
 pub const CLOSING: u8 = b'c';
 pub const CONNECTION: u8 = b'n';
+pub const OWNER: u8 = b'u';
+pub const ACCOUNT: u8 = b'i';
 pub const NONCE: u8 = b'o';
 pub const BROKER: u8 = b'b';
 pub const META: &[u8] = b"m";

@@ -9,9 +9,10 @@ use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
 use super::{
-    Level, Options, Outbox, OutboxError,
+    Level, Options, Outbox, OutboxError, Owner,
     engine::{close, guarded, open_sled},
     events_from,
+    identity::read_owner,
     open::read_writer,
     open_db,
     place::Place,
@@ -42,12 +43,18 @@ impl Look {
         }
         let db = open_sled(&store)?;
         // Without a clock nothing that is kept is too old to be shown.
-        let mut writer = match guarded("reading what it holds", || read_writer(&db, DateTime::UNIX_EPOCH)) {
-            Ok(writer) => writer,
+        let reading = || Ok((read_writer(&db, DateTime::UNIX_EPOCH)?, read_owner(&db)?));
+        let (mut writer, owner) = match guarded("reading what it holds", reading) {
+            Ok(read) => read,
             Err(error) => {
                 close(Some(db));
                 return Err(error);
             }
+        };
+        // What is in it is shown under the name that it has, whatever the config says.
+        let options = match owner {
+            Some(Owner { outlet, topic_prefix }) => Options { outlet, topic_prefix, ..options },
+            None => options,
         };
         // Where its tail is lost, this says more than there is.
         writer.meta.acknowledged = writer.meta.acknowledged.min(writer.last);

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::{
     Begin, Level, Options, Outbox, OutboxError, Writer, aside, chunk_of,
     engine::{apply, close, flush, guarded, newest, open_sled, wait_until_closed},
+    identity::{note_owner, refuse_other_outlet},
     kept::Removed,
     layout::{self, ChunkHead, META, connection_key},
     meta::{LAYOUT_VERSION, Meta},
@@ -218,6 +219,7 @@ impl Opening<'_> {
         let db = open_sled(&self.place.store())?;
         let result = guarded("reading what it holds", || {
             let writer = self.look_through(&db)?;
+            refuse_other_outlet(&db, &writer, self.options)?;
             refuse_renamed(&db, self.options)?;
             let read_by = writer.meta.read_by.clone();
             let mut writer = self.settle_stream(&db, writer, findings)?;
@@ -426,6 +428,7 @@ fn prove_sync(db: &sled::Db, writer: &Writer, options: &Options) -> Result<(), O
     let before = power::fdatasyncs();
     let mut batch = sled::Batch::default();
     batch.insert(META, writer.meta.to_bytes());
+    note_owner(&mut batch, options);
     for (name, source) in &options.connections {
         batch.insert(connection_key(layout::CONNECTION, name, &[]), source.as_bytes());
     }

@@ -3,8 +3,8 @@
 //! Beside sled's own folder `store` lie `lock` (the running daemon's pid), `marker.json` (a number that was surely
 //! handed out) and `reserve` (a file to give up when the card is full). Whatever is written here is written to a
 //! temporary file, synced, renamed, and its folder synced. Stores that could not be read lie there as
-//! `store.unreadable-…`; none is ever removed, since it may hold what HQ does not have. `store.copy` is a repair that
-//! is not done yet.
+//! `store.unreadable-…`, and those of another outlet as `store.set-aside-…` (see `leaving`); none is ever removed, since
+//! it may hold what HQ does not have. `store.copy` is a repair that is not done yet.
 
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
@@ -96,6 +96,14 @@ impl Place {
 
     pub fn set_marker(&self, marker: &Marker) -> io::Result<()> {
         write_durably(&self.folder.join("marker.json"), serde_json::to_string(marker)?.as_bytes(), None)
+    }
+
+    /// Removes the marker, of a store that is not there any more.
+    pub fn remove_marker(&self) -> io::Result<()> {
+        match fs::remove_file(self.folder.join("marker.json")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => File::open(&self.folder)?.sync_all(),
+        }
     }
 
     /// Inode of sled's file, 0 while there is none.

@@ -2,6 +2,7 @@
 
 mod aside;
 mod damage;
+mod identity;
 mod keeping;
 mod kept;
 mod opening;

@@ -176,6 +176,10 @@ pub trait Connector: Send {
     /// How far the source is read.
     fn progress(&self) -> Progress;
 
+    /// The ids by which the source tells whose sales it shows, each as `kind:id`: empty where it tells none, and `None`
+    /// before it said who answers. No sale is given before that.
+    fn account(&self) -> Option<Vec<String>>;
+
     /// Whether everything between two instants was read at least once, beginning before the first.
     fn covers(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> bool;
 

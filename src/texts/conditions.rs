@@ -197,8 +197,9 @@ pub const ALL: &[(&str, Advice)] = &[
         Advice::new(
             ["Another box sends for this outlet.", "Ada boks lain yang mengirim untuk outlet ini."],
             [
-                "Switch the other box off, or give one of the two another outlet id.",
-                "Matikan boks yang lain, atau beri salah satunya id outlet lain.",
+                "Switch the other box off and run tillbox outbox take-over here; or give one of the two its own outlet id.",
+                "Matikan boks yang lain lalu jalankan tillbox outbox take-over di sini; atau beri salah satunya id outlet \
+                 sendiri.",
             ],
         ),
     ),

@@ -71,6 +71,7 @@ impl Life {
             folder: folder.path().join("outbox"),
             max_bytes: 64 * 1024 * 1024,
             outlet: "jkt-014".to_owned(),
+            topic_prefix: "tillbox".to_owned(),
             event_max_bytes,
             retention: TimeDelta::days(90),
             connections: vec![("front".to_owned(), "qasir".to_owned())],

@@ -64,7 +64,7 @@ fn a_checkpoint_may_say_who_wrote_it_what_it_obeyed_and_what_it_leaves_out() {
 #[test]
 fn a_padded_greeting_may_stand_on_every_topic() {
     let nonce = "00112233445566778899aabbccddeeff";
-    let mut hello: Value = serde_json::from_slice(&tillbox::status::hello("jkt-014", nonce)).unwrap();
+    let mut hello: Value = serde_json::from_slice(&tillbox::status::hello("jkt-014", nonce, 0)).unwrap();
     hello["data"]["padding"] = " ".repeat(65_536).into();
     for topic in ["hello", "transaction", "closing", "quarantine", "gap", "notice"] {
         hold_event(topic, hello.to_string().as_bytes());

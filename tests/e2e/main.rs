@@ -22,6 +22,7 @@ mod private;
 mod quiet;
 mod refused;
 mod rows;
+mod shop;
 mod size;
 mod stopping;
 mod store;

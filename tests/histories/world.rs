@@ -262,6 +262,7 @@ fn open(config: &Config, folder: &Path, number: u32, now: DateTime<Utc>) -> Arc<
         folder: folder_of(folder, number),
         max_bytes: 64 * 1024 * 1024,
         outlet: config.outlet.id.clone(),
+        topic_prefix: "tillbox".to_owned(),
         event_max_bytes: 128 * 1024,
         retention: TimeDelta::days(100),
         connections: vec![("front".to_owned(), "source".to_owned())],

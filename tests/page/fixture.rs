@@ -55,6 +55,7 @@ pub fn healthy() -> Overview {
             oldest_undelivered: None,
             drained_in_s: Some(0),
             closed: None,
+            stores_set_aside: 0,
         }),
         sales: Some(sales(24)),
         gaps: Vec::new(),

@@ -64,6 +64,7 @@ fn the_outbox_stores_a_record_again_only_where_it_changed() {
         folder: folder.path().join("outbox"),
         max_bytes: 64 * 1024 * 1024,
         outlet: "jkt-014".to_owned(),
+        topic_prefix: "tillbox".to_owned(),
         event_max_bytes: 128 * 1024,
         retention: TimeDelta::days(30),
         connections: vec![("front".to_owned(), "qasir".to_owned())],

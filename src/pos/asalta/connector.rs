@@ -69,6 +69,8 @@ pub struct Asalta {
     memory: Arc<dyn Memory>,
     cursor: Cursor,
     identity: Option<String>,
+    /// Whose account it is, by the ids of its warehouses.
+    account: Vec<String>,
     warehouses_due: DateTime<Utc>,
     lists: [List; 4],
     asked: Option<(Target, DateTime<Utc>)>,
@@ -119,6 +121,7 @@ impl Asalta {
             memory,
             cursor,
             identity: None,
+            account: Vec::new(),
             warehouses_due: now,
             lists: List::all(poll_every, now),
             asked: None,
@@ -339,6 +342,10 @@ impl Connector for Asalta {
             complete: read(INVOICES) && read(RETURNS) && self.cursor.returns_due[0].is_empty() && !put_off,
             notes,
         }
+    }
+
+    fn account(&self) -> Option<Vec<String>> {
+        self.identity.as_ref().map(|_| self.account.clone())
     }
 
     fn covers(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> bool {

@@ -372,6 +372,10 @@ impl Connector for PosKasir {
         }
     }
 
+    fn account(&self) -> Option<Vec<String>> {
+        self.shop.account()
+    }
+
     fn covers(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> bool {
         self.cursor.covers(from, to)
     }

@@ -57,6 +57,8 @@ impl Orders {
 pub struct Me {
     /// `admin`, `manager`, `cashier`, as sent; at most 64 characters.
     pub role: String,
+    /// The user's id.
+    pub id: Option<String>,
 }
 
 /// An entry of the activity log that speaks of an order. Of its text nothing is kept.
@@ -149,7 +151,7 @@ pub fn parse_session(body: &[u8]) -> Result<Option<DateTime<Utc>>, String> {
 pub fn parse_me(body: &[u8]) -> Result<Me, String> {
     let data = members(data(body)?)?;
     let role = data.get("role").and_then(Value::as_str).ok_or("expected a text `data/role`, found none")?;
-    Ok(Me { role: shown(role) })
+    Ok(Me { role: shown(role), id: fields::external_id(&data, "id").ok() })
 }
 
 /// Reads the shop's name from the answer to `GET /settings/branding`.

@@ -110,6 +110,12 @@ impl Shop {
         self.name.clone()
     }
 
+    /// Whose user is logged in: the source knows no id of the shop.
+    pub fn account(&self) -> Option<Vec<String>> {
+        let me = self.me.as_ref().filter(|_| self.fits())?;
+        Some(me.id.iter().map(|id| format!("user:{id}")).collect())
+    }
+
     pub fn is_admin(&self) -> bool {
         self.me.as_ref().is_some_and(|me| me.role == "admin")
     }

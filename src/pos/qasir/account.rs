@@ -3,7 +3,7 @@
 use chrono::{DateTime, SecondsFormat, Utc};
 
 use super::{parse::parse_outlets, reading::LIMIT_ROWS, windows::Window};
-use crate::{pos::request::Request, transaction::Outlet, zone::Zone};
+use crate::{outbox::ACCOUNT_IDS_MAX, pos::request::Request, transaction::Outlet, zone::Zone};
 
 /// Outlets that are named; the others are only counted.
 const NAMED_MAX: usize = 3;
@@ -17,6 +17,8 @@ pub struct Outlets {
     count: usize,
     /// At most [`NAMED_MAX`], each of [`NAME_CHARS_MAX`] characters at most.
     named: Vec<String>,
+    /// At most [`ACCOUNT_IDS_MAX`].
+    ids: Vec<String>,
 }
 
 impl Outlets {
@@ -28,14 +30,22 @@ impl Outlets {
         let outlets = parse_outlets(body).map_err(|fault| fault.to_string())?;
         let count = outlets.len();
         let name = |outlet: Outlet| outlet.name.or(outlet.external_id).unwrap_or_else(|| "unnamed".to_owned());
+        let ids = outlets.iter().filter_map(|outlet| outlet.external_id.as_deref()).take(ACCOUNT_IDS_MAX);
+        let ids = ids.map(|id| format!("outlet:{id}")).collect();
         let named = outlets.into_iter().take(NAMED_MAX).map(|outlet| shortened(name(outlet))).collect();
-        Ok(Self { count, named })
+        Ok(Self { count, named, ids })
     }
 
     /// How many.
     #[must_use]
     pub fn count(&self) -> usize {
         self.count
+    }
+
+    /// The ids of the outlets, as the store compares them.
+    #[must_use]
+    pub fn ids(&self) -> &[String] {
+        &self.ids
     }
 
     /// The first names, and how many more there are, in one line.

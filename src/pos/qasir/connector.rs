@@ -326,6 +326,10 @@ impl Connector for Qasir {
         }
     }
 
+    fn account(&self) -> Option<Vec<String>> {
+        self.outlets.as_ref().map(|outlets| outlets.ids().to_vec())
+    }
+
     fn covers(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> bool {
         self.cursor.since <= from && to <= self.cursor.watermark
     }

@@ -23,6 +23,8 @@ pub struct Shop {
     pos: QasirServer,
     clock: Clock,
     sold: AtomicU32,
+    /// How the ids of its sales begin.
+    ids: String,
 }
 
 impl Shop {
@@ -35,13 +37,24 @@ impl Shop {
         Self::open_with(clock, |_| {})
     }
 
+    /// Opens with an outlet id at the point of sale, a token, and the begin of its sales' ids.
+    pub fn open_as(clock: Clock, outlet: &str, token: &str, ids: &str) -> Self {
+        let outlets = vec![(outlet.to_owned(), "Warung Bu Siti".to_owned())];
+        let token = token.to_owned();
+        let shop = Self::open_with(clock, |options| {
+            options.outlets = outlets;
+            options.token = token;
+        });
+        Self { ids: ids.to_owned(), ..shop }
+    }
+
     /// Opens with a point of sale that differs from the ordinary one.
     pub fn open_with(clock: Clock, differ: impl FnOnce(&mut Options)) -> Self {
         let zone = Zone::load(ZONE).expect("a zone that everyone knows");
         let mut options = Options { requests_per_minute: None, ..Options::new(zone, TOKEN) };
         differ(&mut options);
         let pos = QasirServer::start(clock.clone(), options).expect("a port on the loopback");
-        Self { pos, clock, sold: AtomicU32::new(0) }
+        Self { pos, clock, sold: AtomicU32::new(0), ids: "S".to_owned() }
     }
 
     pub fn base_url(&self) -> String {
@@ -73,7 +86,8 @@ impl Shop {
         let now = self.now();
         let first = self.sold.fetch_add(sales, Ordering::Relaxed);
         let put = |number| {
-            let sale = Sale::plain(&format!("S-{number:06}"), 1_000 + i64::from(number) * 25, now - ago(number));
+            let sale =
+                Sale::plain(&format!("{}-{number:06}", self.ids), 1_000 + i64::from(number) * 25, now - ago(number));
             let id = sale.id.clone();
             self.pos.put(sale);
             id

@@ -26,6 +26,7 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_tillbox");
 #[derive(Debug, Clone)]
 pub struct Setup {
     pub config: PathBuf,
+    pub outlet: String,
     pub store: PathBuf,
     pub connection: String,
     pub pos_url: String,
@@ -44,6 +45,7 @@ impl Setup {
     pub fn new(folder: &Path, pos_url: &str, broker: SocketAddr, acknowledge: &'static str) -> Self {
         Self {
             config: folder.join("tillbox.toml"),
+            outlet: OUTLET.to_owned(),
             store: folder.join("outbox"),
             connection: "front".to_owned(),
             pos_url: pos_url.to_owned(),
@@ -59,14 +61,14 @@ impl Setup {
 
     /// Writes the config, which holds secrets and is nobody else's to read.
     pub fn write(&self) {
-        let Self { connection, pos_url, broker, acknowledge, pos, hq, .. } = self;
+        let Self { outlet, connection, pos_url, broker, acknowledge, pos, hq, .. } = self;
         let store = self.store.display();
         let front = format!(
             "[[pos]]\nname = \"{connection}\"\nsystem = \"qasir\"\nbase-url = \"{pos_url}\"\ntoken = \"{TOKEN}\"\n{pos}"
         );
         let blocks = self.blocks.as_deref().unwrap_or(&front);
         let text = format!(
-            "[outlet]\nid = \"{OUTLET}\"\nname = \"Warung Sabang\"\ntimezone = \"{ZONE}\"\ncurrency = \"IDR\"\n\n\
+            "[outlet]\nid = \"{outlet}\"\nname = \"Warung Sabang\"\ntimezone = \"{ZONE}\"\ncurrency = \"IDR\"\n\n\
              {blocks}\n\
              [hq]\nbrokers = [\"{broker}\"]\nacknowledge = \"{acknowledge}\"\n{hq}\n[outbox]\npath = \"{store}\"\n"
         );
@@ -83,6 +85,11 @@ impl Setup {
     /// Starts the daemon.
     pub fn start(&self) -> Tillbox {
         self.write();
+        self.start_as_written()
+    }
+
+    /// Starts the daemon with the config as it stands there.
+    pub fn start_as_written(&self) -> Tillbox {
         let mut child = self
             .command("run")
             .arg("--report")

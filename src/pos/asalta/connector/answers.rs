@@ -17,6 +17,7 @@ use super::{
 use crate::{
     health::Condition,
     notice::Notice,
+    outbox::ACCOUNT_IDS_MAX,
     pos::{connector::Yield, http::Answer, page::Page},
     transaction::{Kind, Relation, Resource, Transaction},
 };
@@ -195,6 +196,8 @@ impl Asalta {
 
     pub(super) fn take_warehouses(&mut self, answer: &Answer) -> Result<Yield, String> {
         let outlets = parse_warehouses(&answer.body).map_err(|fault| fault.to_string())?;
+        let ids = outlets.iter().filter_map(|outlet| outlet.external_id.as_deref()).take(ACCOUNT_IDS_MAX);
+        self.account = ids.map(|id| format!("warehouse:{id}")).collect();
         let named = outlets.iter().filter_map(|outlet| outlet.name.clone().or_else(|| outlet.code.clone()));
         let shown: Vec<_> = named.take(NAMED_MAX).collect();
         self.identity = Some(match outlets.len().saturating_sub(shown.len()) {

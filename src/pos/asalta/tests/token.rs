@@ -31,6 +31,7 @@ fn a_token_is_taken_up_when_it_comes_and_when_it_is_another() {
         folder: folder.path().join("store"),
         max_bytes: 64 * 1024 * 1024,
         outlet: "jkt-014".to_owned(),
+        topic_prefix: "tillbox".to_owned(),
         event_max_bytes: 128 * 1024,
         retention: TimeDelta::days(100),
         connections: vec![("front".to_owned(), "asalta".to_owned())],

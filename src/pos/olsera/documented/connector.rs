@@ -272,6 +272,11 @@ impl Connector for Documented {
         }
     }
 
+    fn account(&self) -> Option<Vec<String>> {
+        // The key opens this merchant's list alone, and where the source names a merchant it is this one.
+        self.identity.as_ref().map(|_| vec![format!("merchant:{}", self.merchant_id.trim())])
+    }
+
     fn covers(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> bool {
         let since = self.cursor.since.is_some_and(|since| since <= from);
         since && self.cursor.watermark.is_some_and(|watermark| to <= watermark)

@@ -477,6 +477,10 @@ impl Connector for OpenApi {
         }
     }
 
+    fn account(&self) -> Option<Vec<String>> {
+        self.session.account()
+    }
+
     fn covers(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> bool {
         let last = self.day_of(to - TimeDelta::seconds(1));
         self.bounds(self.cursor.first).0 <= from

@@ -81,6 +81,12 @@ impl Session {
     pub fn identity(&self) -> Option<String> {
         self.let_in.then(|| format!("the store of app {}", self.app_id))
     }
+
+    /// The only id that is told.
+    #[must_use]
+    pub fn account(&self) -> Option<Vec<String>> {
+        self.let_in.then(|| vec![format!("app:{}", self.app_id)])
+    }
 }
 
 #[cfg(test)]

@@ -45,6 +45,7 @@ impl Stage {
             folder: folder.path().join("outbox"),
             max_bytes: 64 * 1024 * 1024,
             outlet: "jkt-014".to_owned(),
+            topic_prefix: "tillbox".to_owned(),
             event_max_bytes: 128 * 1024,
             retention: TimeDelta::days(100),
             connections: vec![("front".to_owned(), "olsera".to_owned())],

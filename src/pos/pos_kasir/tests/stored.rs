@@ -64,6 +64,7 @@ impl Stage {
             folder: folder.path().to_owned(),
             max_bytes: 64 * 1024 * 1024,
             outlet: "jkt-014".to_owned(),
+            topic_prefix: "tillbox".to_owned(),
             event_max_bytes: 128 * 1024,
             retention: TimeDelta::days(40),
             connections: vec![("front".to_owned(), "pos-kasir".to_owned())],
