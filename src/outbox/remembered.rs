@@ -45,7 +45,6 @@ pub struct Retained {
 struct Broker {
     /// Grows with every word of a broker: it tells which was spoken of least lately.
     turn: u64,
-    #[serde(flatten)]
     retained: Retained,
 }
 
@@ -179,13 +178,15 @@ impl Outbox {
                 (number, memory.nonces.keys().copied().take(surplus).collect::<Vec<_>>())
             };
             let mut batch = sled::Batch::default();
-            gone.iter().for_each(|gone| batch.remove(&layout::nonce_key(*gone)));
+            for gone in &gone {
+                batch.remove(&layout::nonce_key(*gone));
+            }
             batch.insert(&layout::nonce_key(number), nonce);
             let db = self.db();
             apply(open_db(db.as_ref())?, batch)?;
             flush(open_db(db.as_ref())?)?;
             let mut memory = self.remembered.memory();
-            gone.iter().for_each(|gone| drop(memory.nonces.remove(gone)));
+            memory.nonces.retain(|number, _| !gone.contains(number));
             memory.nonces.insert(number, nonce.to_owned());
             Ok(())
         })
