@@ -452,7 +452,7 @@ fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
                 (Some(Word::Look(Look::Export { from })), Long("from")) => *from = parser.value()?.parse()?,
                 (Some(Word::Order(Order::Move { set_aside, .. })), Long("set-aside")) => *set_aside = true,
                 (Some(Word::Order(Order::Move { patience, .. } | Order::Send { patience, .. })), Long("patience")) => {
-                    *patience = parser.value()?.parse_with(read_patience)?
+                    *patience = parser.value()?.parse_with(read_patience)?;
                 }
                 (Some(Word::Order(_)), Long("yes")) => yes = true,
                 (_, other) => return Err(other.unexpected()),

@@ -51,7 +51,7 @@ fn a_store_opens_under_its_own_outlet_and_prefix_alone() {
     for options in others(&shop) {
         let error = Outbox::open(options.clone(), now()).unwrap_err();
         let OutboxError::OtherOutlet { holds, waiting, .. } = &error else { panic!("{error}") };
-        assert_eq!((holds, *waiting), (&owner(&shop), 5));
+        assert_eq!((&**holds, *waiting), (&owner(&shop), 5));
         let text = error.to_string();
         assert!(text.contains("5 events wait") && text.contains("`tillbox outbox move`"), "{text}");
         // A look shows it under the name that it has.
