@@ -130,6 +130,7 @@ fn link(leaving: &Leaving<'_>, outbox: &Arc<Outbox>, health: &Arc<Health>, clock
         stop: stop.clone(),
         rescan_horizon: RESCAN_HORIZON,
         heartbeat: Heartbeat::default(),
+        by_hand: true,
         describe: Box::new(describe),
     }
 }

@@ -173,6 +173,8 @@ pub(super) async fn run(
         }
     }
     session.count();
+    let rest = session.again.as_ref().and_then(Again::rest);
+    session.broker_memory().resend = rest;
     match ended {
         Ended::Stopped => session.say_goodbye().await,
         // The broker is well: it need not send the last will.

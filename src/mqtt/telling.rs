@@ -27,7 +27,7 @@ const CHECKPOINT_PAUSE: Duration = Duration::from_secs(5);
 const STOP_DEADLINE: Duration = Duration::from_millis(1_500);
 
 /// That a broker lost its memory is told for this long at least.
-const FORGOTTEN_TOLD: Duration = Duration::from_secs(600);
+const FORGOTTEN_TOLD: Duration = Duration::from_secs(120);
 
 /// A condition that speaks of one event is told for this long.
 const REDUCED_TOLD: Duration = Duration::from_secs(24 * 60 * 60);
@@ -70,6 +70,9 @@ impl Session<'_> {
     }
 
     fn tell_status(&mut self, state: status::State) -> Result<(), Ended> {
+        if self.link.by_hand {
+            return Ok(());
+        }
         let body = self.link.status(state);
         let packet = self.wire.publish(&self.link.topic("status"), body, true)?;
         self.own.insert(packet);
@@ -78,7 +81,8 @@ impl Session<'_> {
 
     /// Publishes the checkpoint, if it says something new.
     pub(super) fn tell_checkpoint(&mut self) -> Result<(), Ended> {
-        let Some(stream) = self.stream.clone().filter(|_| !self.takes_over) else { return Ok(()) };
+        let tells = !self.takes_over && !self.link.by_hand;
+        let Some(stream) = self.stream.clone().filter(|_| tells) else { return Ok(()) };
         if !self.memory.nonce_kept {
             self.link.outbox.add_nonce(&self.memory.nonce)?;
             self.memory.nonce_kept = true;
