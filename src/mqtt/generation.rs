@@ -14,7 +14,7 @@ use super::{
     feed::Restart,
     greeting::hello_timeout,
     pace,
-    session::Session,
+    session::{Session, Standing},
     wire::{Arrived, WireError},
 };
 use crate::{
@@ -43,7 +43,7 @@ impl Session<'_> {
 
     /// Chooses, corrects or gives up the stream's generation, where that is due.
     pub(super) fn settle_generation(&mut self, level: &Level) -> Result<(), Ended> {
-        if self.takes_over {
+        if self.standing == Standing::TakesOver {
             let through = level.take_over.unwrap_or_default();
             let left = level.durable.min(through) <= level.durable - level.undelivered(self.link.hq.acknowledge);
             let above = self.found.as_ref().map_or(0, |found| found.generation);
@@ -136,7 +136,7 @@ impl Session<'_> {
             })
             .await?;
         if found && refused.is_none() {
-            self.confirmed = true;
+            self.standing = Standing::Confirmed;
             let acknowledged = self.told.as_ref().map_or(0, |told| told.acknowledged);
             self.link.outbox.note_retained(&self.broker.to_string(), self.id, acknowledged)?;
             return Ok(());

@@ -17,7 +17,7 @@ use super::{
     memory::Doing,
     pace,
     publishing::Again,
-    session::Session,
+    session::{Session, Standing},
     wire::{Arrived, Outcome, Version},
 };
 use crate::{
@@ -119,7 +119,7 @@ impl Session<'_> {
             let found = serde_json::from_slice::<Found>(&body);
             self.found = Some(found.map_err(|error| unreadable(self.link, &error.to_string()))?);
         }
-        self.greeting = false;
+        self.standing = Standing::Unconfirmed;
         Ok(())
     }
 
@@ -166,7 +166,7 @@ impl Session<'_> {
         let level = self.link.outbox.level();
         let found = self.found.clone();
         if !self.link.by_hand {
-            self.notice_forgotten()?;
+            self.notice_forgotten();
         }
         if let Some((from, through)) = self.broker_memory().resend.take() {
             self.again = Again::of(from, through, true);
@@ -192,8 +192,11 @@ impl Session<'_> {
         let at = self.link.topic("checkpoint");
         match decide(found.as_ref(), word, own) {
             Decision::Keep => {
-                self.takes_over = level.take_over.is_some() && !self.link.by_hand;
-                self.confirmed = found.as_ref().is_some_and(|found| found.is_of(self.id));
+                if level.take_over.is_some() && !self.link.by_hand {
+                    self.standing = Standing::TakesOver;
+                } else if found.as_ref().is_some_and(|found| found.is_of(self.id)) {
+                    self.standing = Standing::Confirmed;
+                }
                 Ok(())
             }
             Decision::Choose { above } => {
@@ -250,17 +253,17 @@ impl Session<'_> {
     }
 
     /// Whether this broker lost what it was known to hold; then perhaps events, too, that it had acknowledged.
-    fn notice_forgotten(&mut self) -> Result<(), Ended> {
+    fn notice_forgotten(&mut self) {
         let broker = self.broker.to_string();
         let Some(known) = self.link.outbox.retained(&broker).filter(|known| !known.stream.is_empty()) else {
-            return Ok(());
+            return;
         };
         let from = match &self.found {
             None => 0,
             Some(found) if found.stream == known.stream && found.acknowledged < known.acknowledged => {
                 found.acknowledged
             }
-            Some(_) => return Ok(()),
+            Some(_) => return,
         };
         let of_this = known.stream == self.id.to_string();
         let level = self.link.outbox.level();
@@ -287,7 +290,6 @@ impl Session<'_> {
         if resends && !lately {
             self.broker_memory().resend = Some((level.first_kept.max(from + 1), level.acknowledged));
         }
-        Ok(())
     }
 
     /// What HQ's word means besides what is stored.
@@ -296,7 +298,7 @@ impl Session<'_> {
         if let Some(other) = other {
             self.above = self.above.max(other);
             if self.stream.as_ref().is_some_and(|stream| other > stream.generation)
-                && !self.takes_over
+                && self.standing != Standing::TakesOver
                 && !self.link.by_hand
             {
                 if other == u32::MAX {

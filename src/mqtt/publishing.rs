@@ -19,7 +19,7 @@ use super::{
     greeting::hello_timeout,
     memory::Doing,
     nonce, pace,
-    session::Session,
+    session::{Session, Standing},
     wire::{Arrived, Outcome, Version},
 };
 use crate::{
@@ -146,12 +146,15 @@ impl Session<'_> {
     pub(super) async fn publish(&mut self, level: &Level) -> Result<(), Ended> {
         let Some(stream) = self.stream.clone() else { return Ok(()) };
         // An outlet that is taken back gets its new stream before what came after the order.
-        let last = level.take_over.filter(|_| self.takes_over).map_or(level.durable, |last| last.min(level.durable));
+        let last = level
+            .take_over
+            .filter(|_| self.standing == Standing::TakesOver)
+            .map_or(level.durable, |last| last.min(level.durable));
         let waits = self.forward.next() <= last;
         if !waits && self.again.is_none() {
             return Ok(());
         }
-        if !self.confirmed && !self.takes_over && !self.link.by_hand {
+        if self.standing == Standing::Unconfirmed && !self.link.by_hand {
             self.confirm().await?;
         }
         if waits {
@@ -377,6 +380,8 @@ impl Session<'_> {
             return Ok(());
         }
         if again.forgotten && again.not_before.take().is_some() {
+            // What left since may have met nobody, either.
+            again.through = again.through.max(self.forward.cursor());
             self.link.outbox.note_resent(&self.broker.to_string(), self.link.clock.now())?;
         }
         again.not_before = None;

@@ -130,7 +130,8 @@ fn wait_for_next_generation(stage: &Stage, daemon: &Tillbox) {
             && level(report, "durable") == level(report, "acknowledged")
             && !holds(report, "hq_unreachable")
     });
-    assert!(stage.hq.record().streams.values().any(|stream| stream.generation > first));
+    let arrived = || stage.hq.record().streams.values().any(|stream| stream.generation > first).then_some(());
+    until(PATIENCE, arrived, || format!("HQ has no second stream\n{}", daemon.log()));
 }
 
 fn notices(stage: &Stage, code: &str) -> usize {
