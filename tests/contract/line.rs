@@ -198,7 +198,7 @@ impl Hq {
         json!({ "stream": stream, "through": self.events.len(), "chain": link })
     }
 
-    async fn say_stored(&mut self, stored: &Value) {
+    fn say_stored(&mut self, stored: &Value) {
         hold("stored", stored);
         self.wire.publish(&format!("{BASE}/stored"), stored.to_string().into_bytes(), true).unwrap();
     }
@@ -228,10 +228,10 @@ async fn live() {
 
     let mut forged = hq.stored();
     forged["chain"] = ContentId([0; 32]).to_string().into();
-    hq.say_stored(&forged).await;
+    hq.say_stored(&forged);
     hq.until("a notice of the forged word", |hq| hq.has("notice", "code", "stored_rejected")).await;
     let stored = hq.stored();
-    hq.say_stored(&stored).await;
+    hq.say_stored(&stored);
     // Only what has left the box moves the watermark that its successor goes on from.
     hq.until("a checkpoint with a watermark", |hq| {
         hq.checkpoints.last().is_some_and(|checkpoint| checkpoint["watermarks"]["front"].is_string())
