@@ -20,7 +20,7 @@ fn a_broker_behind_tls_is_tried_with_the_box_s_own_certificate() {
     let checked = place.checked();
     checked.is_good();
     has(checked.line("ok    hq client-certificate"), &["holds until ", ", 89 days"]);
-    has(checked.line("ok    hq mqtts"), &["came back in ", "TLS 1.3, a certificate that holds until "]);
+    has(checked.line("ok    hq mqtts"), &["was taken, all in ", "TLS 1.3, a certificate that holds until "]);
 
     place.setup.hq = hq.clone() + &showing(&authority.certify_for("soon", "DNS:box", 10));
     let checked = place.checked();
