@@ -3,6 +3,7 @@
 mod hq;
 mod patience;
 mod pos;
+mod topics;
 
 use std::{
     collections::BTreeMap,
@@ -121,8 +122,7 @@ impl Checked {
     }
 
     fn line(&self, start: &str) -> &str {
-        let mut lines = self.text.lines().filter(|line| line.starts_with(start));
-        lines.next().unwrap_or_else(|| panic!("no line `{start}`:\n{}", self.text))
+        line_of(&self.text, start)
     }
 
     fn fault(&self, code: i32) -> String {
@@ -137,6 +137,12 @@ impl Checked {
         let warnings = self.lines("warn");
         assert!(warnings.iter().all(|line| line.starts_with("warn  outbox")), "{}", self.text);
     }
+}
+
+/// The first line that begins so.
+fn line_of<'t>(text: &'t str, start: &str) -> &'t str {
+    let line = text.lines().find(|line| line.starts_with(start));
+    line.unwrap_or_else(|| panic!("no line `{start}`:\n{text}"))
 }
 
 fn has(line: &str, parts: &[&str]) {
@@ -198,7 +204,7 @@ fn a_good_box_is_told_so_line_by_line() {
     let expected = [
         "lets the box in by MQTT 5 (plain mqtt)",
         "a hello on each topic of tillbox/jkt-014/events/+ was taken",
-        "one of 128 KiB was taken, too",
+        "one of 128KiB was taken, too",
         "a retained status was found by a new subscription",
     ];
     has(checked.line("ok    hq"), &expected);

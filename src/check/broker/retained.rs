@@ -43,7 +43,13 @@ pub enum Retained {
 
 /// Publishes the probe, looks for it by a new subscription, and puts back what stood there; gives whether that was done.
 pub async fn probe(connection: &mut Connection, outlet: &Outlet, topic: &str, now: DateTime<Utc>) -> (Retained, bool) {
-    match connection.subscribe(&[topic.to_owned()]).await {
+    let own = [topic.to_owned()];
+    let subscribed = match connection.subscribe(&own).await {
+        // It may have been closed for what went before.
+        Err(_) => connection.subscribe(&own).await,
+        subscribed => subscribed,
+    };
+    match subscribed {
         Ok(refused) => {
             if let Some(refusal) = refused.into_iter().flatten().next() {
                 return (Retained::Unreadable(refusal), true);

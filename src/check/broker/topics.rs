@@ -73,7 +73,11 @@ impl<'a> Topics<'a> {
         }
         let runs = runs(running).await;
         match runs {
-            Some(false) => self.retain().await,
+            Some(false) => {
+                self.retain().await;
+                // Nobody but the daemon writes there.
+                self.works.push("whether this login may write its checkpoint shows when the box runs".to_owned());
+            }
             Some(true) => self.works.push("whether it keeps what is retained the running tillbox sees".to_owned()),
             None => self.works.push(
                 "whether it keeps what is retained was not tried, as a tillbox may run that this user cannot see"
@@ -271,23 +275,27 @@ impl<'a> Topics<'a> {
     /// All denials in one line: one who corrects the rules needs all of them.
     fn told_denied(&self) -> Option<Finding> {
         let base = self.topic("");
-        let mut found: Vec<(&str, Vec<String>)> = Vec::new();
-        for denied in &self.denied {
-            let topic = self.topic(&denied.below);
-            match found.iter_mut().find(|(why, _)| *why == denied.why) {
-                Some((_, topics)) => topics.push(topic),
-                None => found.push((&denied.why, vec![topic])),
+        let mut found: Vec<(&str, Vec<&str>)> = Vec::new();
+        for Denied { below, why, .. } in &self.denied {
+            match found.iter_mut().find(|(of, _)| of == why) {
+                Some((_, belows)) => belows.push(below),
+                None => found.push((why, vec![below])),
             }
         }
-        let found: Vec<String> = found.iter().map(|(why, topics)| format!("{} ({why})", topics.join(", "))).collect();
+        let topics = |belows: &[&str]| joined(belows).into_iter().map(|below| self.topic(below)).collect::<Vec<_>>();
+        let found: Vec<String> =
+            found.iter().map(|(why, belows)| format!("{} ({why})", topics(belows).join(", "))).collect();
         if found.is_empty() {
             return None;
         }
-        let rules: Vec<String> = self
-            .denied
-            .iter()
-            .map(|denied| format!("`topic {} {}`", denied.right, self.topic(&denied.below)))
-            .collect();
+        let with = |right: &str| {
+            let belows = self.denied.iter().filter(|denied| denied.right == right).map(|denied| denied.below.as_str());
+            topics(&belows.collect::<Vec<_>>())
+                .into_iter()
+                .map(|topic| format!("`topic {right} {topic}`"))
+                .collect::<Vec<_>>()
+        };
+        let rules: Vec<String> = [with("readwrite"), with("read")].concat();
         let text = format!(
             "found that this login is denied {}; expected every topic of the box to be allowed",
             found.join(", ")
@@ -437,16 +445,16 @@ impl<'a> Topics<'a> {
     }
 
     fn too_small(&mut self, what: &str, needed: usize, takes_some: bool) {
-        let text = format!("found that {what}; expected it to take what event-max-size allows");
+        let expected = "expected it to take what event-max-size allows";
         let remedy = format!(
             "let HQ raise the broker's limit for one message to {needed} bytes (Mosquitto: `message_size_limit`, \
              `max_packet_size`), or write a lower event-max-size under [hq]: a larger sale goes there without its items"
         );
         self.findings.push(if takes_some {
-            Finding::warn(&self.item, text, remedy)
+            Finding::warn(&self.item, format!("found that {what}; {expected}"), remedy)
         } else {
-            let text = format!("{text}; not even {} pass", size_text(LEAST_BYTES as u64));
-            Finding::correct(&self.item, text, remedy)
+            let least = size_text(LEAST_BYTES as u64);
+            Finding::correct(&self.item, format!("found that {what}, and not even {least} pass; {expected}"), remedy)
         });
     }
 
@@ -478,6 +486,16 @@ impl<'a> Topics<'a> {
         );
         self.findings.push(Finding::correct(&self.item, text, self.retain_remedy(&topic)));
     }
+}
+
+/// Names of topics; all those of events as one.
+fn joined<'a>(belows: &[&'a str]) -> Vec<&'a str> {
+    let of_events = |below: &&&str| below.starts_with("events/");
+    if belows.iter().filter(of_events).count() <= EventType::ALL.len() {
+        return belows.to_vec();
+    }
+    let others = belows.iter().filter(|below| !of_events(below)).copied();
+    std::iter::once("events/+").chain(others).collect()
 }
 
 /// Whether a refusal may pass by itself.

@@ -100,6 +100,8 @@ pub async fn try_all(connection: &mut Connection, trials: &[Trial]) -> Vec<Verdi
             verdicts[at] = match (&ended, state.outcome.as_ref()) {
                 // What was refused is known, whatever came behind it.
                 (_, Some(Outcome::Refused(refusal))) => Some(Verdict::Refused(refusal.clone())),
+                // Under MQTT 5 a code is the broker's word on that very publish.
+                (Err(_), Some(_)) if connection.version() == Version::V5 => Some(state.verdict(Version::V5)),
                 (Err(error), _) if alone => Some(Verdict::Closed(error.to_string())),
                 (Err(_), _) => None,
                 (Ok(Waited::Late), _) if !state.is_done() => {
@@ -180,15 +182,14 @@ async fn attempt(connection: &mut Connection, states: &mut [State<'_>]) -> Resul
         let Trial { topic, body, retain, .. } = state.trial;
         state.packet = connection.wire().await?.publish(topic, body.clone(), *retain)?;
     }
-    // Some acknowledge what they deny, and close then: the answer to a ping tells that they go on.
+    // Some acknowledge what they deny, or refuse it, and close then: the answer to a ping tells that they go on.
     connection.ping().await?;
-    let codes = connection.version() == Version::V5;
     let required = states.iter().any(|state| state.trial.echo == Echo::Required);
     let waited = connection
         .wait(ANSWER_MAX, |arrived, ponged| {
             states.iter_mut().for_each(|state| state.take(arrived));
             let is_over = |state: &State<'_>| state.is_done() || !required && state.outcome.is_some();
-            (codes || ponged) && states.iter().all(is_over)
+            ponged && states.iter().all(is_over)
         })
         .await?;
     if waited == Waited::Done && states.iter().any(|state| !state.is_done()) {
