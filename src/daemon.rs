@@ -361,6 +361,7 @@ fn make_link(
         stop: stop.clone(),
         rescan_horizon: RESCAN_HORIZON,
         heartbeat,
+        by_hand: false,
         describe: Box::new(describe(config, shared)),
     }
 }

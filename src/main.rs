@@ -98,8 +98,9 @@ Options:
   -V, --version   the version
 
 `tillbox check --online` changes nothing on disk, and may run beside the daemon, best as the same user. It logs in where a
-point of sale has a login, and publishes one hello at each broker, as `tillbox-OUTLET-check`. It takes 30 s at
-most: what has no end by then is left, with what it waited for.
+point of sale has a login. At each broker it publishes hellos on the events' topics, as `tillbox-OUTLET-check`, and where
+no daemon runs a status that says `checking`, which it takes back. It takes 30 s at most: what has no end by then is
+left, with what it waited for.
 
 `tillbox status` asks the running daemon, as the same user.
 `tillbox outbox list`, `show` and `export` change nothing. They ask the running daemon, as the same user; while none runs
@@ -452,7 +453,7 @@ fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
                 (Some(Word::Look(Look::Export { from })), Long("from")) => *from = parser.value()?.parse()?,
                 (Some(Word::Order(Order::Move { set_aside, .. })), Long("set-aside")) => *set_aside = true,
                 (Some(Word::Order(Order::Move { patience, .. } | Order::Send { patience, .. })), Long("patience")) => {
-                    *patience = parser.value()?.parse_with(read_patience)?
+                    *patience = parser.value()?.parse_with(read_patience)?;
                 }
                 (Some(Word::Order(_)), Long("yes")) => yes = true,
                 (_, other) => return Err(other.unexpected()),

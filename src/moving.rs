@@ -72,7 +72,7 @@ pub enum MovingError {
     #[error("{left} of the events of {outlet} are not delivered: {why}; they stay where they are, and nothing is lost")]
     Left {
         /// Whose they are.
-        outlet: Owner,
+        outlet: Box<Owner>,
         /// How many.
         left: u64,
         /// What stood in the way.
@@ -93,9 +93,9 @@ pub enum MovingError {
         /// The folder.
         folder: PathBuf,
         /// Whose store it is.
-        holds: Owner,
+        holds: Box<Owner>,
         /// Whose config it is.
-        wanted: Owner,
+        wanted: Box<Owner>,
     },
     /// What this user would write, the daemon could not read.
     #[error(
@@ -168,6 +168,7 @@ pub fn plan_sending(config: &Config, folder: &Path) -> Result<(Owner, u64), Movi
     let holds = held.owner.ok_or_else(|| OutboxError::NoOwner { folder: folder.to_owned() })?;
     let wanted = owner_of(config);
     if holds != wanted {
+        let (holds, wanted) = (Box::new(holds), Box::new(wanted));
         return Err(MovingError::OtherConfig { folder: folder.to_owned(), holds, wanted });
     }
     Ok((holds, held.waiting))

@@ -75,6 +75,7 @@ pub fn start_link(outbox: &Arc<Outbox>, port: u16, window: u16) -> RunningLink {
         stop: stop.clone(),
         rescan_horizon: chrono::TimeDelta::days(7),
         heartbeat: Heartbeat::default(),
+        by_hand: false,
         describe: {
             let outbox = Arc::clone(outbox);
             Box::new(move || Description {

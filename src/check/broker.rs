@@ -11,6 +11,7 @@ mod connection;
 mod retained;
 mod topics;
 mod trial;
+mod words;
 
 use std::{path::Path, sync::Arc, time::Duration};
 

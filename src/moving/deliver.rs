@@ -107,7 +107,7 @@ async fn deliver_all(leaving: &Leaving<'_>, say: &mut dyn FnMut(&str)) -> Result
     let settle = tokio::task::spawn_blocking(move || settled.settle(acknowledge)).await;
     settle.unwrap_or_else(|panic| Err(OutboxError::Damaged(panic.to_string())))?;
     match result {
-        Err(why) if left > 0 => Err(MovingError::Left { outlet: leaving.owner.clone(), left, why }),
+        Err(why) if left > 0 => Err(MovingError::Left { outlet: Box::new(leaving.owner.clone()), left, why }),
         _ => Ok(progress.delivered),
     }
 }
@@ -130,6 +130,7 @@ fn link(leaving: &Leaving<'_>, outbox: &Arc<Outbox>, health: &Arc<Health>, clock
         stop: stop.clone(),
         rescan_horizon: RESCAN_HORIZON,
         heartbeat: Heartbeat::default(),
+        by_hand: true,
         describe: Box::new(describe),
     }
 }

@@ -186,7 +186,7 @@ pub(super) fn read(version: Version, header: usize, frame: BytesMut) -> Result<O
             let packet = packet_id(body)?;
             let code = body.get(2).copied().unwrap_or_default();
             let properties = (code >= 0x80).then(|| with_known_code(frame, header + 2));
-            let reason = match properties.map(|frame| read_v5(frame)) {
+            let reason = match properties.map(read_v5) {
                 Some(Some(v5::Packet::PubAck(ack))) => ack.properties.and_then(|it| it.reason_string),
                 _ => None,
             };

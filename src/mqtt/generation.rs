@@ -12,9 +12,9 @@ use tokio::time::Instant;
 use super::{
     ended::Ended,
     feed::Restart,
-    greeting::{begin_stream, hello_timeout},
+    greeting::hello_timeout,
     pace,
-    session::Session,
+    session::{Session, Standing},
     wire::{Arrived, WireError},
 };
 use crate::{
@@ -26,6 +26,9 @@ use crate::{
 /// So long a first event waits for a clock that something confirms.
 const CLOCK_WAIT: Duration = Duration::from_secs(600);
 
+/// A wait that is over sooner is told to nobody.
+const CLOCK_TOLD_AFTER: Duration = Duration::from_secs(30);
+
 /// HQ's word for starting again is obeyed at most once in this.
 const RESTART_EVERY: Duration = Duration::from_secs(60 * 60);
 
@@ -33,18 +36,19 @@ impl Session<'_> {
     /// When the wait for a clock is over.
     pub(super) fn generation_due(&self) -> Option<Instant> {
         let waits = self.memory.clock_wait.filter(|_| self.stream.is_none())?;
-        Some(Instant::from_std(waits + CLOCK_WAIT / pace()))
+        let tells = waits + CLOCK_TOLD_AFTER / pace();
+        let ends = waits + CLOCK_WAIT / pace();
+        Some(Instant::from_std(if tells > StdInstant::now() { tells } else { ends }))
     }
 
     /// Chooses, corrects or gives up the stream's generation, where that is due.
     pub(super) fn settle_generation(&mut self, level: &Level) -> Result<(), Ended> {
-        if self.takes_over {
+        if self.standing == Standing::TakesOver {
             let through = level.take_over.unwrap_or_default();
             let left = level.durable.min(through) <= level.durable - level.undelivered(self.link.hq.acknowledge);
             let above = self.found.as_ref().map_or(0, |found| found.generation);
             let why = "a person said that this box takes the outlet back";
-            let begin = Begin { read_again: self.read_again(), ..Begin::default() };
-            return if left { Err(begin_stream(self.link, above, why, begin)) } else { Ok(()) };
+            return if left { Err(self.begin_stream(above, why, self.begin_anew())) } else { Ok(()) };
         }
         match self.stream.clone() {
             None if level.durable >= self.forward.next() => self.choose(),
@@ -58,8 +62,7 @@ impl Session<'_> {
                 }
                 let why =
                     "the clock is confirmed at last, and the stream had begun with a generation that may be too low";
-                let begin = Begin { read_again: self.read_again(), ..Begin::default() };
-                Err(begin_stream(self.link, stream.generation, why, begin))
+                Err(self.begin_stream(stream.generation, why, self.begin_anew()))
             }
         }
     }
@@ -68,6 +71,9 @@ impl Session<'_> {
         let proven = self.link.proven_now();
         let since = *self.memory.clock_wait.get_or_insert_with(StdInstant::now);
         if proven.is_none() && since.elapsed() < CLOCK_WAIT / pace() {
+            if since.elapsed() < CLOCK_TOLD_AFTER / pace() {
+                return Ok(());
+            }
             let text = "no time service and no point of sale confirms this box's clock yet: the first sales wait up to ten \
                         minutes for that, so that they get a generation above any earlier box's";
             self.link.health.raise(Condition::ClockUnproven, "", text, self.link.clock.now());
@@ -75,7 +81,11 @@ impl Session<'_> {
         }
         self.memory.clock_wait = None;
         self.link.health.clear(Condition::ClockUnproven, "", self.link.clock.now());
-        let chosen = generation(self.above, proven);
+        // What is sent by hand is older than whatever another box has told.
+        let chosen = match self.above {
+            named if self.link.by_hand && named > 0 => (named - 1).max(1),
+            named => generation(named, proven),
+        };
         self.link.outbox.take_generation(chosen, proven.is_some(), self.read_again())?;
         self.stream = self.link.outbox.stream();
         tracing::info!(generation = chosen, "mqtt: this store's stream is new to HQ, and has its generation now");
@@ -126,7 +136,7 @@ impl Session<'_> {
             })
             .await?;
         if found && refused.is_none() {
-            self.confirmed = true;
+            self.standing = Standing::Confirmed;
             self.link.health.update(|facts| facts.checkpoint_found = true);
             let acknowledged = self.told.as_ref().map_or(0, |told| told.acknowledged);
             self.link.outbox.note_retained(&self.broker.to_string(), self.id, acknowledged)?;
@@ -158,6 +168,6 @@ impl Session<'_> {
         let why = format!("HQ lost what it had and says that this box starts again (token {})", restart.token);
         let token = Some(restart.token.clone());
         let begin = Begin { read_again, keep: true, restart_token: token, ..Begin::default() };
-        Err(begin_stream(self.link, self.above.max(stream.generation), &why, begin))
+        Err(self.begin_stream(self.above.max(stream.generation), &why, begin))
     }
 }

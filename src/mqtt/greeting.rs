@@ -17,7 +17,7 @@ use super::{
     memory::Doing,
     pace,
     publishing::Again,
-    session::Session,
+    session::{Session, Standing},
     wire::{Arrived, Outcome, Version},
 };
 use crate::{
@@ -119,7 +119,7 @@ impl Session<'_> {
             let found = serde_json::from_slice::<Found>(&body);
             self.found = Some(found.map_err(|error| unreadable(self.link, &error.to_string()))?);
         }
-        self.greeting = false;
+        self.standing = Standing::Unconfirmed;
         Ok(())
     }
 
@@ -165,7 +165,12 @@ impl Session<'_> {
     pub(super) fn reconcile(&mut self) -> Result<(), Ended> {
         let level = self.link.outbox.level();
         let found = self.found.clone();
-        self.notice_forgotten()?;
+        if !self.link.by_hand {
+            self.notice_forgotten();
+        }
+        if let Some((from, through)) = self.broker_memory().resend.take() {
+            self.again = Again::of(from, through, true);
+        }
         let stored = self.stored.as_ref();
         let of_this = stored.is_some_and(|stored| StreamId::parse(&stored.stream) == Some(self.id));
         let word = Word {
@@ -181,23 +186,26 @@ impl Session<'_> {
             stream: level.stream.as_deref(),
             durable: at_open.unwrap_or(level.durable),
             knows_nonce: nonce.is_none_or(|nonce| self.link.outbox.knows_nonce(nonce)),
-            takes_over: level.take_over.is_some(),
+            takes_over: level.take_over.is_some() || self.link.by_hand,
         };
         self.memory.compared = Some(self.id);
         let at = self.link.topic("checkpoint");
         match decide(found.as_ref(), word, own) {
             Decision::Keep => {
-                self.takes_over = level.take_over.is_some();
-                self.confirmed = found.as_ref().is_some_and(|found| found.is_of(self.id));
+                if level.take_over.is_some() && !self.link.by_hand {
+                    self.standing = Standing::TakesOver;
+                } else if found.as_ref().is_some_and(|found| found.is_of(self.id)) {
+                    self.standing = Standing::Confirmed;
+                }
                 Ok(())
             }
             Decision::Choose { above } => {
-                self.above = above;
+                self.above = above.max(self.memory.above);
                 Ok(())
             }
-            Decision::Begin { above, why } => {
-                Err(begin_stream(self.link, above, why, Begin { read_again: self.read_again(), ..Begin::default() }))
-            }
+            // Whatever it is, what is sent by hand leaves as it stands.
+            Decision::Begin { .. } if self.link.by_hand => Ok(()),
+            Decision::Begin { above, why } => Err(self.begin_stream(above, why, self.begin_anew())),
             Decision::Conflict => Err(Ended::Conflict(format!(
                 "another box publishes for this outlet ({at} names stream {}, generation {}): this one keeps its sales and \
                  waits; take one of the two away, and if this one is to stay, run `tillbox outbox take-over` on it",
@@ -223,18 +231,39 @@ impl Session<'_> {
             .collect()
     }
 
+    /// A new stream that reads again what an earlier one had not told.
+    pub(super) fn begin_anew(&self) -> Begin {
+        Begin { read_again: self.read_again(), ..Begin::default() }
+    }
+
+    /// Begins a new stream with a generation above one that is named, and tells HQ why. Without a clock that something
+    /// confirms the generation is chosen later, when the first event leaves.
+    pub(super) fn begin_stream(&mut self, above: u32, why: &str, begin: Begin) -> Ended {
+        let proven = self.link.proven_now();
+        let chosen = proven.map(|_| generation(above, proven));
+        self.memory.above = self.memory.above.max(above);
+        match self.link.outbox.begin_stream(Begin { generation: chosen, proven: proven.is_some(), ..begin }) {
+            Ok(()) => {
+                let text = format!("{why}: a new stream begins, and the points of sale are read again");
+                self.link.notice("new_stream", &text);
+                Ended::Again
+            }
+            Err(error) => error.into(),
+        }
+    }
+
     /// Whether this broker lost what it was known to hold; then perhaps events, too, that it had acknowledged.
-    fn notice_forgotten(&mut self) -> Result<(), Ended> {
+    fn notice_forgotten(&mut self) {
         let broker = self.broker.to_string();
         let Some(known) = self.link.outbox.retained(&broker).filter(|known| !known.stream.is_empty()) else {
-            return Ok(());
+            return;
         };
         let from = match &self.found {
             None => 0,
             Some(found) if found.stream == known.stream && found.acknowledged < known.acknowledged => {
                 found.acknowledged
             }
-            Some(_) => return Ok(()),
+            Some(_) => return,
         };
         let of_this = known.stream == self.id.to_string();
         let level = self.link.outbox.level();
@@ -259,9 +288,8 @@ impl Session<'_> {
         self.link.health.raise(Condition::BrokerForgot, "", &text, now);
         self.memory.forgotten = Some(std::time::Instant::now());
         if resends && !lately {
-            self.again = Again::of(level.first_kept.max(from + 1), level.acknowledged, true);
+            self.broker_memory().resend = Some((level.first_kept.max(from + 1), level.acknowledged));
         }
-        Ok(())
     }
 
     /// What HQ's word means besides what is stored.
@@ -269,36 +297,20 @@ impl Session<'_> {
         let other = stored.generation.filter(|_| StreamId::parse(&stored.stream) != Some(self.id));
         if let Some(other) = other {
             self.above = self.above.max(other);
-            if self.stream.as_ref().is_some_and(|stream| other > stream.generation) && !self.takes_over {
+            if self.stream.as_ref().is_some_and(|stream| other > stream.generation)
+                && self.standing != Standing::TakesOver
+                && !self.link.by_hand
+            {
                 if other == u32::MAX {
                     return Err(Ended::Conflict(format!("HQ names generation {other}, and nothing can be newer")));
                 }
                 let why = "HQ has states of a newer stream, which would win over this one's";
-                let begin = Begin { read_again: self.read_again(), ..Begin::default() };
-                return Err(begin_stream(self.link, other, why, begin));
+                return Err(self.begin_stream(other, why, self.begin_anew()));
             }
         }
         match &stored.restart {
-            Some(restart) => self.obey_restart(restart),
-            None => Ok(()),
-        }
-    }
-}
-
-/// Begins a new stream with a generation above one that is named, and tells HQ why.
-pub(super) fn begin_stream(link: &Link, above: u32, why: &str, begin: Begin) -> Ended {
-    let now = link.clock.now();
-    let proven = link.proven_now();
-    let begin = Begin { generation: Some(generation(above, proven)), proven: proven.is_some(), ..begin };
-    let text = format!("{why}: a new stream begins, and the points of sale are read again");
-    match link.outbox.begin_stream(begin) {
-        Ok(()) => {
-            link.notice("new_stream", &text);
-            Ended::Again
-        }
-        Err(error) => {
-            tracing::debug!(%error, %now, "mqtt: no new stream could begin");
-            error.into()
+            Some(restart) if !self.link.by_hand => self.obey_restart(restart),
+            _ => Ok(()),
         }
     }
 }

@@ -39,6 +39,8 @@ pub struct Memory {
     pub(super) restarted: Option<Instant>,
     /// The last event that went without its items, and when it did.
     pub(super) reduced: Option<(u64, Instant)>,
+    /// The greatest generation that was named when a stream began whose own was to be chosen later.
+    pub(super) above: u32,
     /// When a broker was last found to have lost its memory.
     pub(super) forgotten: Option<Instant>,
     brokers: BTreeMap<String, BrokerMemory>,
@@ -56,6 +58,7 @@ impl Memory {
             clock_wait: None,
             restarted: None,
             reduced: None,
+            above: 0,
             forgotten: None,
             brokers: BTreeMap::new(),
         }
@@ -80,6 +83,8 @@ pub struct BrokerMemory {
     careful: u32,
     /// Topics are proven at the sizes of the events: an earlier session ended at a larger step.
     pub(super) exact: bool,
+    /// What it forgot and is to be sent again: first and last number.
+    pub(super) resend: Option<(u64, u64)>,
     /// Logins in a row at which it hung up.
     pub(super) logins_hung_up: u32,
     pub(super) doing: Doing,

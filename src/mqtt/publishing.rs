@@ -19,7 +19,7 @@ use super::{
     greeting::hello_timeout,
     memory::Doing,
     nonce, pace,
-    session::Session,
+    session::{Session, Standing},
     wire::{Arrived, Outcome, Version},
 };
 use crate::{
@@ -42,6 +42,9 @@ const STEPS: [usize; 3] = [4 * 1024, 16 * 1024, 64 * 1024];
 
 /// Bytes of a packet beside topic and body: header, packet id, lengths.
 const PACKET_OVERHEAD_BYTES: usize = 16;
+
+/// What a broker forgot goes out again this long after that was noticed.
+const RESEND_AFTER: Duration = Duration::from_secs(60);
 
 /// What goes out again and nobody hears is tried once more after this …
 const UNHEARD_FIRST: Duration = Duration::from_secs(5);
@@ -99,7 +102,8 @@ impl Again {
             next: from,
             through,
             waiting: BTreeMap::new(),
-            not_before: None,
+            // Whoever reads there has lost its session as well, and comes back.
+            not_before: forgotten.then(|| StdInstant::now() + RESEND_AFTER / pace()),
             wait: UNHEARD_FIRST,
             forgotten,
         })
@@ -125,6 +129,12 @@ impl Again {
         true
     }
 
+    /// What of it is still to be sent to a broker that forgot it.
+    pub(super) fn rest(&self) -> Option<(u64, u64)> {
+        let next = self.waiting.values().copied().min().map_or(self.next, |waiting| waiting.min(self.next));
+        (self.forgotten && next <= self.through).then_some((next, self.through))
+    }
+
     /// When more of it may leave.
     pub(super) fn due(&self) -> Option<StdInstant> {
         self.not_before.filter(|_| self.waiting.is_empty())
@@ -136,12 +146,15 @@ impl Session<'_> {
     pub(super) async fn publish(&mut self, level: &Level) -> Result<(), Ended> {
         let Some(stream) = self.stream.clone() else { return Ok(()) };
         // An outlet that is taken back gets its new stream before what came after the order.
-        let last = level.take_over.filter(|_| self.takes_over).map_or(level.durable, |last| last.min(level.durable));
+        let last = level
+            .take_over
+            .filter(|_| self.standing == Standing::TakesOver)
+            .map_or(level.durable, |last| last.min(level.durable));
         let waits = self.forward.next() <= last;
         if !waits && self.again.is_none() {
             return Ok(());
         }
-        if !self.confirmed && !self.takes_over {
+        if self.standing == Standing::Unconfirmed && !self.link.by_hand {
             self.confirm().await?;
         }
         if waits {
@@ -366,6 +379,11 @@ impl Session<'_> {
             self.again = Some(again);
             return Ok(());
         }
+        if again.forgotten && again.not_before.take().is_some() {
+            // What left since may have met nobody, either.
+            again.through = again.through.max(self.forward.cursor());
+            self.link.outbox.note_resent(&self.broker.to_string(), self.link.clock.now())?;
+        }
         again.not_before = None;
         while again.next <= again.through && again.waiting.len() < AGAIN_MAX && self.wire.room() > 1 {
             let events = self.link.outbox.read(self.epoch, again.next - 1, AGAIN_MAX)?;
@@ -384,8 +402,6 @@ impl Session<'_> {
         }
         if !again.is_done() {
             self.again = Some(again);
-        } else if again.forgotten {
-            self.link.outbox.note_resent(&self.broker.to_string(), self.link.clock.now())?;
         }
         Ok(())
     }

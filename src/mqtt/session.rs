@@ -29,6 +29,7 @@ use super::{
     memory::{BrokerMemory, Doing, Memory},
     pace,
     publishing::{Again, Proven, Ready},
+    telling::STATUS_PAUSE,
     wire::{Arrived, Outcome, Refusal, Version, Wire, WireError},
 };
 use crate::{
@@ -43,6 +44,19 @@ use crate::{
 /// Another broker of the list is looked for this often while nobody subscribes here.
 const NOBODY_MAX: Duration = Duration::from_secs(600);
 
+/// How the box stands at a broker in one session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// The greeting is under way: what is retained is only noted.
+    Greeting,
+    /// Its checkpoint was not yet found here by a subscription.
+    Unconfirmed,
+    /// It was: events may leave.
+    Confirmed,
+    /// What waits leaves under its old generation, and then this box takes the outlet back.
+    TakesOver,
+}
+
 /// A session that may publish.
 pub(super) struct Session<'a> {
     pub(super) link: &'a Link,
@@ -54,18 +68,14 @@ pub(super) struct Session<'a> {
     /// `None` until the stream has a generation.
     pub(super) stream: Option<Arc<Stream>>,
     pub(super) id: StreamId,
-    /// The greeting is under way: what is retained is only noted.
-    pub(super) greeting: bool,
     /// The retained checkpoint's text, noted by the greeting.
     pub(super) retained: Option<Bytes>,
     /// The checkpoint that the greeting found.
     pub(super) found: Option<Found>,
     /// The greatest generation that anybody names.
     pub(super) above: u32,
-    /// The box's checkpoint is surely retained here.
-    pub(super) confirmed: bool,
-    /// What waits leaves under its old generation, and then this box takes the outlet back.
-    pub(super) takes_over: bool,
+    /// How this box stands at the broker.
+    pub(super) standing: Standing,
     pub(super) forward: Forward,
     pub(super) read_ahead: VecDeque<Event>,
     pub(super) ready: Option<Ready>,
@@ -133,12 +143,10 @@ pub(super) async fn run(
         nonce,
         stream: level.stream.clone(),
         id,
-        greeting: true,
         retained: None,
         found: None,
         above: 0,
-        confirmed: false,
-        takes_over: false,
+        standing: Standing::Greeting,
         forward: Forward::after(level.acknowledged.max(level.released), rules, now.into_std()),
         read_ahead: VecDeque::new(),
         ready: None,
@@ -173,6 +181,8 @@ pub(super) async fn run(
         }
     }
     session.count();
+    let rest = session.again.as_ref().and_then(Again::rest);
+    session.broker_memory().resend = rest;
     match ended {
         Ended::Stopped => session.say_goodbye().await,
         // The broker is well: it need not send the last will.
@@ -209,7 +219,7 @@ impl Session<'_> {
             tokio::select! {
                 moved = self.wire.wait() => if let Err(error) = moved { return error.into() },
                 _ = self.level.changed() => {}
-                _ = self.health.changed() => self.status_due = self.status_due.min(self.status_pause()),
+                _ = self.health.changed() => self.status_due = self.status_due.min(Instant::now() + STATUS_PAUSE),
                 verdict = finished(&mut self.storing) => self.judged(verdict),
                 () = sleep_until(due) => {}
                 () = stop => return Ended::Stopped,
@@ -368,9 +378,9 @@ impl Session<'_> {
         if topic == self.link.topic("stored") {
             self.hear_stored(&body);
         } else if topic != self.link.topic("checkpoint") {
-        } else if self.greeting {
+        } else if self.standing == Standing::Greeting {
             self.retained = Some(body);
-        } else if !self.takes_over {
+        } else if self.standing != Standing::TakesOver {
             // What a broker says late is weighed at the beginning of the next session, where a new stream can begin.
             let again = |why: &str| Err(Ended::Wire(WireError::Lost(why.to_owned())));
             let Some(stream) = &self.stream else { return Ok(()) };
@@ -473,7 +483,7 @@ impl Session<'_> {
             facts.session = Some(self.nonce.to_owned());
             facts.protocol = Some(version.name());
             facts.unproven_echo = takes_bare_word;
-            facts.checkpoint_found = self.confirmed;
+            facts.checkpoint_found = self.standing == Standing::Confirmed;
         });
     }
 

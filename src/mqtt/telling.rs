@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, time::Duration};
 use chrono::{DateTime, Utc};
 use tokio::time::{Instant, timeout};
 
-use super::{ended::Ended, pace, session::Session};
+use super::{
+    ended::Ended,
+    pace,
+    session::{Session, Standing},
+};
 use crate::{
     checkpoint::{self, Checkpoint},
     config::Acknowledge,
@@ -18,7 +22,7 @@ use crate::{
 const STATUS_EVERY: Duration = Duration::from_secs(300);
 
 /// … and changes at most this often.
-const STATUS_PAUSE: Duration = Duration::from_secs(2);
+pub(super) const STATUS_PAUSE: Duration = Duration::from_secs(2);
 
 /// The checkpoint is published at most this often while events flow.
 const CHECKPOINT_PAUSE: Duration = Duration::from_secs(5);
@@ -27,17 +31,12 @@ const CHECKPOINT_PAUSE: Duration = Duration::from_secs(5);
 const STOP_DEADLINE: Duration = Duration::from_millis(1_500);
 
 /// That a broker lost its memory is told for this long at least.
-const FORGOTTEN_TOLD: Duration = Duration::from_secs(600);
+const FORGOTTEN_TOLD: Duration = Duration::from_secs(120);
 
 /// A condition that speaks of one event is told for this long.
 const REDUCED_TOLD: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Session<'_> {
-    /// When a change of the status is told at the earliest.
-    pub(super) fn status_pause(&self) -> Instant {
-        Instant::now() + STATUS_PAUSE
-    }
-
     /// Status and checkpoint, as far as the broker takes a publish now.
     pub(super) fn tell_what_is_due(&mut self, level: &Level) -> Result<(), Ended> {
         let now = Instant::now();
@@ -70,6 +69,9 @@ impl Session<'_> {
     }
 
     fn tell_status(&mut self, state: status::State) -> Result<(), Ended> {
+        if self.link.by_hand {
+            return Ok(());
+        }
         let body = self.link.status(state);
         let packet = self.wire.publish(&self.link.topic("status"), body, true)?;
         self.own.insert(packet);
@@ -78,7 +80,8 @@ impl Session<'_> {
 
     /// Publishes the checkpoint, if it says something new.
     pub(super) fn tell_checkpoint(&mut self) -> Result<(), Ended> {
-        let Some(stream) = self.stream.clone().filter(|_| !self.takes_over) else { return Ok(()) };
+        let tells = self.standing != Standing::TakesOver && !self.link.by_hand;
+        let Some(stream) = self.stream.clone().filter(|_| tells) else { return Ok(()) };
         if !self.memory.nonce_kept {
             self.link.outbox.add_nonce(&self.memory.nonce)?;
             self.memory.nonce_kept = true;
@@ -115,7 +118,9 @@ impl Session<'_> {
 
     /// Status or checkpoint was acknowledged: what is retained now is remembered, so that its loss is noticed.
     pub(super) fn own_acknowledged(&mut self, packet: u16) -> Result<(), Ended> {
-        if let Some((_, acknowledged)) = self.checkpoint_packet.filter(|(of, _)| *of == packet && self.confirmed) {
+        if let Some((_, acknowledged)) =
+            self.checkpoint_packet.filter(|(of, _)| *of == packet && self.standing == Standing::Confirmed)
+        {
             self.link.outbox.note_retained(&self.broker.to_string(), self.id, acknowledged)?;
         }
         Ok(())

@@ -353,40 +353,36 @@ impl Wire {
     /// # Errors
     /// The broker ended the connection with its next word, or what came is no MQTT.
     pub fn arrived(&mut self) -> Result<Option<Arrived>, WireError> {
-        while let Some(incoming) = self.next_packet()? {
-            match incoming {
-                Incoming::Acknowledged { packet, code, reason } => {
-                    self.ids.give_back(packet)?;
-                    self.publishes = self.publishes.saturating_sub(1);
-                    let outcome = match code {
-                        0 => Outcome::Taken,
-                        0x10 => Outcome::NobodyListens,
-                        code => Outcome::Refused(Refusal { code, reason }),
-                    };
-                    return Ok(Some(Arrived::Acknowledged(packet, outcome)));
-                }
-                Incoming::Message { topic, body, packet } => {
-                    if packet != 0 {
-                        codec::write_ack(packet, &mut self.outbound);
-                    }
-                    return Ok(Some(Arrived::Message { topic, body }));
-                }
-                Incoming::Subscribed { packet, refused } => {
-                    self.ids.give_back(packet)?;
-                    return Ok(Some(Arrived::Subscribed(packet, refused)));
-                }
-                Incoming::Unsubscribed { packet } => {
-                    self.ids.give_back(packet)?;
-                    return Ok(Some(Arrived::Unsubscribed(packet)));
-                }
-                Incoming::Pong => return Ok(Some(Arrived::Ponged)),
-                Incoming::Goodbye { code, reason, server } => return Err(farewell(code, reason, server)),
-                Incoming::Welcome(_) => {
-                    return Err(WireError::Lost("the broker answers a login that was not asked".to_owned()));
-                }
+        let Some(incoming) = self.next_packet()? else { return Ok(self.arrived.pop_front()) };
+        match incoming {
+            Incoming::Acknowledged { packet, code, reason } => {
+                self.ids.give_back(packet)?;
+                self.publishes = self.publishes.saturating_sub(1);
+                let outcome = match code {
+                    0 => Outcome::Taken,
+                    0x10 => Outcome::NobodyListens,
+                    code => Outcome::Refused(Refusal { code, reason }),
+                };
+                Ok(Some(Arrived::Acknowledged(packet, outcome)))
             }
+            Incoming::Message { topic, body, packet } => {
+                if packet != 0 {
+                    codec::write_ack(packet, &mut self.outbound);
+                }
+                Ok(Some(Arrived::Message { topic, body }))
+            }
+            Incoming::Subscribed { packet, refused } => {
+                self.ids.give_back(packet)?;
+                Ok(Some(Arrived::Subscribed(packet, refused)))
+            }
+            Incoming::Unsubscribed { packet } => {
+                self.ids.give_back(packet)?;
+                Ok(Some(Arrived::Unsubscribed(packet)))
+            }
+            Incoming::Pong => Ok(Some(Arrived::Ponged)),
+            Incoming::Goodbye { code, reason, server } => Err(farewell(code, reason, server.as_deref())),
+            Incoming::Welcome(_) => Err(WireError::Lost("the broker answers a login that was not asked".to_owned())),
         }
-        Ok(self.arrived.pop_front())
     }
 
     /// The next whole packet that came.
@@ -459,7 +455,7 @@ fn judge(welcome: &Welcome, version: Version, connect: &Connect) -> Result<(), W
 }
 
 /// What it means that the broker ended the connection with a word of its own.
-fn farewell(code: u8, reason: Option<String>, server: Option<String>) -> WireError {
+fn farewell(code: u8, reason: Option<String>, server: Option<&str>) -> WireError {
     let said = Refusal { code, reason };
     match code {
         0 => WireError::closed(),
@@ -469,7 +465,7 @@ fn farewell(code: u8, reason: Option<String>, server: Option<String>) -> WireErr
                 .to_owned(),
         ),
         0x87 => WireError::Lost(format!("the broker ended the connection ({said})")),
-        _ => WireError::Lost(format!("the broker ended the connection ({said}){}", elsewhere(server.as_deref()))),
+        _ => WireError::Lost(format!("the broker ended the connection ({said}){}", elsewhere(server))),
     }
 }
 

@@ -65,9 +65,9 @@ pub enum OutboxError {
         /// The folder.
         folder: PathBuf,
         /// Whose store it is.
-        holds: Owner,
+        holds: Box<Owner>,
         /// For whom it was opened.
-        wanted: Owner,
+        wanted: Box<Owner>,
         /// Events in it that were not released.
         waiting: u64,
     },

@@ -107,8 +107,8 @@ pub(super) fn refuse_other_outlet(db: &sled::Tree, writer: &Writer, options: &Op
     match read_owner(db)? {
         Some(holds) if holds != wanted => Err(OutboxError::OtherOutlet {
             folder: options.folder.clone(),
-            holds,
-            wanted,
+            holds: Box::new(holds),
+            wanted: Box::new(wanted),
             waiting: writer.last - writer.meta.released,
         }),
         Some(_) => Ok(()),
@@ -148,6 +148,9 @@ impl Outbox {
     ///
     /// # Errors
     /// The store fails.
+    ///
+    /// # Panics
+    /// Never: texts are always JSON.
     pub fn note_account(&self, connection: &str, account: &Account) -> Result<(), OutboxError> {
         let value = serde_json::to_vec(account).expect("texts are always JSON");
         self.change_account(connection, |batch, key| batch.insert(key, value))
@@ -161,7 +164,7 @@ impl Outbox {
     pub fn forget_account(&self, connection: &str) -> Result<bool, OutboxError> {
         let known = self.account(connection)?.is_some_and(|account| !account.ids.is_empty());
         if known {
-            self.change_account(connection, |batch, key| batch.remove(key))?;
+            self.change_account(connection, sled::Batch::remove)?;
         }
         Ok(known)
     }

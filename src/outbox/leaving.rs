@@ -42,7 +42,6 @@ pub struct SetAside {
     /// Where it lies.
     pub folder: PathBuf,
     /// Whose it is.
-    #[serde(flatten)]
     pub owner: Owner,
     /// Events that were not delivered when it was set aside.
     pub waiting: u64,
@@ -182,8 +181,8 @@ fn refuse_another(folder: &Path, held: &Held, owner: &Owner) -> Result<(), Outbo
         Some(holds) if holds == owner => Ok(()),
         Some(holds) => Err(OutboxError::OtherOutlet {
             folder: folder.to_owned(),
-            holds: holds.clone(),
-            wanted: owner.clone(),
+            holds: Box::new(holds.clone()),
+            wanted: Box::new(owner.clone()),
             waiting: held.waiting,
         }),
         None => Err(OutboxError::NoOwner { folder: folder.to_owned() }),

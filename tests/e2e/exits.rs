@@ -14,9 +14,9 @@ fn a_second_daemon_on_the_same_store_names_the_first_and_may_try_again() {
     stage.wait_for_books(&first);
     let mut second = stage.start();
     assert_eq!(second.wait(SOON).code(), Some(75));
+    second.wait_for_line(&format!("in use by another tillbox (process {})", first.pid()));
     let log = second.log();
     assert_eq!(log.lines().count(), 1, "{log}");
-    assert!(log.contains(&format!("in use by another tillbox (process {})", first.pid())), "{log}");
 }
 
 #[test]

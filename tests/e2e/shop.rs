@@ -246,7 +246,7 @@ fn new_shop() -> Shop {
 
 /// The technician writes the new shop's config.
 fn carry(setup: &mut Setup, to: &Shop) {
-    setup.outlet = NEW.to_owned();
+    NEW.clone_into(&mut setup.outlet);
     setup.pos_url = to.base_url();
 }
 

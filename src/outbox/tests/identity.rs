@@ -51,7 +51,7 @@ fn a_store_opens_under_its_own_outlet_and_prefix_alone() {
     for options in others(&shop) {
         let error = Outbox::open(options.clone(), now()).unwrap_err();
         let OutboxError::OtherOutlet { holds, waiting, .. } = &error else { panic!("{error}") };
-        assert_eq!((holds, *waiting), (&owner(&shop), 5));
+        assert_eq!((&**holds, *waiting), (&owner(&shop), 5));
         let text = error.to_string();
         assert!(text.contains("5 events wait") && text.contains("`tillbox outbox move`"), "{text}");
         // A look shows it under the name that it has.
@@ -128,7 +128,7 @@ fn a_store_that_is_set_aside_stays_whole_until_it_is_sent() {
     close(outbox, &shop);
     let aside = set_aside(&shop.folder, &owner(&shop), now()).unwrap();
     assert_eq!((aside.waiting, &aside.owner), (5, &owner(&shop)));
-    assert_eq!(set_aside_in(&shop.folder), [aside.clone()]);
+    assert_eq!(set_aside_in(&shop.folder), std::slice::from_ref(&aside));
     assert!(aside.remedy().contains("`tillbox outbox send"), "{}", aside.remedy());
     assert_eq!(held_in(&shop.folder).unwrap(), None);
 

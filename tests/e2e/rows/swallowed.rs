@@ -92,7 +92,9 @@ fn row_04_a_broker_that_stops_reading_is_told_and_the_next_one_is_tried() {
         daemon.wait_for_within(SOON, "the other one gets all", |report| {
             level(report, "durable") >= before + 400 && delivered(report) == level(report, "durable")
         });
-        assert!(other.hq.record().events.len() >= 390);
+        // What the first had taken before it stopped reading may be there.
+        let arrived = || (other.hq.record().events.len() >= 390).then_some(());
+        until(SOON, arrived, || format!("{} events at the other one", other.hq.record().events.len()));
     }
 }
 

@@ -124,7 +124,7 @@ fn row_09_a_command_gives_the_outlet_to_the_old_box() {
     let mut old = scene.start();
     let report = old.wait_for_within(SOON, "red", |report| holds(report, "outlet_conflict"));
     let before = report["generation"].as_u64();
-    let output = scene.setup.run("outbox take-over");
+    let output = scene.setup.run("outbox take-over --yes");
     assert!(output.status.success(), "{output:?}");
     old.wait_for_within(SOON, "it took it", |report| {
         report["generation"].as_u64() > before
