@@ -150,7 +150,7 @@ pub fn online(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
     let mut checkpoints = Vec::new();
     for (broker, trying) in config.hq.brokers.iter().zip(brokers) {
         let tried = trying.end(until).unwrap_or_else(|left| vec![left.finding(&broker::item(broker))].into());
-        checkpoints.extend(tried.checkpoint.map(|checkpoint| (broker, checkpoint)));
+        checkpoints.push((broker, tried.checkpoint));
         found.extend(tried.findings);
     }
     found.extend(broker::compare(&checkpoints));

@@ -51,13 +51,24 @@ pub fn item(broker: &Broker) -> String {
 #[derive(Debug)]
 pub struct Tried {
     pub findings: Vec<Finding>,
-    /// The retained checkpoint, where that could be looked for: stream and generation, if there is one.
-    pub checkpoint: Option<Option<(String, u32)>>,
+    /// The retained checkpoint.
+    pub checkpoint: Checkpoint,
+}
+
+/// What is retained as the outlet's checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checkpoint {
+    /// It could not be read.
+    Unread,
+    /// Nothing.
+    Absent,
+    /// One of a stream.
+    Of { stream: String, generation: u32 },
 }
 
 impl From<Vec<Finding>> for Tried {
     fn from(findings: Vec<Finding>) -> Self {
-        Self { findings, checkpoint: None }
+        Self { findings, checkpoint: Checkpoint::Unread }
     }
 }
 
@@ -119,12 +130,13 @@ pub fn of_daemon(probe: &Probe) -> Vec<Finding> {
 }
 
 /// Brokers that do not share what is retained: to each of them a box looks like another one.
-pub fn compare(checkpoints: &[(&Broker, Option<(String, u32)>)]) -> Option<Finding> {
-    let (first, expected) = checkpoints.first()?;
-    let (other, found) = checkpoints.iter().find(|(_, found)| found != expected)?;
-    let shown = |checkpoint: &Option<(String, u32)>| match checkpoint {
-        Some((_, generation)) => format!("one of generation {generation}"),
-        None => "none".to_owned(),
+pub fn compare(checkpoints: &[(&Broker, Checkpoint)]) -> Option<Finding> {
+    let mut checkpoints = checkpoints.iter().filter(|(_, found)| *found != Checkpoint::Unread);
+    let (first, expected) = checkpoints.next()?;
+    let (other, found) = checkpoints.find(|(_, found)| found != expected)?;
+    let shown = |checkpoint: &Checkpoint| match checkpoint {
+        Checkpoint::Of { generation, .. } => format!("one of generation {generation}"),
+        Checkpoint::Absent | Checkpoint::Unread => "none".to_owned(),
     };
     let text = format!(
         "found another retained checkpoint on {other} ({}) than on {first} ({}); expected the same on each broker",
@@ -205,7 +217,7 @@ fn try_line(
         let opened = Connection::open(connect, hq.protocol, until).await;
         let mut topics = Topics::of(hq, outlet, opened.map_err(|error| told(&error, outlet))?, item, now);
         topics.try_them(running).await;
-        Ok(topics.end(&line(secured, now)).await)
+        Ok(topics.end(&line(secured, now)))
     });
     // A resolver that hangs holds no more than its own thread.
     runtime.shutdown_background();

@@ -103,7 +103,7 @@ impl Connection {
     /// As [`Connection::open`].
     pub async fn log_in_with_will(&mut self, topic: String, body: Vec<u8>) -> Result<(), WireError> {
         self.close().await;
-        let without = std::mem::replace(&mut self.connect.last_will, Some((topic, body)));
+        let without = self.connect.last_will.replace((topic, body));
         let opened = self.log_in().await;
         self.connect.last_will = without;
         self.wire = Some(opened?);

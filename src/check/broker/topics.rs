@@ -6,7 +6,7 @@ use chrono::{DateTime, Utc};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    Running, Tried,
+    Checkpoint, Running, Tried,
     connection::{Connection, Waited},
     retained::{self, Retained},
     trial::{Echo, Trial, Verdict, try_all},
@@ -44,14 +44,14 @@ pub struct Topics<'a> {
     pub(super) works: Vec<String>,
     pub(super) denied: Vec<Denied>,
     pub(super) findings: Vec<Finding>,
-    pub(super) checkpoint: Option<Option<(String, u32)>>,
+    pub(super) checkpoint: Checkpoint,
 }
 
 impl<'a> Topics<'a> {
     /// Over a connection that stands.
     pub fn of(hq: &'a Hq, outlet: &'a Outlet, connection: Connection, item: String, now: DateTime<Utc>) -> Self {
         let (works, denied, findings) = Default::default();
-        Self { hq, outlet, connection, item, now, works, denied, findings, checkpoint: None }
+        Self { hq, outlet, connection, item, now, works, denied, findings, checkpoint: Checkpoint::Unread }
     }
 
     /// Tries all of them.
@@ -84,7 +84,7 @@ impl<'a> Topics<'a> {
     }
 
     /// What was found, and how the broker was reached.
-    pub async fn end(mut self, line: &str) -> Tried {
+    pub fn end(self, line: &str) -> Tried {
         let version = self.connection.version().name();
         let mut text = format!("lets the box in by MQTT {version} ({line})");
         for part in &self.works {
@@ -94,7 +94,7 @@ impl<'a> Topics<'a> {
         let denied = self.told_denied();
         let first = Finding::ok(&self.item, text);
         let findings = std::iter::once(first).chain(denied).chain(self.findings).collect();
-        Tried { findings, checkpoint: self.checkpoint.take() }
+        Tried { findings, checkpoint: self.checkpoint }
     }
 
     pub(super) fn topic(&self, below: &str) -> String {
@@ -139,14 +139,14 @@ impl<'a> Topics<'a> {
         let found = (!body.is_empty()).then(|| serde_json::from_slice::<Found>(&body));
         match found {
             None => {
-                self.checkpoint = Some(None);
+                self.checkpoint = Checkpoint::Absent;
                 let text =
                     "no checkpoint stands there yet, and whether this login may write it shows when the box runs";
                 self.works.push(text.to_owned());
             }
             Some(Ok(found)) => {
                 self.works.push(format!("the retained checkpoint is of generation {}", found.generation));
-                self.checkpoint = Some(Some((found.stream, found.generation)));
+                self.checkpoint = Checkpoint::Of { stream: found.stream, generation: found.generation };
             }
             Some(Err(error)) => {
                 let text = format!(

@@ -79,9 +79,9 @@ pub async fn try_all(connection: &mut Connection, trials: &[Trial]) -> Vec<Verdi
         };
         let room = match (late, room) {
             (Some(text), _) | (None, Err(text)) => {
-                verdicts.iter_mut().for_each(|verdict| {
+                for verdict in &mut verdicts {
                     verdict.get_or_insert_with(|| Verdict::Untried(text.clone()));
-                });
+                }
                 break;
             }
             (None, Ok(room)) => room,
@@ -131,7 +131,7 @@ impl<'a> State<'a> {
         Self { trial, packet: 0, outcome: None, looks_back: false, came_back: false }
     }
 
-    fn take(&mut self, arrived: &Arrived) {
+    fn note(&mut self, arrived: &Arrived) {
         match arrived {
             Arrived::Acknowledged(packet, outcome) if *packet == self.packet => self.outcome = Some(outcome.clone()),
             Arrived::Message { topic, body } if *topic == self.trial.topic => {
@@ -164,6 +164,12 @@ impl<'a> State<'a> {
     }
 }
 
+fn take(states: &mut [State<'_>], arrived: &Arrived) {
+    for state in states {
+        state.note(arrived);
+    }
+}
+
 /// Publishes all of them, and waits for what comes of it.
 async fn attempt(connection: &mut Connection, states: &mut [State<'_>]) -> Result<Waited, WireError> {
     let mut back = Vec::new();
@@ -187,7 +193,7 @@ async fn attempt(connection: &mut Connection, states: &mut [State<'_>]) -> Resul
     let required = states.iter().any(|state| state.trial.echo == Echo::Required);
     let waited = connection
         .wait(ANSWER_MAX, |arrived, ponged| {
-            states.iter_mut().for_each(|state| state.take(arrived));
+            take(states, arrived);
             let is_over = |state: &State<'_>| state.is_done() || !required && state.outcome.is_some();
             ponged && states.iter().all(is_over)
         })
@@ -195,7 +201,7 @@ async fn attempt(connection: &mut Connection, states: &mut [State<'_>]) -> Resul
     if waited == Waited::Done && states.iter().any(|state| !state.is_done()) {
         connection
             .wait(ECHO_GRACE, |arrived, _| {
-                states.iter_mut().for_each(|state| state.take(arrived));
+                take(states, arrived);
                 states.iter().all(State::is_done)
             })
             .await?;
