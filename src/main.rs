@@ -273,7 +273,9 @@ fn check(path: &Path, online: bool, json: bool) -> ExitCode {
         Ok(config) if online => try_all(path, &config, json),
         Ok(config) => {
             println!("{}", config.summary().trim_end());
-            check::names(&config).iter().for_each(|doubt| println!("{doubt}"));
+            for doubt in check::names(&config) {
+                println!("{doubt}");
+            }
             ExitCode::SUCCESS
         }
         Err(faults) => {
