@@ -43,6 +43,10 @@ pub struct Topics<'a> {
     /// What works, in words.
     pub(super) works: Vec<String>,
     pub(super) denied: Vec<Denied>,
+    /// What is refused for now, with the broker's reason.
+    pub(super) put_off: Vec<(String, String)>,
+    /// No publish at all is acknowledged.
+    is_mute: bool,
     pub(super) findings: Vec<Finding>,
     pub(super) checkpoint: Checkpoint,
 }
@@ -50,8 +54,20 @@ pub struct Topics<'a> {
 impl<'a> Topics<'a> {
     /// Over a connection that stands.
     pub fn of(hq: &'a Hq, outlet: &'a Outlet, connection: Connection, item: String, now: DateTime<Utc>) -> Self {
-        let (works, denied, findings) = Default::default();
-        Self { hq, outlet, connection, item, now, works, denied, findings, checkpoint: Checkpoint::Unread }
+        let (works, denied, put_off, findings) = Default::default();
+        Self {
+            hq,
+            outlet,
+            connection,
+            item,
+            now,
+            works,
+            denied,
+            put_off,
+            is_mute: false,
+            findings,
+            checkpoint: Checkpoint::Unread,
+        }
     }
 
     /// Tries all of them.
@@ -91,7 +107,7 @@ impl<'a> Topics<'a> {
             text.push_str("; ");
             text.push_str(part);
         }
-        let denied = self.told_denied();
+        let denied = self.told_denied().into_iter().chain(self.told_put_off());
         let first = Finding::ok(&self.item, text);
         let findings = std::iter::once(first).chain(denied).chain(self.findings).collect();
         Tried { findings, checkpoint: self.checkpoint }
@@ -140,9 +156,7 @@ impl<'a> Topics<'a> {
         match found {
             None => {
                 self.checkpoint = Checkpoint::Absent;
-                let text =
-                    "no checkpoint stands there yet, and whether this login may write it shows when the box runs";
-                self.works.push(text.to_owned());
+                self.works.push("no checkpoint stands there yet".to_owned());
             }
             Some(Ok(found)) => {
                 self.works.push(format!("the retained checkpoint is of generation {}", found.generation));
@@ -197,6 +211,7 @@ impl<'a> Topics<'a> {
                 "ask HQ whether it is overloaded or throttled, or denies this login all of it (Mosquitto: `topic readwrite {}`)",
                 self.topic("#")
             );
+            self.is_mute = true;
             self.findings.push(Finding::later(&self.item, text, remedy));
             return verdicts;
         }
@@ -286,6 +301,8 @@ impl<'a> Topics<'a> {
                 );
                 self.findings.push(Finding::correct(&self.item, text, self.retain_remedy(&topic)));
             }
+            Retained::NotTaken(Verdict::Silent) if self.is_mute => {}
+            Retained::NotTaken(verdict) if is_put_off(&verdict) => self.judge("status", &verdict),
             Retained::NotTaken(verdict) if self.denied.is_empty() || refuses_retain(&verdict) => {
                 let what = match &verdict {
                     Verdict::Refused(refusal) => format!("is refused ({refusal})"),
@@ -374,6 +391,10 @@ impl<'a> Topics<'a> {
         );
         self.findings.push(Finding::correct(&self.item, text, self.retain_remedy(&topic)));
     }
+}
+
+fn is_put_off(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Refused(refusal) if passes(refusal))
 }
 
 fn refuses_retain(verdict: &Verdict) -> bool {

@@ -29,15 +29,7 @@ impl Topics<'_> {
                 "it is acknowledged and does not come back, by which alone MQTT 3.1.1 tells that it arrived",
             ),
             Verdict::Refused(refusal) if passes(refusal) => {
-                let text = format!(
-                    "found that the broker refuses a publish on {} for now ({refusal}); expected it to be taken",
-                    self.topic(below)
-                );
-                self.findings.push(Finding::later(
-                    &self.item,
-                    text,
-                    "let HQ look at the broker's limits for this login",
-                ));
+                self.put_off.push((below.to_owned(), refusal.to_string()));
             }
             Verdict::Refused(refusal) => self.deny(below, "readwrite", format!("the broker refuses it: {refusal}")),
             Verdict::Closed(text) => self.deny(below, "readwrite", format!("{text} at it")),
@@ -86,6 +78,18 @@ impl Topics<'_> {
             rules.join(", ")
         );
         Some(Finding::correct(&self.item, text, remedy))
+    }
+
+    /// What is refused for now, in one line.
+    pub(super) fn told_put_off(&self) -> Option<Finding> {
+        let (_, why) = self.put_off.first()?;
+        let belows: Vec<&str> = self.put_off.iter().map(|(below, _)| below.as_str()).collect();
+        let topics: Vec<String> = joined(&belows).into_iter().map(|below| self.topic(below)).collect();
+        let text = format!(
+            "found that the broker refuses a publish on {} for now ({why}); expected it to be taken",
+            topics.join(", ")
+        );
+        Some(Finding::later(&self.item, text, "let HQ look at the broker's limits for this login"))
     }
 
     pub(super) fn retain_remedy(&self, topic: &str) -> String {
