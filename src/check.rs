@@ -1,14 +1,15 @@
 //! `tillbox check --online`: tries everything that a config names, and says in one line each what is found.
 //!
-//! - Nothing changes: no file is written or locked for longer than a look, no store is opened, and at HQ's broker only
-//!   a hello is published, which nobody stores. What a point of sale is asked are its connector's own first requests, so
+//! - Nothing changes: no file is written or locked for longer than a look, no store is opened, and at HQ's broker
+//!   hellos are published, which nobody stores, and where no daemon runs a `status` that is put back at once. What a point of sale is asked are its connector's own first requests, so
 //!   they are of the closed list that only reads or logs in; POS Kasir and Olsera's open API make a session for it.
 //! - A daemon that runs meanwhile keeps its store, its socket and its session with the broker: the check has a client
 //!   id of its own.
 //! - Each wait for a server has a limit, all items are tried side by side, and one that has not come to its end within
 //!   [`ITEM_MAX`] is left where it is: its line says what it waited for.
 //!
-//! Deliberately absent: publishing `status`, `checkpoint` or an event. What is retained belongs to the daemon.
+//! Deliberately absent: publishing `checkpoint` or an event. Those belong to the daemon; where it runs, it is asked what
+//! its own line has found.
 
 mod broker;
 mod certificate;
@@ -26,12 +27,14 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use tokio::sync::watch;
 
 pub use self::names::names;
 use self::patience::{Left, Trying};
 use crate::{
     board::gpio,
     config::{Board, Config},
+    inspect::client,
 };
 
 /// No item takes longer: a resolver that hangs, or a server that drips, has its end here at the latest.
@@ -121,15 +124,21 @@ pub fn online(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
         Trying::begin(&source::item(&pos), move |waits| source::check(&outlet, &pos, now, waits))
     });
     let sources: Vec<_> = sources.collect();
+    let (knows, running) = watch::channel(None);
     let brokers = config.hq.brokers.iter().map(|broker| {
-        let (hq, outlet, broker) = (config.hq.clone(), config.outlet.clone(), broker.clone());
-        Trying::begin(&broker::item(&broker), move |waits| broker::check(&hq, &outlet, &broker, now, waits))
+        let (hq, outlet, broker, running) = (config.hq.clone(), config.outlet.clone(), broker.clone(), running.clone());
+        Trying::begin(&broker::item(&broker), move |waits| broker::check(&hq, &outlet, &broker, now, running, waits))
     });
     let brokers: Vec<_> = brokers.collect();
     let outbox = config.outbox.clone();
     let folder = Trying::begin("outbox", move |waits| {
         waits.begin(format!("the file system of {}", outbox.path.display()));
-        folder::check(&outbox)
+        folder::check(&outbox, &knows)
+    });
+    let path = config.outbox.path.clone();
+    let daemon = Trying::begin("hq", move |waits| {
+        waits.begin("the running tillbox to tell what its own line has found");
+        client::probe(&path)
     });
     let (mut dates, mut found) = (Vec::new(), Vec::new());
     for (pos, trying) in config.pos.iter().zip(sources) {
@@ -138,8 +147,21 @@ pub fn online(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
         found.extend(tried.findings);
     }
     found.extend(broker::client_certificate(&config.hq, now));
+    let mut checkpoints = Vec::new();
     for (broker, trying) in config.hq.brokers.iter().zip(brokers) {
-        found.extend(trying.end(until).unwrap_or_else(|left| vec![left.finding(&broker::item(broker))]));
+        let tried = trying.end(until).unwrap_or_else(|left| vec![left.finding(&broker::item(broker))].into());
+        checkpoints.push((broker, tried.checkpoint));
+        found.extend(tried.findings);
+    }
+    found.extend(broker::compare(&checkpoints));
+    match daemon.end(until) {
+        Ok(Ok(probe)) => found.extend(probe.iter().flat_map(broker::of_daemon)),
+        Ok(Err(error)) => found.push(Finding::warn(
+            "hq",
+            format!("found that the running tillbox cannot be asked: {error}; expected what its own line has found"),
+            "run the check as the daemon's user",
+        )),
+        Err(left) => found.push(left.finding("hq")),
     }
     let mut all = names(config);
     all.extend(clock::check(config, &dates, now));

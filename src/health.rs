@@ -300,6 +300,8 @@ pub struct Facts {
     pub protocol: Option<&'static str>,
     /// The broker's bare word counts: MQTT 3.1.1, `acknowledge = "broker"` and `hq.echo = "none"`.
     pub unproven_echo: bool,
+    /// The running session's broker keeps the box's checkpoint: a new subscription found it.
+    pub checkpoint_found: bool,
     /// Since when the broker has events that HQ has not confirmed, the oldest of them.
     pub feed_waits_since: Option<DateTime<Utc>>,
     /// The configured connections by name.

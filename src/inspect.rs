@@ -10,7 +10,8 @@
 //! - `{"ask":"outbox"}`: one [`Summary`];
 //! - `{"ask":"events","stream":…,"after":90,"most":100}`: the events that wait after a number, one a line, as
 //!   HQ receives them; before the stream has a generation as [`Unsent`]. With `"heads":true` only a [`Head`] each;
-//! - `{"ask":"status"}`: one [`Overview`], of a running daemon only.
+//! - `{"ask":"status"}`: one [`Overview`], of a running daemon only;
+//! - `{"ask":"probe"}`: one [`Probe`], of a running daemon only: what its line to headquarters has found.
 //!
 //! Two orders change what is noted in the store, and nothing else; both are a person's word on what the box cannot know:
 //!
@@ -34,7 +35,7 @@ use crate::{
         Aside, Outbox, OutboxError,
         leaving::{SetAside, set_aside_in},
     },
-    overview::{Overview, Queue},
+    overview::{Overview, Queue, Trouble},
     status::acknowledge_name,
 };
 
@@ -43,6 +44,9 @@ pub const SOCKET: &str = "tillbox.sock";
 
 /// The question for the box at a glance.
 pub const STATUS: &str = "status";
+
+/// The question for what the line to headquarters has found.
+pub const PROBE: &str = "probe";
 
 /// The order to take the outlet back.
 pub const TAKE_OVER: &str = "take-over";
@@ -76,6 +80,22 @@ pub struct Question {
     /// What they are about, without what they say.
     #[serde(default)]
     pub heads: bool,
+}
+
+/// What the running daemon's own line to headquarters has found: its session has the outlet's client id, and probes what
+/// nobody else may.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Probe {
+    /// The broker of its session, or of the last one.
+    pub broker: Option<String>,
+    /// The MQTT that is spoken there: `5` or `3.1.1`.
+    pub protocol: Option<String>,
+    /// The line works: an event was taken, or none waits.
+    pub works: bool,
+    /// A new subscription found the checkpoint that this box publishes there.
+    pub checkpoint_found: bool,
+    /// What is wrong with the line.
+    pub conditions: Vec<Trouble>,
 }
 
 /// The last line of an answer.
@@ -168,6 +188,12 @@ pub fn answer(outbox: &Outbox, acknowledge: Acknowledge, question: &Question) ->
 #[must_use]
 pub fn status(overview: &Overview) -> Vec<String> {
     ended(Ok((vec![line(overview)], None)))
+}
+
+/// Answers the question for what the line has found.
+#[must_use]
+pub fn probed(probe: &Probe) -> Vec<String> {
+    ended(Ok((vec![line(probe)], None)))
 }
 
 /// Lines of an answer, and the number of the last event in it.

@@ -98,8 +98,9 @@ Options:
   -V, --version   the version
 
 `tillbox check --online` changes nothing on disk, and may run beside the daemon, best as the same user. It logs in where a
-point of sale has a login, and publishes one hello at each broker, as `tillbox-OUTLET-check`. It takes 30 s at
-most: what has no end by then is left, with what it waited for.
+point of sale has a login. At each broker it publishes hellos on the events' topics, as `tillbox-OUTLET-check`, and where
+no daemon runs a status that says `checking`, which it takes back. It takes 30 s at most: what has no end by then is
+left, with what it waited for.
 
 `tillbox status` asks the running daemon, as the same user.
 `tillbox outbox list`, `show` and `export` change nothing. They ask the running daemon, as the same user; while none runs
@@ -272,7 +273,9 @@ fn check(path: &Path, online: bool, json: bool) -> ExitCode {
         Ok(config) if online => try_all(path, &config, json),
         Ok(config) => {
             println!("{}", config.summary().trim_end());
-            check::names(&config).iter().for_each(|doubt| println!("{doubt}"));
+            for doubt in check::names(&config) {
+                println!("{doubt}");
+            }
             ExitCode::SUCCESS
         }
         Err(faults) => {

@@ -38,6 +38,8 @@ pub enum State {
     Stopped,
     /// The broker says it: the connection of that session is gone.
     Lost,
+    /// `tillbox check --online` looks whether the broker keeps it; it says nothing of the box.
+    Checking,
 }
 
 #[derive(Serialize)]
@@ -163,6 +165,18 @@ pub fn body(description: &Description, state: State, facts: &Facts, level: &Leve
 #[must_use]
 pub fn lost(description: &Description, session: &str) -> Vec<u8> {
     write(description, State::Lost, Some(session), None)
+}
+
+/// The probe by which `tillbox check --online` finds out whether what is retained stays; `nonce` names it.
+#[must_use]
+pub fn checking(outlet: &str, name: Option<&str>, nonce: &str) -> Vec<u8> {
+    let description = Description {
+        outlet: outlet.to_owned(),
+        name: name.map(str::to_owned),
+        acknowledge: Acknowledge::Broker,
+        stream: None,
+    };
+    write(&description, State::Checking, Some(nonce), None)
 }
 
 fn write(description: &Description, state: State, session: Option<&str>, report: Option<Report<'_>>) -> Vec<u8> {

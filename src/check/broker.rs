@@ -1,22 +1,28 @@
-//! One of HQ's brokers: the way to it, its login, and whether a hello that is published there comes back.
+//! One of HQ's brokers: the way to it, its login, and what it does with what a box publishes and reads there.
 //!
 //! - The client id is the daemon's with `-check` behind it, so a daemon that runs keeps its session.
-//! - No last will, nothing retained, a clean session. The hello is the daemon's own way of proving that its publishes
-//!   arrive; consumers pass over it, and so does a daemon that did not send it.
+//! - Hellos alone stand on the events' topics: the daemon's own way of proving that its publishes arrive, which consumers
+//!   pass over. `checkpoint` is read and never written.
+//! - Whether the broker keeps what is retained is tried by a `status` that says `checking`, and only where no daemon runs;
+//!   what stood there is put back. A daemon that runs is asked what its own line has found.
+//! - A broker may close at each publish, or say nothing: each wait is bounded, and all of it is over within [`ALL_MAX`].
 
-use std::{
-    path::Path,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+mod connection;
+mod retained;
+mod topics;
+mod trial;
+mod words;
+
+use std::{path::Path, sync::Arc, time::Duration};
 
 use chrono::{DateTime, Utc};
 use rustls::{
     ClientConfig,
     pki_types::{CertificateDer, pem::PemObject as _},
 };
-use tokio::time::timeout;
+use tokio::{sync::watch, time::Instant};
 
+use self::{connection::Connection, topics::Topics};
 use super::{
     Finding, Outcome,
     certificate::Validity,
@@ -25,18 +31,13 @@ use super::{
 };
 use crate::{
     config::{Broker, Hq, Outlet},
-    mqtt::{
-        nonce,
-        wire::{Arrived, Connect, Wire, WireError},
-    },
-    status, tls,
+    inspect::Probe,
+    mqtt::wire::{Connect, WireError},
+    tls,
 };
 
-/// The hello must be back within this.
-const HELLO_MAX: Duration = Duration::from_secs(5);
-
-/// The login and the hello take no longer than this.
-const ALL_MAX: Duration = Duration::from_secs(15);
+/// What is tried at one broker is over within this, and what must be put back within three seconds more.
+const ALL_MAX: Duration = Duration::from_secs(25);
 
 /// The line's keep-alive, longer than all of it.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
@@ -46,24 +47,105 @@ pub fn item(broker: &Broker) -> String {
     format!("hq {broker}")
 }
 
+/// What was found at one broker.
+#[derive(Debug)]
+pub struct Tried {
+    pub findings: Vec<Finding>,
+    /// The retained checkpoint.
+    pub checkpoint: Checkpoint,
+}
+
+/// What is retained as the outlet's checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Checkpoint {
+    /// It could not be read.
+    Unread,
+    /// Nothing.
+    Absent,
+    /// One of a stream.
+    Of { stream: String, generation: u32 },
+}
+
+impl From<Vec<Finding>> for Tried {
+    fn from(findings: Vec<Finding>) -> Self {
+        Self { findings, checkpoint: Checkpoint::Unread }
+    }
+}
+
+/// Whether a daemon has the outbox; `None` until that is known.
+pub type Running = watch::Receiver<Option<bool>>;
+
 /// Tries one broker.
-pub fn check(hq: &Hq, outlet: &Outlet, broker: &Broker, now: DateTime<Utc>, waits: &Waits) -> Vec<Finding> {
+pub fn check(hq: &Hq, outlet: &Outlet, broker: &Broker, now: DateTime<Utc>, running: Running, waits: &Waits) -> Tried {
     let item = item(broker);
+    let until = Instant::now() + ALL_MAX;
+    let not_ok = |Unreached { outcome, text, remedy }| vec![Finding::not_ok(&item, outcome, text, remedy)];
     let (secured, tls) = match reach(hq, broker, now, waits) {
         Ok(reached) => reached,
-        Err(Unreached { outcome, text, remedy }) => return vec![Finding::not_ok(&item, outcome, text, remedy)],
+        Err(unreached) => return not_ok(unreached).into(),
     };
-    waits.begin(format!("{broker} to let the box in and to give a hello back"));
-    let mut findings = vec![match greet(hq, outlet, broker, tls) {
-        Ok(took) => Finding::ok(&item, welcome(secured.as_ref(), outlet, hq, took, now)),
-        Err(Unreached { outcome, text, remedy }) => Finding::not_ok(&item, outcome, text, remedy),
-    }];
+    waits.begin(format!("{broker} to let the box in and to take what a box publishes"));
+    let mut tried = match try_line(hq, outlet, broker, tls, (secured.as_ref(), now), until, running) {
+        Ok(tried) => tried,
+        Err(unreached) => not_ok(unreached).into(),
+    };
     let ends = secured.and_then(|secured| secured.validity).filter(|validity| validity.ends_soon(now));
-    findings.extend(ends.map(|validity| {
+    let ends = ends.map(|validity| {
         let text = format!("found that the broker's certificate {}; expected 30 days", validity.text(now));
         Finding::warn(&item, text, "let HQ renew it")
+    });
+    let behind_first = tried.findings.len().min(1);
+    tried.findings.splice(behind_first..behind_first, ends);
+    tried
+}
+
+/// What the running daemon's own line has found; `None` where none runs.
+pub fn of_daemon(probe: &Probe) -> Vec<Finding> {
+    const ITEM: &str = "hq";
+    let mut findings = Vec::new();
+    let broker = probe.broker.as_deref().unwrap_or("no broker");
+    if probe.works {
+        let version = probe.protocol.as_deref().unwrap_or("of no version");
+        let checkpoint = if probe.checkpoint_found {
+            "a new subscription has found its checkpoint there"
+        } else {
+            "it has not looked for its checkpoint there yet, as nothing was to be sent"
+        };
+        findings.push(Finding::ok(ITEM, format!("the running tillbox uses {broker} by MQTT {version}; {checkpoint}")));
+    } else if probe.conditions.is_empty() {
+        let text = format!("found that the running tillbox has no line that works yet (at {broker}); expected one");
+        findings.push(Finding::warn(ITEM, text, "check again in a minute"));
+    }
+    findings.extend(probe.conditions.iter().map(|condition| {
+        let outcome = if condition.needs_technician { Outcome::Correct } else { Outcome::Warn };
+        let (found, remedy) = condition.text.split_once("; ").unwrap_or((&condition.text, "see `tillbox status`"));
+        Finding::not_ok(
+            ITEM,
+            outcome,
+            format!("found that the running tillbox says {}: {found}", condition.code),
+            remedy,
+        )
     }));
     findings
+}
+
+/// Brokers that do not share what is retained: to each of them a box looks like another one.
+pub fn compare(checkpoints: &[(&Broker, Checkpoint)]) -> Option<Finding> {
+    let mut checkpoints = checkpoints.iter().filter(|(_, found)| *found != Checkpoint::Unread);
+    let (first, expected) = checkpoints.next()?;
+    let (other, found) = checkpoints.find(|(_, found)| found != expected)?;
+    let shown = |checkpoint: &Checkpoint| match checkpoint {
+        Checkpoint::Of { generation, .. } => format!("one of generation {generation}"),
+        Checkpoint::Absent | Checkpoint::Unread => "none".to_owned(),
+    };
+    let text = format!(
+        "found another retained checkpoint on {other} ({}) than on {first} ({}); expected the same on each broker",
+        shown(found),
+        shown(expected)
+    );
+    let remedy = "let the brokers share what is retained (RabbitMQ keeps it per node); where they cannot, a box that goes to \
+                  another broker publishes its checkpoint there anew";
+    Some(Finding::warn("hq", text, remedy))
 }
 
 /// Looks at the box's own certificate, if it has one.
@@ -110,8 +192,16 @@ fn reach(hq: &Hq, broker: &Broker, now: DateTime<Utc>, waits: &Waits) -> Result<
     Ok((Some(secured), Some(config)))
 }
 
-/// Logs in, subscribes, publishes a hello and waits for it; gives how long the hello took.
-fn greet(hq: &Hq, outlet: &Outlet, broker: &Broker, tls: Option<Arc<ClientConfig>>) -> Result<Duration, Unreached> {
+/// Logs in, and tries what a box does.
+fn try_line(
+    hq: &Hq,
+    outlet: &Outlet,
+    broker: &Broker,
+    tls: Option<Arc<ClientConfig>>,
+    (secured, now): (Option<&Secured>, DateTime<Utc>),
+    until: Instant,
+    running: Running,
+) -> Result<Tried, Unreached> {
     let connect = Connect {
         broker: broker.clone(),
         client_id: format!("{}-check", outlet.client_id()),
@@ -122,77 +212,16 @@ fn greet(hq: &Hq, outlet: &Outlet, broker: &Broker, tls: Option<Arc<ClientConfig
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(|error| later(format!("the system refuses a runtime: {error}"), "check again"))?;
-    let silent = || {
-        later(
-            "found that the broker does not answer in time; expected it to".to_owned(),
-            "ask HQ whether it is overloaded",
-        )
-    };
-    let greeted = runtime.block_on(async {
-        timeout(ALL_MAX, async {
-            let mut wire = Wire::open(connect, hq.protocol, None).await.map_err(|error| told(&error, outlet))?;
-            let greeted = hello(&mut wire, hq, outlet).await;
-            wire.close().await;
-            greeted
-        })
-        .await
-        .unwrap_or_else(|_| Err(silent()))
+    let item = item(broker);
+    let tried = runtime.block_on(async {
+        let opened = Connection::open(connect, hq.protocol, until).await;
+        let mut topics = Topics::of(hq, outlet, opened.map_err(|error| told(&error, outlet))?, item, now);
+        topics.try_them(running).await;
+        Ok(topics.end(&line(secured, now)))
     });
     // A resolver that hangs holds no more than its own thread.
     runtime.shutdown_background();
-    greeted
-}
-
-async fn hello(wire: &mut Wire, hq: &Hq, outlet: &Outlet) -> Result<Duration, Unreached> {
-    let base = format!("{}/{}", hq.topic_prefix, outlet.id);
-    let (topic, nonce) = (format!("{base}/events/hello"), nonce());
-    let denied = |found: &str, expected: &str| Unreached {
-        outcome: Outcome::Correct,
-        text: format!("found {found}; expected {expected}"),
-        remedy: format!("let this client publish and subscribe below {base}/ in the broker's access rules"),
-    };
-    let told = |error: &WireError| told(error, outlet);
-    wire.subscribe([format!("{base}/checkpoint"), format!("{base}/stored"), topic.clone()]).map_err(|e| told(&e))?;
-    let (begun, mut sent, mut acknowledged) = (Instant::now(), None, false);
-    loop {
-        while let Some(arrived) = wire.arrived().map_err(|e| told(&e))? {
-            match arrived {
-                Arrived::Subscribed(_, Some(_)) => {
-                    let expected = format!("to be let subscribe {base}/checkpoint, stored and events/hello");
-                    return Err(denied("that the broker refuses a subscription", &expected));
-                }
-                Arrived::Subscribed(_, None) => {
-                    let body = status::hello(&outlet.id, &nonce, 0);
-                    sent = Some(wire.publish(&topic, body, false).map_err(|e| told(&e))?);
-                }
-                Arrived::Acknowledged(packet, _) => acknowledged |= sent == Some(packet),
-                Arrived::Message { topic: at, body } => {
-                    if at == topic && String::from_utf8_lossy(&body).contains(&nonce) {
-                        return Ok(begun.elapsed());
-                    }
-                }
-                Arrived::TooLarge { .. } | Arrived::Unsubscribed(_) | Arrived::Ponged => {}
-            }
-        }
-        match timeout(HELLO_MAX.saturating_sub(begun.elapsed()), wire.wait()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(WireError::Lost(_))) if sent.is_some() => {
-                let found = "that the broker closes the connection at a publish to events/hello";
-                return Err(denied(found, "it to come back"));
-            }
-            Ok(Err(error)) => return Err(told(&error)),
-            Err(_) if acknowledged => {
-                let found = "that a hello published to events/hello is acknowledged and does not come back";
-                return Err(denied(found, "it to arrive"));
-            }
-            Err(_) => {
-                return Err(later(
-                    "found no answer to a hello; expected one".to_owned(),
-                    "ask HQ whether the broker is overloaded",
-                ));
-            }
-        }
-    }
+    tried
 }
 
 fn later(text: String, remedy: &str) -> Unreached {
@@ -201,29 +230,25 @@ fn later(text: String, remedy: &str) -> Unreached {
 
 /// The wire's own lines for a person say what to do behind a semicolon.
 fn told(error: &WireError, outlet: &Outlet) -> Unreached {
+    let text = error.to_string();
+    let (found, remedy) = text.split_once("; ").unwrap_or((&text, "check [hq]"));
+    let found = format!("found: {found}; expected a session");
     match error {
-        WireError::Lost(text) | WireError::HungUp(text) | WireError::Unfit(text) => {
-            later(format!("found: {text}; expected a session"), "check again; if it stays, ask HQ")
-        }
-        WireError::Refused(text) | WireError::OtherVersion(text) => {
-            let (text, remedy) = text.split_once("; ").unwrap_or((text, "check [hq]"));
-            let rules = format!("{remedy} (the check calls itself {}-check)", outlet.client_id());
-            Unreached { outcome: Outcome::Correct, text: format!("found: {text}; expected a session"), remedy: rules }
+        WireError::Lost(_) | WireError::HungUp(_) => later(found, "check again; if it stays, ask HQ"),
+        WireError::Unfit(_) => Unreached { outcome: Outcome::Correct, text: found, remedy: remedy.to_owned() },
+        WireError::Refused(_) | WireError::OtherVersion(_) => {
+            let remedy = format!("{remedy} (the check calls itself {}-check)", outlet.client_id());
+            Unreached { outcome: Outcome::Correct, text: found, remedy }
         }
     }
 }
 
-fn welcome(secured: Option<&Secured>, outlet: &Outlet, hq: &Hq, took: Duration, now: DateTime<Utc>) -> String {
-    let line = match secured {
+fn line(secured: Option<&Secured>, now: DateTime<Utc>) -> String {
+    match secured {
         None => "plain mqtt".to_owned(),
         Some(Secured { version, validity: None }) => (*version).to_owned(),
         Some(Secured { version, validity: Some(validity) }) => {
             format!("{version}, a certificate that {}", validity.text(now))
         }
-    };
-    let (prefix, id) = (&hq.topic_prefix, &outlet.id);
-    format!(
-        "lets the box in, and a hello published to {prefix}/{id}/events/hello came back in {} ms ({line})",
-        took.as_millis()
-    )
+    }
 }

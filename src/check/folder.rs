@@ -8,6 +8,7 @@ use std::{
 };
 
 use rustix::fs::{Access, access, statfs, statvfs};
+use tokio::sync::watch;
 
 use super::Finding;
 use crate::{
@@ -36,11 +37,14 @@ const DOUBTFUL: [(u32, &str, &str); 9] = [
     (0x7371_7368, "squashfs", "it cannot be written"),
 ];
 
-/// Looks at the folder.
-pub fn check(outbox: &Outbox) -> Vec<Finding> {
+/// Looks at the folder, and tells `running` whether a daemon has it.
+pub fn check(outbox: &Outbox, running: &watch::Sender<Option<bool>>) -> Vec<Finding> {
     let path = &outbox.path;
     let holder = match held_by(path) {
-        Ok(holder) => holder,
+        Ok(holder) => {
+            running.send_replace(Some(holder.is_some()));
+            holder
+        }
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
             let text = format!("found that {} cannot be looked into by this user (uid {})", path.display(), uid());
             return vec![Finding::correct(

@@ -20,7 +20,7 @@ use tokio::{
 };
 
 use crate::{
-    inspect::{self, QUESTION_MAX_BYTES, Question, SOCKET, STATUS},
+    inspect::{self, PROBE, QUESTION_MAX_BYTES, Question, SOCKET, STATUS},
     outbox::Outbox,
     overview::observer::Observer,
     watchdog::{Heartbeat, Watchdog},
@@ -132,6 +132,7 @@ async fn answer(stream: UnixStream, outbox: Arc<Outbox>, observer: Arc<Observer>
                 // Reading the store may take its time, and may wait for a commit.
                 let answered = tokio::task::spawn_blocking(move || match question.ask.as_str() {
                     STATUS => inspect::status(&observer.observe()),
+                    PROBE => inspect::probed(&observer.probe()),
                     _ => inspect::answer(&outbox, observer.acknowledge(), &question),
                 })
                 .await;

@@ -10,7 +10,7 @@ use std::{
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use super::{EVENTS_MAX, End, Head, Lines, Ordered, Question, SOCKET, STATUS, Summary, answer, ordered};
+use super::{EVENTS_MAX, End, Head, Lines, Ordered, PROBE, Probe, Question, SOCKET, STATUS, Summary, answer, ordered};
 use crate::{
     clock::Clock,
     config::Acknowledge,
@@ -117,6 +117,23 @@ pub fn order(options: Options, order: &Question) -> Result<Ordered, InspectError
         Err(OutboxError::InUse { .. }) => Err(InspectError::Mute { folder, cause }),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Asks the running daemon what its line to headquarters has found; `None` where no daemon can be asked.
+///
+/// # Errors
+/// It gives no answer, or belongs to another user.
+pub fn probe(folder: &Path) -> Result<Option<Probe>, InspectError> {
+    match connect(folder) {
+        Ok(_) => {}
+        Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied => {
+            return Err(InspectError::Forbidden { socket: folder.join(SOCKET) });
+        }
+        Err(_) => return Ok(None),
+    }
+    let question = Question { ask: PROBE.to_owned(), ..Question::default() };
+    let (lines, _) = ask_source(&Source::Daemon(folder.to_owned()), Acknowledge::Feed, &question)?;
+    read_line(lines.first().map(String::as_str).unwrap_or_default()).map(Some)
 }
 
 /// A box that can be asked.

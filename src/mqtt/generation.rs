@@ -137,6 +137,7 @@ impl Session<'_> {
             .await?;
         if found && refused.is_none() {
             self.standing = Standing::Confirmed;
+            self.link.health.update(|facts| facts.checkpoint_found = true);
             let acknowledged = self.told.as_ref().map_or(0, |told| told.acknowledged);
             self.link.outbox.note_retained(&self.broker.to_string(), self.id, acknowledged)?;
             return Ok(());

@@ -483,6 +483,7 @@ impl Session<'_> {
             facts.session = Some(self.nonce.to_owned());
             facts.protocol = Some(version.name());
             facts.unproven_echo = takes_bare_word;
+            facts.checkpoint_found = self.standing == Standing::Confirmed;
         });
     }
 

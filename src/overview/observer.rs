@@ -17,6 +17,7 @@ use crate::{
     clock::Clock,
     config::{Acknowledge, Config},
     health::{Facts, Health},
+    inspect::Probe,
     outbox::{Level, Outbox, OutboxError},
     signal::{Signs, lights},
     status::acknowledge_name,
@@ -116,6 +117,19 @@ impl Observer {
         let overview = Arc::new(self.look(self.clock.now()));
         *fresh = Some((Instant::now(), Arc::clone(&overview)));
         overview
+    }
+
+    /// What the line to headquarters has found.
+    #[must_use]
+    pub fn probe(&self) -> Probe {
+        let facts = self.health.facts();
+        Probe {
+            broker: facts.broker.clone(),
+            protocol: facts.protocol.map(str::to_owned),
+            works: facts.hq_ready,
+            checkpoint_found: facts.checkpoint_found,
+            conditions: troubles(&facts).into_iter().filter(Trouble::is_of_hq).collect(),
+        }
     }
 
     fn look(&self, now: DateTime<Utc>) -> Overview {

@@ -278,6 +278,8 @@ fn every_status_and_the_checkpoint_keep_to_their_schemas() {
     held(&description, State::Stopped, &health);
     let lost = status::lost(&description, "00112233445566778899aabbccddeeff");
     hold("status", &serde_json::from_slice(&lost).unwrap());
+    let checking = status::checking("jkt-014", Some("Warung Sabang"), "00112233445566778899aabbccddeeff");
+    hold("status", &serde_json::from_slice(&checking).unwrap());
     hold_event("hello", &status::hello("jkt-014", "00112233445566778899aabbccddeeff", 4_096));
 
     let stream = life.outbox.stream().unwrap();

@@ -3,6 +3,7 @@
 mod hq;
 mod patience;
 mod pos;
+mod topics;
 
 use std::{
     collections::BTreeMap,
@@ -59,7 +60,9 @@ impl Place {
 
     fn with(folder: TempDir, broker: &str) -> Self {
         let (broker, shop) = (Mosquitto::start_with(folder.path(), broker), Shop::open());
-        let setup = Setup::new(folder.path(), &shop.base_url(), broker.address(), "broker");
+        let mut setup = Setup::new(folder.path(), &shop.base_url(), broker.address(), "broker");
+        // Nobody is at HQ here.
+        setup.hq.push_str("without-subscribers = \"accept\"\n");
         Self { broker, shop, setup, folder }
     }
 
@@ -119,8 +122,7 @@ impl Checked {
     }
 
     fn line(&self, start: &str) -> &str {
-        let mut lines = self.text.lines().filter(|line| line.starts_with(start));
-        lines.next().unwrap_or_else(|| panic!("no line `{start}`:\n{}", self.text))
+        line_of(&self.text, start)
     }
 
     fn fault(&self, code: i32) -> String {
@@ -135,6 +137,12 @@ impl Checked {
         let warnings = self.lines("warn");
         assert!(warnings.iter().all(|line| line.starts_with("warn  outbox")), "{}", self.text);
     }
+}
+
+/// The first line that begins so.
+fn line_of<'t>(text: &'t str, start: &str) -> &'t str {
+    let line = text.lines().find(|line| line.starts_with(start));
+    line.unwrap_or_else(|| panic!("no line `{start}`:\n{text}"))
 }
 
 fn has(line: &str, parts: &[&str]) {
@@ -193,7 +201,13 @@ fn a_good_box_is_told_so_line_by_line() {
     assert_eq!(told, expected);
     has(checked.line("ok    outbox"), &["is not there yet and can be made by "]);
     has(checked.line("ok    pos front"), &["qasir lets the box in and shows the sales of ", "(plain http)"]);
-    has(checked.line("ok    hq"), &["events/hello came back in ", "(plain mqtt)"]);
+    let expected = [
+        "lets the box in by MQTT 5 (plain mqtt)",
+        "a hello on each topic of tillbox/jkt-014/events/+ was taken",
+        "one of 128KiB was taken, too",
+        "a retained status was found by a new subscription",
+    ];
+    has(checked.line("ok    hq"), &expected);
     assert!(!place.setup.store.exists());
 
     let output = place.command().arg("--json").output().expect("the program starts");
@@ -267,7 +281,7 @@ fn a_running_daemon_is_not_disturbed() {
         let output = place.command().output().expect("the program starts");
         let text = String::from_utf8(output.stdout).expect("text");
         assert_eq!(output.status.code(), Some(0), "{text}");
-        has(&text, &[&format!("in use by the running tillbox (process {})", daemon.pid()), "came back in "]);
+        has(&text, &[&format!("in use by the running tillbox (process {})", daemon.pid()), "was taken, all in "]);
     }
     place.shop.sell(5);
     daemon.wait_for("it goes on", |report| report["outbox"]["acknowledged"].as_u64() >= Some(10));

@@ -20,7 +20,7 @@ fn a_broker_behind_tls_is_tried_with_the_box_s_own_certificate() {
     let checked = place.checked();
     checked.is_good();
     has(checked.line("ok    hq client-certificate"), &["holds until ", ", 89 days"]);
-    has(checked.line("ok    hq mqtts"), &["came back in ", "TLS 1.3, a certificate that holds until "]);
+    has(checked.line("ok    hq mqtts"), &["was taken, all in ", "TLS 1.3, a certificate that holds until "]);
 
     place.setup.hq = hq.clone() + &showing(&authority.certify_for("soon", "DNS:box", 10));
     let checked = place.checked();
@@ -90,6 +90,26 @@ fn a_broker_s_login_and_rules_are_tried() {
         has(
             &fault.fault(78),
             &["; let this client publish and subscribe below tillbox/jkt-014/ in the broker's access rules"],
+        );
+    }
+}
+
+#[test]
+fn the_documented_rules_suffice() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let users = folder.path().join("users");
+    add_user(&users, "-c", "jkt-014", "the right one");
+    let rules = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/brokers/mosquitto.acl");
+    let settings = format!("allow_anonymous false\npassword_file {}\nacl_file {rules}\n{KEEPING}", users.display());
+    let mut place = Place::with(folder, &settings);
+    let hq = place.setup.hq.clone() + "username = \"jkt-014\"\npassword = \"the right one\"\n";
+    for protocol in ["5", "3.1.1"] {
+        place.setup.hq = format!("{hq}protocol = \"{protocol}\"\n");
+        let checked = place.checked();
+        checked.is_good();
+        has(
+            checked.line("ok    hq"),
+            &[&format!("MQTT {protocol} "), "was found by a new subscription", "was taken, too"],
         );
     }
 }
