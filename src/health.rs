@@ -332,6 +332,7 @@ impl Facts {
     /// The facts without what moves with every poll.
     fn without_times(&self) -> Self {
         let mut facts = self.clone();
+        facts.feed_waits_since = None;
         for connection in facts.connections.values_mut() {
             connection.last_answer = None;
             connection.progress.watermark = None;

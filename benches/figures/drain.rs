@@ -153,11 +153,13 @@ fn bare(window: u16) -> u64 {
             last_will: None,
         };
         let mut wire = Wire::open(connect, Protocol::Auto, None).await.expect("a connection");
+        // As many as the broker takes at once.
+        let window = window.min(wire.welcome().receive_max.unwrap_or(u16::MAX));
         let begun = Instant::now();
         let (mut sent, mut acknowledged) = (0, 0);
         while acknowledged < EVENTS {
             let free = u64::from(window) - (sent - acknowledged);
-            let mut room = if free * 4 >= u64::from(window) { free } else { 0 };
+            let mut room = if free * 4 >= u64::from(window) { free.min(wire.room() as u64) } else { 0 };
             while room > 0 && sent < EVENTS {
                 let payload = payloads[usize::try_from(sent % 100).unwrap_or(0)].clone();
                 wire.publish("tillbox/bench/events/transaction", payload, false).expect("a publish");

@@ -139,7 +139,7 @@ impl Session<'_> {
             self.standing = Standing::Confirmed;
             self.link.health.update(|facts| facts.checkpoint_found = true);
             let acknowledged = self.told.as_ref().map_or(0, |told| told.acknowledged);
-            self.link.outbox.note_retained(&self.broker.to_string(), self.id, acknowledged)?;
+            self.link.outbox.note_retained(&self.name, self.id, acknowledged)?;
             return Ok(());
         }
         Err(WireError::Unfit(format!(

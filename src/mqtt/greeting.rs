@@ -254,7 +254,7 @@ impl Session<'_> {
 
     /// Whether this broker lost what it was known to hold; then perhaps events, too, that it had acknowledged.
     fn notice_forgotten(&mut self) {
-        let broker = self.broker.to_string();
+        let broker = self.name.clone();
         let Some(known) = self.link.outbox.retained(&broker).filter(|known| !known.stream.is_empty()) else {
             return;
         };

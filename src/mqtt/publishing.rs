@@ -60,7 +60,6 @@ const AGAIN_MAX: usize = 16;
 pub(super) struct Ready {
     pub(super) number: u64,
     pub(super) event_type: EventType,
-    pub(super) topic: String,
     pub(super) body: Vec<u8>,
     /// Bytes of the whole packet, about.
     pub(super) bytes: usize,
@@ -180,10 +179,10 @@ impl Session<'_> {
             } else if careful {
                 self.doing(Doing::Alone(number, event_type, bytes));
             }
-            let packet = self.wire.publish(&ready.topic, ready.body, false)?;
+            let packet = self.wire.publish(&self.topics[ready.event_type as usize], ready.body, false)?;
             // Each is progress by itself on a line that is slow enough.
             self.link.heartbeat.promise(TURN_MAX);
-            self.forward.published(packet, event_type, bytes, StdInstant::now(), self.wire.taken());
+            self.forward.published(packet, event_type, bytes, StdInstant::now(), self.taken);
             room -= 1;
         }
         if self.forward.next() > last {
@@ -204,7 +203,7 @@ impl Session<'_> {
         let Some(event) = self.read_ahead.pop_front() else { return Ok(false) };
         if event.sequence != next {
             // HQ's word has released those between, and they are gone.
-            self.forward.skip_to(event.sequence - 1, StdInstant::now(), self.wire.taken());
+            self.forward.skip_to(event.sequence - 1, StdInstant::now(), self.taken);
             self.read_ahead.push_front(event);
             return Ok(false);
         }
@@ -215,10 +214,10 @@ impl Session<'_> {
     /// An event as a packet that this broker takes.
     fn prepare(&mut self, mut event: Event, stream: &Stream) -> Result<Ready, Ended> {
         let event_type = event.draft.event_type;
-        let topic = self.link.topic(&format!("events/{}", event_type.name()));
+        let topic = &self.topics[event_type as usize];
         let beside = topic.len() + PACKET_OVERHEAD_BYTES;
         let mut body = event.envelope(stream);
-        let limit = self.limit();
+        let limit = self.limit;
         let whole = body.len() + beside;
         if whole > limit {
             let data_max = limit.saturating_sub(whole - event.draft.data.len());
@@ -236,15 +235,15 @@ impl Session<'_> {
             self.tell_reduced(event.sequence, whole, limit);
         }
         let bytes = body.len() + beside;
-        Ok(Ready { number: event.sequence, event_type, topic, body, bytes })
+        Ok(Ready { number: event.sequence, event_type, body, bytes })
     }
 
     /// Bytes of the largest packet that this broker takes: by its word, by what was found out, and by the config.
-    pub(super) fn limit(&mut self) -> usize {
+    pub(super) fn limit_now(&mut self) -> usize {
         let told =
             self.wire.welcome().packet_max_bytes.map_or(usize::MAX, |bytes| bytes.try_into().unwrap_or(usize::MAX));
         let found_out = self.broker_memory().limit(StdInstant::now()).unwrap_or(usize::MAX);
-        let topic = self.link.topic("events/transaction").len();
+        let topic = self.topics[EventType::Transaction as usize].len();
         told.min(found_out).min(self.link.hq.event_max_bytes + topic + PACKET_OVERHEAD_BYTES)
     }
 
@@ -266,7 +265,7 @@ impl Session<'_> {
         if !self.needs_echo() || self.proven.covers(event_type, bytes) {
             return Ok(());
         }
-        let limit = self.limit();
+        let limit = self.limit;
         let step = STEPS.into_iter().find(|step| *step >= bytes).map_or(bytes, |step| step.min(limit.max(bytes)));
         let exact = self.broker_memory().exact || step == bytes;
         for size in [step, bytes].into_iter().skip(usize::from(exact)) {
@@ -382,7 +381,7 @@ impl Session<'_> {
         if again.forgotten && again.not_before.take().is_some() {
             // What left since may have met nobody, either.
             again.through = again.through.max(self.forward.cursor());
-            self.link.outbox.note_resent(&self.broker.to_string(), self.link.clock.now())?;
+            self.link.outbox.note_resent(&self.name, self.link.clock.now())?;
         }
         again.not_before = None;
         while again.next <= again.through && again.waiting.len() < AGAIN_MAX && self.wire.room() > 1 {
@@ -396,7 +395,10 @@ impl Session<'_> {
                 }
                 let ready = self.prepare(event, stream)?;
                 self.prove_for(ready.number, ready.event_type, ready.bytes).await?;
-                again.waiting.insert(self.wire.publish(&ready.topic, ready.body, false)?, ready.number);
+                again.waiting.insert(
+                    self.wire.publish(&self.topics[ready.event_type as usize], ready.body, false)?,
+                    ready.number,
+                );
                 again.next = ready.number + 1;
             }
         }
@@ -430,11 +432,17 @@ impl Session<'_> {
         }
     }
 
-    fn tell_silence(&self, level: &Level, acknowledged: u64, now: StdInstant) {
+    fn tell_silence(&mut self, level: &Level, acknowledged: u64, now: StdInstant) {
         let at = self.link.clock.now();
-        let since = self.memory.feed.since().map(|since| at - (now.saturating_duration_since(since)));
+        let (waits, silent) = (self.memory.feed.since(), self.memory.feed.silent(now).is_some());
+        let told = waits.map(|since| (since, silent));
+        if self.told_silence == told {
+            return;
+        }
+        self.told_silence = told;
+        let since = waits.map(|since| at - (now.saturating_duration_since(since)));
         self.link.health.update(|facts| facts.feed_waits_since = since);
-        let silent = self.memory.feed.silent(now).map(|_| {
+        let silent = silent.then(|| {
             format!(
                 "hq {}: the broker has {} events that headquarters has not confirmed since {}: start HQ's feed for this \
                  outlet, or let this login read its word (Mosquitto: `topic read {}`); nothing is forgotten here before that",

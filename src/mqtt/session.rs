@@ -61,6 +61,13 @@ pub(super) enum Standing {
 pub(super) struct Session<'a> {
     pub(super) link: &'a Link,
     pub(super) broker: &'a Broker,
+    /// The broker as the config writes it.
+    pub(super) name: String,
+    /// The topics of the event types, in their order.
+    pub(super) topics: [String; EventType::ALL.len()],
+    /// What the broker's side had taken, and the largest packet that it takes, when this turn began.
+    pub(super) taken: u64,
+    pub(super) limit: usize,
     pub(super) memory: &'a mut Memory,
     pub(super) wire: Wire,
     /// Names this session in its status.
@@ -106,6 +113,10 @@ pub(super) struct Session<'a> {
     /// The line works, by its first acknowledgement.
     worked: &'a mut bool,
     begun: Instant,
+    /// Somebody is known to subscribe.
+    heard: bool,
+    /// Since when HQ has been silent, as it was last told.
+    pub(super) told_silence: Option<(StdInstant, bool)>,
     /// What counted as acknowledged when the session began.
     began_at: u64,
 }
@@ -128,7 +139,7 @@ pub(super) async fn run(
     let now = Instant::now();
     let codes = wire.version() == Version::V5;
     let rules = Rules {
-        window: link.hq.window,
+        window: link.hq.window.min(wire.welcome().receive_max.unwrap_or(u16::MAX)),
         counts: if codes { Counts::AtOnce } else { Counts::AfterPing },
         needs_subscriber: codes && link.hq.without_subscribers == WithoutSubscribers::Wait,
         pace: pace(),
@@ -138,6 +149,10 @@ pub(super) async fn run(
     let mut session = Session {
         link,
         broker,
+        name: broker.to_string(),
+        topics: EventType::ALL.map(|event_type| link.topic(&format!("events/{}", event_type.name()))),
+        taken: 0,
+        limit: link.hq.event_max_bytes,
         memory,
         wire,
         nonce,
@@ -171,6 +186,8 @@ pub(super) async fn run(
         epoch: level.epoch,
         worked,
         begun: now,
+        heard: false,
+        told_silence: None,
         began_at: level.acknowledged.max(level.released),
     };
     let ended = session.greet_and_serve().await;
@@ -229,6 +246,8 @@ impl Session<'_> {
 
     /// Takes what arrived, says what is due, publishes what may be published.
     async fn turn(&mut self) -> Result<(), Ended> {
+        self.taken = self.wire.taken();
+        self.limit = self.limit_now();
         while let Some(arrived) = self.wire.arrived()? {
             self.handle(arrived)?;
         }
@@ -238,7 +257,7 @@ impl Session<'_> {
             return Err(Ended::Again);
         }
         let now = StdInstant::now();
-        self.forward.skip_to(level.released, now, self.wire.taken());
+        self.forward.skip_to(level.released, now, self.taken);
         self.weigh_stored(&level)?;
         self.settle_generation(&level)?;
         self.watch_feed(&level);
@@ -250,7 +269,7 @@ impl Session<'_> {
             self.forward.pinged();
         }
         self.note_works(&level)?;
-        if self.forward.is_overdue(StdInstant::now(), self.wire.taken()) {
+        if self.forward.is_overdue(StdInstant::now(), self.taken) {
             return Err(Ended::Silent(self.silent_text()));
         }
         Ok(())
@@ -289,7 +308,7 @@ impl Session<'_> {
                 if self.pings == 0 {
                     self.pong_due = None;
                 }
-                self.forward.ponged(StdInstant::now(), self.wire.taken());
+                self.forward.ponged(StdInstant::now(), self.taken);
                 Ok(())
             }
             Arrived::Subscribed(..) | Arrived::Unsubscribed(_) => Ok(()),
@@ -339,13 +358,13 @@ impl Session<'_> {
         let heard = outcome != Outcome::NobodyListens || !self.forward.needs_subscriber();
         let of_again = self.again.as_mut().is_some_and(|again| again.acknowledged(packet, heard, now));
         match outcome {
-            Outcome::Taken => self.forward.acknowledged(packet, Word::Taken, now, self.wire.taken()),
-            Outcome::NobodyListens => self.forward.acknowledged(packet, Word::NobodyListens, now, self.wire.taken()),
+            Outcome::Taken => self.forward.acknowledged(packet, Word::Taken, now, self.taken),
+            Outcome::NobodyListens => self.forward.acknowledged(packet, Word::NobodyListens, now, self.taken),
             Outcome::Refused(refusal) => {
                 if let Some((number, bytes, event_type)) = of_event {
                     // A refusal by size is known for what it is.
                     if refusal.code == 0x95 {
-                        self.memory.of(&self.broker.to_string()).takes_less_than(bytes, now);
+                        self.memory.of(&self.name).takes_less_than(bytes, now);
                         return Err(Ended::Again);
                     }
                     return Err(self.refused(&format!("events/{}", event_type.name()), Some(number), &refusal));
@@ -434,9 +453,17 @@ impl Session<'_> {
 
     /// Whether the line works, and what the absence of a subscriber means.
     fn note_works(&mut self, level: &Level) -> Result<(), Ended> {
-        let now = self.link.clock.now();
+        let nothing_waits = level.undelivered(Acknowledge::Broker) == 0;
+        if nothing_waits {
+            self.note_worked();
+        }
         let nobody = self.forward.tries_again().is_some();
-        if nobody {
+        if !nobody && (nothing_waits || self.forward.has_opened()) {
+            if !std::mem::replace(&mut self.heard, true) {
+                self.link.health.clear(Condition::NobodyListens, "", self.link.clock.now());
+            }
+        } else if nobody {
+            self.heard = false;
             self.note_worked();
             let text = format!(
                 "hq {}: nobody subscribes to {topic}, the broker says (MQTT 5, 0x10): {} events are kept here; let HQ's feed \
@@ -444,18 +471,16 @@ impl Session<'_> {
                 self.broker,
                 level.undelivered(self.link.hq.acknowledge),
                 self.link.topic("events/+"),
-                topic = self.ready.as_ref().map_or_else(|| self.link.topic("events/+"), |ready| ready.topic.clone()),
+                topic = self
+                    .forward
+                    .first_type()
+                    .map_or_else(|| self.link.topic("events/+"), |it| self.topics[it as usize].clone()),
             );
-            self.link.health.raise(Condition::NobodyListens, "", &text, now);
+            self.link.health.raise(Condition::NobodyListens, "", &text, self.link.clock.now());
             let tried = self.begun + NOBODY_MAX / pace();
             if self.link.hq.brokers.len() > 1 && tried <= Instant::now() {
                 return Err(Ended::NobodyListens);
             }
-        } else if level.undelivered(Acknowledge::Broker) == 0 {
-            self.link.health.clear(Condition::NobodyListens, "", now);
-            self.note_worked();
-        } else if self.forward.has_opened() {
-            self.link.health.clear(Condition::NobodyListens, "", now);
         }
         Ok(())
     }
@@ -479,7 +504,7 @@ impl Session<'_> {
         let takes_bare_word =
             version == Version::V311 && hq.acknowledge == Acknowledge::Broker && hq.echo == Echo::None;
         self.link.health.update(|facts| {
-            facts.broker = Some(self.broker.to_string());
+            facts.broker = Some(self.name.clone());
             facts.session = Some(self.nonce.to_owned());
             facts.protocol = Some(version.name());
             facts.unproven_echo = takes_bare_word;
@@ -583,7 +608,7 @@ impl Session<'_> {
 
     /// What is remembered of this broker.
     pub(super) fn broker_memory(&mut self) -> &mut BrokerMemory {
-        self.memory.of(&self.broker.to_string())
+        self.memory.of(&self.name)
     }
 
     /// Says what this session is doing, in case it ends.

@@ -107,7 +107,7 @@ impl Session<'_> {
             restarted: level.restart_token.clone(),
         };
         if self.told.as_ref() != Some(&checkpoint) {
-            let body = checkpoint.to_bytes(self.limit().saturating_sub(self.link.topic("checkpoint").len()));
+            let body = checkpoint.to_bytes(self.limit.saturating_sub(self.link.topic("checkpoint").len()));
             let packet = self.wire.publish(&self.link.topic("checkpoint"), body, true)?;
             self.own.insert(packet);
             self.checkpoint_packet = Some((packet, checkpoint.acknowledged));
@@ -121,7 +121,7 @@ impl Session<'_> {
         if let Some((_, acknowledged)) =
             self.checkpoint_packet.filter(|(of, _)| *of == packet && self.standing == Standing::Confirmed)
         {
-            self.link.outbox.note_retained(&self.broker.to_string(), self.id, acknowledged)?;
+            self.link.outbox.note_retained(&self.name, self.id, acknowledged)?;
         }
         Ok(())
     }
