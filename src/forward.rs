@@ -35,7 +35,7 @@ use crate::event::EventType;
 pub const UNACKNOWLEDGED_MAX_BYTES: usize = 256 * 1024;
 
 /// The first unacknowledged event must be acknowledged within this, anew for each that becomes the first, and while the
-/// broker takes [`SLOWEST_BYTES_PER_S`].
+/// broker takes at least 1 KB/s.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
 /// A line that takes so much is slow, not dead.
@@ -218,9 +218,12 @@ impl Forward {
         self.unacknowledged_bytes -= event.bytes;
         if word == Word::NobodyListens && self.rules.needs_subscriber {
             event.state = State::Unheard;
-            let wait = self.unheard.map_or(UNHEARD_FIRST / self.rules.pace, |unheard| unheard.wait);
-            let longest = UNHEARD_LONGEST / self.rules.pace;
-            self.unheard = Some(Unheard { again: Some(now + wait), wait: (wait * 2).min(longest) });
+            let known = self.unheard.unwrap_or(Unheard { again: None, wait: UNHEARD_FIRST / self.rules.pace });
+            // Of those that left together one counts.
+            if known.again.is_none_or(|again| again <= now) {
+                let longest = UNHEARD_LONGEST / self.rules.pace;
+                self.unheard = Some(Unheard { again: Some(now + known.wait), wait: (known.wait * 2).min(longest) });
+            }
         } else {
             self.acknowledgements += 1;
             event.state = State::Acknowledged(self.acknowledgements);

@@ -1,7 +1,7 @@
 //! A box that belongs to another outlet from now on: carried into another shop, or its id was wrong.
 //!
 //! 1. [`plan`] looks whose store it is, and how much of it waits.
-//! 2. [`leave`] sends what waits under the old outlet's name ([`deliver`]), and when HQ has all of it forgets the store:
+//! 2. [`leave`] sends what waits under the old outlet's name (`deliver`), and when HQ has all of it forgets the store:
 //!    the new outlet begins with an empty one, a new stream, and its own backfill.
 //! 3. Where that cannot be, as the new shop's certificate may not speak for the old one, [`set_aside`] moves the whole store
 //!    into a folder of its own, and [`send`] delivers it some day with the old config.

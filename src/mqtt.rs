@@ -112,9 +112,10 @@ impl Link {
             if !wait.is_zero() {
                 self.heartbeat.will_wait(wait);
                 let mut level = self.outbox.watch();
+                let may_be_ordered = in_conflict && level.borrow().take_over.is_none();
                 tokio::select! {
                     () = tokio::time::sleep(wait) => {}
-                    _ = level.wait_for(|level| level.take_over.is_some()), if in_conflict => {}
+                    _ = level.wait_for(|level| level.take_over.is_some()), if may_be_ordered => {}
                     () = self.stop.given() => {}
                 }
             }
@@ -175,7 +176,8 @@ impl Link {
         let nonce = nonce();
         let connect = Connect {
             broker: broker.clone(),
-            client_id: self.outlet.client_id(),
+            // Another box of this outlet may be on the line.
+            client_id: if self.by_hand { format!("{}-move", self.outlet.client_id()) } else { self.outlet.client_id() },
             login: self.hq.username.clone().map(|name| (name, self.hq.password.clone())),
             tls: tls.filter(|_| broker.tls),
             keep_alive: self.hq.keep_alive,

@@ -12,7 +12,6 @@ use tokio::time::Instant;
 use super::{
     ended::Ended,
     feed::Restart,
-    greeting::hello_timeout,
     pace,
     session::{Session, Standing},
     wire::{Arrived, WireError},
@@ -46,14 +45,14 @@ impl Session<'_> {
         if self.standing == Standing::TakesOver {
             let through = level.take_over.unwrap_or_default();
             let left = level.durable.min(through) <= level.durable - level.undelivered(self.link.hq.acknowledge);
-            let above = self.found.as_ref().map_or(0, |found| found.generation);
             let why = "a person said that this box takes the outlet back";
-            return if left { Err(self.begin_stream(above, why, self.begin_anew())) } else { Ok(()) };
+            return if left { Err(self.begin_stream(0, why, self.begin_anew())) } else { Ok(()) };
         }
         match self.stream.clone() {
             None if level.durable >= self.forward.next() => self.choose(),
             None => Ok(()),
-            Some(_) if level.generation_proven => Ok(()),
+            // What is sent by hand keeps the generation that it has.
+            Some(_) if level.generation_proven || self.link.by_hand => Ok(()),
             Some(stream) => {
                 let Some(now) = self.link.proven_now() else { return Ok(()) };
                 if generation(0, Some(now)) <= stream.generation {
@@ -81,9 +80,15 @@ impl Session<'_> {
         }
         self.memory.clock_wait = None;
         self.link.health.clear(Condition::ClockUnproven, "", self.link.clock.now());
-        // What is sent by hand is older than whatever another box has told.
         let chosen = match self.above {
-            named if self.link.by_hand && named > 0 => (named - 1).max(1),
+            1 if self.link.by_hand => {
+                return Err(Ended::Conflict(
+                    "another box sends for this outlet with generation 1, and what is sent by hand must be older than that"
+                        .to_owned(),
+                ));
+            }
+            // What is sent by hand is older than whatever another box has told.
+            named if self.link.by_hand => named.saturating_sub(1).max(1),
             named => generation(named, proven),
         };
         self.link.outbox.take_generation(chosen, proven.is_some(), self.read_again())?;
@@ -98,14 +103,14 @@ impl Session<'_> {
         // What comes after the next subscription is then what is retained, and not an echo.
         let packet = self.wire.unsubscribe(topic.clone())?;
         let ended = |arrived: &Arrived| matches!(arrived, Arrived::Unsubscribed(of) if *of == packet);
-        if !self.until(Instant::now() + hello_timeout(), ended).await? {
+        if !self.until_quiet(ended).await? {
             return Err(WireError::Lost("the broker does not end a subscription within 10 s".to_owned()).into());
         }
         self.told = None;
         self.tell_checkpoint()?;
         if let Some((packet, _)) = self.checkpoint_packet {
             let taken = |arrived: &Arrived| matches!(arrived, Arrived::Acknowledged(of, _) if *of == packet);
-            if !self.until(Instant::now() + hello_timeout(), taken).await? {
+            if !self.until_quiet(taken).await? {
                 return Err(Ended::Denied(format!(
                     "the checkpoint published to {topic} was not acknowledged within 10 s; {}",
                     self.link.rights("checkpoint")
@@ -113,7 +118,6 @@ impl Session<'_> {
             }
         }
         let (id, nonce) = (self.id, self.memory.nonce.clone());
-        let deadline = Instant::now() + hello_timeout();
         let mut is_there = false;
         let is_ours = |arrived: &Arrived| match arrived {
             Arrived::Message { topic: of, body } if *of == topic => serde_json::from_slice::<Found>(body)
@@ -124,7 +128,7 @@ impl Session<'_> {
         let (mut refused, mut granted) = (None, false);
         // The retained message may come before the answer to the subscription, or after it.
         let found = self
-            .until(deadline, |arrived| {
+            .until_quiet(|arrived| {
                 if let Arrived::Subscribed(of, refusal) = arrived
                     && *of == packet
                 {

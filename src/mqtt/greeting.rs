@@ -74,7 +74,7 @@ impl Session<'_> {
         let (mut acknowledged, mut returned, mut refused) = (false, !echo, None);
         let nonce = self.nonce.to_owned();
         let passed = self
-            .until(Instant::now() + hello_timeout(), |arrived| {
+            .until_quiet(|arrived| {
                 match arrived {
                     Arrived::Acknowledged(of, outcome) if *of == packet => {
                         acknowledged = true;
@@ -108,7 +108,8 @@ impl Session<'_> {
             self.wire.unsubscribe(hello)?;
         }
         // A store that HQ does not know must not miss what stands there, however late the broker says it.
-        if self.stream.is_none() && self.retained.is_none() {
+        let expects_one = self.link.outbox.retained(&self.name).is_some_and(|known| !known.stream.is_empty());
+        if (self.stream.is_none() || expects_one) && self.retained.is_none() {
             self.until(
                 Instant::now() + UNKNOWN_WAIT,
                 |arrived| matches!(arrived, Arrived::Message { topic, .. } if *topic == checkpoint),
@@ -128,7 +129,7 @@ impl Session<'_> {
         let packet = self.wire.subscribe([topic.clone()])?;
         let mut refused = None;
         let answered = self
-            .until(Instant::now() + hello_timeout(), |arrived| match arrived {
+            .until_quiet(|arrived| match arrived {
                 Arrived::Subscribed(of, refusal) if *of == packet => {
                     refused.clone_from(refusal);
                     true
@@ -168,7 +169,8 @@ impl Session<'_> {
         if !self.link.by_hand {
             self.notice_forgotten();
         }
-        if let Some((from, through)) = self.broker_memory().resend.take() {
+        let id = self.id;
+        if let Some((_, from, through)) = self.broker_memory().resend.take().filter(|(of, ..)| *of == id) {
             self.again = Again::of(from, through, true);
         }
         let stored = self.stored.as_ref();
@@ -178,8 +180,10 @@ impl Session<'_> {
             other: stored.filter(|_| !of_this).and_then(|stored| stored.generation),
         };
         // What was captured since the start says nothing about a tail that was lost before it: HQ's words are held against
-        // what was on the device when the store was opened, until they were compared once.
-        let at_open = self.link.outbox.durable_at_open(self.id).filter(|_| self.memory.compared != Some(self.id));
+        // what was on the device when the store was opened, until this broker's checkpoint was compared once.
+        let told_by_this_start = found.as_ref().is_some_and(|found| found.nonce.as_deref() == Some(&self.memory.nonce));
+        let compared = told_by_this_start || self.broker_memory().compared == Some(id);
+        let at_open = self.link.outbox.durable_at_open(id).filter(|_| !compared);
         let nonce = found.as_ref().and_then(|found| found.nonce.as_deref());
         let own = Own {
             id: self.id,
@@ -188,7 +192,9 @@ impl Session<'_> {
             knows_nonce: nonce.is_none_or(|nonce| self.link.outbox.knows_nonce(nonce)),
             takes_over: level.take_over.is_some() || self.link.by_hand,
         };
-        self.memory.compared = Some(self.id);
+        if found.as_ref().is_some_and(|found| found.is_of(self.id)) {
+            self.broker_memory().compared = Some(id);
+        }
         let at = self.link.topic("checkpoint");
         match decide(found.as_ref(), word, own) {
             Decision::Keep => {
@@ -212,11 +218,7 @@ impl Session<'_> {
                 shown(found.as_ref().map_or("", |found| &found.stream)),
                 found.as_ref().map_or(0, |found| found.generation),
             ))),
-            Decision::Exhausted => Err(Ended::Conflict(format!(
-                "the greatest generation that there can be, {}, is named at HQ ({at}, or stored): nothing can be newer; \
-                 clear what names it",
-                u32::MAX
-            ))),
+            Decision::Exhausted => Err(exhausted(self.link)),
         }
     }
 
@@ -239,6 +241,12 @@ impl Session<'_> {
     /// Begins a new stream with a generation above one that is named, and tells HQ why. Without a clock that something
     /// confirms the generation is chosen later, when the first event leaves.
     pub(super) fn begin_stream(&mut self, above: u32, why: &str, begin: Begin) -> Ended {
+        let own = self.stream.as_ref().map_or(0, |stream| stream.generation);
+        let found = self.found.as_ref().map_or(0, |found| found.generation);
+        let above = above.max(own).max(found).max(self.above);
+        if above == u32::MAX {
+            return exhausted(self.link);
+        }
         let proven = self.link.proven_now();
         let chosen = proven.map(|_| generation(above, proven));
         self.memory.above = self.memory.above.max(above);
@@ -288,7 +296,7 @@ impl Session<'_> {
         self.link.health.raise(Condition::BrokerForgot, "", &text, now);
         self.memory.forgotten = Some(std::time::Instant::now());
         if resends && !lately {
-            self.broker_memory().resend = Some((level.first_kept.max(from + 1), level.acknowledged));
+            self.broker_memory().resend = Some((self.id, level.first_kept.max(from + 1), level.acknowledged));
         }
     }
 
@@ -301,9 +309,6 @@ impl Session<'_> {
                 && self.standing != Standing::TakesOver
                 && !self.link.by_hand
             {
-                if other == u32::MAX {
-                    return Err(Ended::Conflict(format!("HQ names generation {other}, and nothing can be newer")));
-                }
                 let why = "HQ has states of a newer stream, which would win over this one's";
                 return Err(self.begin_stream(other, why, self.begin_anew()));
             }
@@ -313,6 +318,16 @@ impl Session<'_> {
             _ => Ok(()),
         }
     }
+}
+
+/// Nothing can be newer than what is named.
+fn exhausted(link: &Link) -> Ended {
+    Ended::Conflict(format!(
+        "the greatest generation that there can be, {}, is named at HQ ({}, or stored): nothing can be newer; clear what \
+         names it",
+        u32::MAX,
+        link.topic("checkpoint")
+    ))
 }
 
 /// A checkpoint that cannot be read is not the same as none: it may be a later version's, and a box that took it for none

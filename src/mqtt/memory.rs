@@ -31,8 +31,6 @@ pub struct Memory {
     /// The line has worked since the start.
     pub(super) has_worked: bool,
     pub(super) feed: FeedWatch,
-    /// The stream whose numbers were held against HQ's words.
-    pub(super) compared: Option<StreamId>,
     /// Since when a first event waits for a clock that something confirms.
     pub(super) clock_wait: Option<Instant>,
     /// When HQ's word for starting again was last obeyed.
@@ -54,7 +52,6 @@ impl Memory {
             nonce_kept: false,
             has_worked: false,
             feed: FeedWatch::new(pace),
-            compared: None,
             clock_wait: None,
             restarted: None,
             reduced: None,
@@ -83,8 +80,10 @@ pub struct BrokerMemory {
     careful: u32,
     /// Topics are proven at the sizes of the events: an earlier session ended at a larger step.
     pub(super) exact: bool,
-    /// What it forgot and is to be sent again: first and last number.
-    pub(super) resend: Option<(u64, u64)>,
+    /// The stream whose numbers were held against the checkpoint that it holds.
+    pub(super) compared: Option<StreamId>,
+    /// What it forgot and is to be sent again: stream, first and last number.
+    pub(super) resend: Option<(StreamId, u64, u64)>,
     /// Logins in a row at which it hung up.
     pub(super) logins_hung_up: u32,
     pub(super) doing: Doing,

@@ -11,12 +11,9 @@ use std::{
     time::{Duration, Instant as StdInstant},
 };
 
-use tokio::time::Instant;
-
 use super::{
     TURN_MAX,
     ended::Ended,
-    greeting::hello_timeout,
     memory::Doing,
     nonce, pace,
     session::{Session, Standing},
@@ -25,6 +22,7 @@ use super::{
 use crate::{
     config::Acknowledge,
     event::{Event, EventType, Stream},
+    forward::DEADLINE,
     health::Condition,
     instant,
     outbox::{Level, lighten},
@@ -33,9 +31,6 @@ use crate::{
 
 /// Events that are read from the store ahead of the window.
 const READ_AHEAD: usize = 256;
-
-/// The proof of a topic takes no longer than this, however slow the line is.
-const PROOF_MAX: Duration = Duration::from_secs(600);
 
 /// Sizes at which a topic is proven; above them the event's own.
 const STEPS: [usize; 3] = [4 * 1024, 16 * 1024, 64 * 1024];
@@ -80,6 +75,17 @@ impl Proven {
     }
 }
 
+/// What became of a hello.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Proof {
+    /// It was acknowledged, the broker answers behind it, and it came back where that was asked.
+    Passed,
+    /// It was acknowledged, the broker answers behind it, and it did not come back; or it was refused for its size.
+    NotReturned,
+    /// It was not acknowledged, or nothing was answered behind it.
+    Unanswered,
+}
+
 /// Events that go out again behind live ones, with their numbers: what a broker forgot, or what HQ is asked with.
 #[derive(Debug)]
 pub(super) struct Again {
@@ -90,6 +96,8 @@ pub(super) struct Again {
     /// Nobody subscribed: not before this, and how long to wait then.
     not_before: Option<StdInstant>,
     wait: Duration,
+    /// When something of it last left or was acknowledged.
+    since: Option<StdInstant>,
     /// It is what a broker forgot.
     forgotten: bool,
 }
@@ -104,6 +112,7 @@ impl Again {
             // Whoever reads there has lost its session as well, and comes back.
             not_before: forgotten.then(|| StdInstant::now() + RESEND_AFTER / pace()),
             wait: UNHEARD_FIRST,
+            since: None,
             forgotten,
         })
     }
@@ -115,6 +124,7 @@ impl Again {
     /// The broker's word about a packet; false if it was none of these. What nobody heard goes out once more, later.
     pub(super) fn acknowledged(&mut self, packet: u16, heard: bool, now: StdInstant) -> bool {
         let Some(number) = self.waiting.remove(&packet) else { return false };
+        self.since = Some(now);
         if heard {
             self.wait = UNHEARD_FIRST;
         } else {
@@ -132,6 +142,11 @@ impl Again {
     pub(super) fn rest(&self) -> Option<(u64, u64)> {
         let next = self.waiting.values().copied().min().map_or(self.next, |waiting| waiting.min(self.next));
         (self.forgotten && next <= self.through).then_some((next, self.through))
+    }
+
+    /// Until when something of it must have been acknowledged.
+    pub(super) fn deadline(&self) -> Option<StdInstant> {
+        self.since.filter(|_| !self.waiting.is_empty()).map(|since| since + DEADLINE / pace())
     }
 
     /// When more of it may leave.
@@ -270,19 +285,25 @@ impl Session<'_> {
         let exact = self.broker_memory().exact || step == bytes;
         for size in [step, bytes].into_iter().skip(usize::from(exact)) {
             self.doing(if size > bytes { Doing::Step } else { Doing::Alone(number, event_type, bytes) });
-            let passed = self.prove(event_type, size, true).await?;
-            self.doing(Doing::Nothing);
-            if passed {
-                self.proven.add(event_type, size);
-                return Ok(());
+            match self.prove(event_type, size, true).await? {
+                Proof::Passed => {
+                    self.doing(Doing::Nothing);
+                    self.proven.add(event_type, size);
+                    return Ok(());
+                }
+                // The line may be at fault: that counts only if it is so again and again.
+                Proof::Unanswered => return Err(Ended::Silent(self.silent_text_of(number, event_type))),
+                Proof::NotReturned => self.doing(Doing::Nothing),
             }
         }
-        let below = format!("events/{}", event_type.name());
-        if self.proven.covers(event_type, 1) || self.prove(event_type, 0, true).await? {
-            self.broker_memory().takes_less_than(bytes, StdInstant::now());
-            return Err(Ended::Again);
+        match self.prove(event_type, 0, true).await? {
+            Proof::Passed => {
+                self.broker_memory().takes_less_than(bytes, StdInstant::now());
+                Err(Ended::Again)
+            }
+            Proof::Unanswered => Err(Ended::Silent(self.silent_text_of(number, event_type))),
+            Proof::NotReturned => Err(Ended::Denied(self.no_echo(&format!("events/{}", event_type.name()), 0))),
         }
-        Err(Ended::Denied(self.no_echo(&below, 0)))
     }
 
     /// Looks into the event at which an earlier session ended: does a small publish pass here, and one of its size?
@@ -290,11 +311,11 @@ impl Session<'_> {
         let next = self.forward.next();
         let Some(suspect) = self.broker_memory().suspect(next).filter(|_| !self.examined) else { return Ok(()) };
         self.doing(Doing::Small);
-        if !self.prove(suspect.event_type, 0, false).await? {
+        if self.prove(suspect.event_type, 0, false).await? != Proof::Passed {
             return Err(Ended::Silent(self.silent_text_of(next, suspect.event_type)));
         }
         self.broker_memory().small_passed();
-        if !self.prove(suspect.event_type, suspect.bytes, false).await? {
+        if self.prove(suspect.event_type, suspect.bytes, false).await? != Proof::Passed {
             return Err(Ended::Silent(self.silent_text_of(next, suspect.event_type)));
         }
         self.broker_memory().large_passed();
@@ -304,7 +325,8 @@ impl Session<'_> {
 
     /// Whether a `hello` of about this many bytes passes on the topic of an event type: it is acknowledged, the broker goes
     /// on answering behind it, and it comes back where that is asked.
-    async fn prove(&mut self, event_type: EventType, bytes: usize, echo: bool) -> Result<bool, Ended> {
+    async fn prove(&mut self, event_type: EventType, bytes: usize, echo: bool) -> Result<Proof, Ended> {
+        self.make_room().await?;
         let below = format!("events/{}", event_type.name());
         let topic = self.link.topic(&below);
         if echo {
@@ -333,42 +355,33 @@ impl Session<'_> {
             })
             .await?;
         match refused {
-            Some(refusal) if refusal.code == 0x95 => return Ok(false),
+            Some(refusal) if refusal.code == 0x95 => return Ok(Proof::NotReturned),
             Some(refusal) => return Err(self.refused(&below, None, &refusal)),
             None => {}
         }
         if echo {
             let packet = self.wire.unsubscribe(topic)?;
             let ended = |arrived: &Arrived| matches!(arrived, Arrived::Unsubscribed(of) if *of == packet);
-            self.until(Instant::now() + hello_timeout(), ended).await?;
+            self.until_quiet(ended).await?;
         }
-        if passed && self.wire.version() == Version::V311 {
+        if !acknowledged {
+            return Ok(Proof::Unanswered);
+        }
+        if self.wire.version() == Version::V311 {
             // Some acknowledge what they deny, and close then.
             self.ping();
             let mut pongs = self.pings;
-            return self
-                .until(Instant::now() + hello_timeout(), |arrived| {
-                    pongs -= u32::from(matches!(arrived, Arrived::Ponged));
+            let answers = self
+                .until_quiet(|arrived| {
+                    pongs = pongs.saturating_sub(u32::from(matches!(arrived, Arrived::Ponged)));
                     pongs == 0
                 })
-                .await;
-        }
-        Ok(passed)
-    }
-
-    /// Waits as [`Session::until`], for as long as bytes move: a slow line needs its time, there and back.
-    async fn until_quiet(&mut self, mut done: impl FnMut(&Arrived) -> bool) -> Result<bool, Ended> {
-        let last = Instant::now() + PROOF_MAX;
-        loop {
-            let taken = self.wire.taken();
-            if self.until((Instant::now() + hello_timeout()).min(last), &mut done).await? {
-                return Ok(true);
-            }
-            let moves = self.wire.taken() > taken || self.wire.is_receiving();
-            if !moves || Instant::now() >= last {
-                return Ok(false);
+                .await?;
+            if !answers {
+                return Ok(Proof::Unanswered);
             }
         }
+        Ok(if passed { Proof::Passed } else { Proof::NotReturned })
     }
 
     /// Publishes what goes out again, a little at a time.
@@ -378,19 +391,25 @@ impl Session<'_> {
             self.again = Some(again);
             return Ok(());
         }
+        // The box's own words need a place, where the broker takes more than one publish at once.
+        let spare = usize::from(self.wire.welcome().receive_max != Some(1));
+        if self.wire.room() <= spare {
+            self.again = Some(again);
+            return Ok(());
+        }
         if again.forgotten && again.not_before.take().is_some() {
             // What left since may have met nobody, either.
             again.through = again.through.max(self.forward.cursor());
             self.link.outbox.note_resent(&self.name, self.link.clock.now())?;
         }
         again.not_before = None;
-        while again.next <= again.through && again.waiting.len() < AGAIN_MAX && self.wire.room() > 1 {
+        while again.next <= again.through && again.waiting.len() < AGAIN_MAX && self.wire.room() > spare {
             let events = self.link.outbox.read(self.epoch, again.next - 1, AGAIN_MAX)?;
             let Some(first) = events.first().map(|event| event.sequence) else { break };
             // What HQ released meanwhile is gone.
             again.next = again.next.max(first);
             for event in events {
-                if event.sequence > again.through || again.waiting.len() >= AGAIN_MAX || self.wire.room() <= 1 {
+                if event.sequence > again.through || again.waiting.len() >= AGAIN_MAX || self.wire.room() <= spare {
                     break;
                 }
                 let ready = self.prepare(event, stream)?;
@@ -400,6 +419,7 @@ impl Session<'_> {
                     ready.number,
                 );
                 again.next = ready.number + 1;
+                again.since = Some(StdInstant::now());
             }
         }
         if !again.is_done() {
@@ -427,7 +447,7 @@ impl Session<'_> {
     }
 
     fn send_again(&mut self, events: &RangeInclusive<u64>) {
-        if self.again.is_none() {
+        if self.again.as_ref().is_none_or(|again| !again.forgotten) {
             self.again = Again::of(*events.start(), *events.end(), false);
         }
     }
@@ -435,7 +455,7 @@ impl Session<'_> {
     fn tell_silence(&mut self, level: &Level, acknowledged: u64, now: StdInstant) {
         let at = self.link.clock.now();
         let (waits, silent) = (self.memory.feed.since(), self.memory.feed.silent(now).is_some());
-        let told = waits.map(|since| (since, silent));
+        let told = (true, waits.map(|since| (since, silent)));
         if self.told_silence == told {
             return;
         }

@@ -25,7 +25,7 @@ use super::{
     Link, TURN_MAX,
     ended::Ended,
     feed::Stored,
-    greeting,
+    greeting::{self, hello_timeout},
     memory::{BrokerMemory, Doing, Memory},
     pace,
     publishing::{Again, Proven, Ready},
@@ -43,6 +43,9 @@ use crate::{
 
 /// Another broker of the list is looked for this often while nobody subscribes here.
 const NOBODY_MAX: Duration = Duration::from_secs(600);
+
+/// No single answer is waited for longer than this, however slow the line is.
+const ANSWER_MAX: Duration = Duration::from_secs(600);
 
 /// How the box stands at a broker in one session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,8 +118,8 @@ pub(super) struct Session<'a> {
     begun: Instant,
     /// Somebody is known to subscribe.
     heard: bool,
-    /// Since when HQ has been silent, as it was last told.
-    pub(super) told_silence: Option<(StdInstant, bool)>,
+    /// Whether it was told how HQ's word stands, and what was told: since when something waits for it, and whether for long.
+    pub(super) told_silence: (bool, Option<(StdInstant, bool)>),
     /// What counted as acknowledged when the session began.
     began_at: u64,
 }
@@ -187,7 +190,7 @@ pub(super) async fn run(
         worked,
         begun: now,
         heard: false,
-        told_silence: None,
+        told_silence: (false, None),
         began_at: level.acknowledged.max(level.released),
     };
     let ended = session.greet_and_serve().await;
@@ -198,7 +201,8 @@ pub(super) async fn run(
         }
     }
     session.count();
-    let rest = session.again.as_ref().and_then(Again::rest);
+    let id = session.id;
+    let rest = session.again.as_ref().and_then(Again::rest).map(|(from, through)| (id, from, through));
     session.broker_memory().resend = rest;
     match ended {
         Ended::Stopped => session.say_goodbye().await,
@@ -272,6 +276,9 @@ impl Session<'_> {
         if self.forward.is_overdue(StdInstant::now(), self.taken) {
             return Err(Ended::Silent(self.silent_text()));
         }
+        if self.again.as_ref().and_then(Again::deadline).is_some_and(|deadline| deadline <= StdInstant::now()) {
+            return Err(Ended::Silent("the broker does not acknowledge what is sent to it again".to_owned()));
+        }
         Ok(())
     }
 
@@ -286,7 +293,8 @@ impl Session<'_> {
             std(self.forward.deadline()),
             std(self.forward.tries_again()).filter(|_| self.forward.in_flight() == 0),
             std(self.feed_due()),
-            std(self.again.as_ref().and_then(Again::due)),
+            std(self.again.as_ref().and_then(Again::due)).filter(|_| self.forward.next() > self.level.borrow().durable),
+            std(self.again.as_ref().and_then(Again::deadline)),
             self.generation_due(),
             self.pong_due.map(|(due, _)| due),
         ]
@@ -344,6 +352,31 @@ impl Session<'_> {
         }
     }
 
+    /// Waits as [`Session::until`], for as long as bytes move: a slow line needs its time, there and back.
+    pub(super) async fn until_quiet(&mut self, mut done: impl FnMut(&Arrived) -> bool) -> Result<bool, Ended> {
+        let last = Instant::now() + ANSWER_MAX;
+        loop {
+            let taken = self.wire.taken();
+            if self.until((Instant::now() + hello_timeout()).min(last), &mut done).await? {
+                return Ok(true);
+            }
+            let moves = self.wire.taken() > taken || self.wire.is_receiving();
+            if !moves || Instant::now() >= last {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Waits until the broker takes another publish.
+    pub(super) async fn make_room(&mut self) -> Result<(), Ended> {
+        while self.wire.room() == 0 {
+            if !self.until_quiet(|arrived| matches!(arrived, Arrived::Acknowledged(..))).await? {
+                return Err(Ended::Silent(self.silent_text()));
+            }
+        }
+        Ok(())
+    }
+
     fn acknowledged(&mut self, packet: u16, outcome: Outcome) -> Result<(), Ended> {
         if self.own.remove(&packet) {
             let Outcome::Refused(refusal) = outcome else {
@@ -359,7 +392,11 @@ impl Session<'_> {
         let of_again = self.again.as_mut().is_some_and(|again| again.acknowledged(packet, heard, now));
         match outcome {
             Outcome::Taken => self.forward.acknowledged(packet, Word::Taken, now, self.taken),
-            Outcome::NobodyListens => self.forward.acknowledged(packet, Word::NobodyListens, now, self.taken),
+            Outcome::NobodyListens => {
+                // The broker is well: what ends the session now speaks against no event.
+                self.doing(Doing::Nothing);
+                self.forward.acknowledged(packet, Word::NobodyListens, now, self.taken);
+            }
             Outcome::Refused(refusal) => {
                 if let Some((number, bytes, event_type)) = of_event {
                     // A refusal by size is known for what it is.
@@ -399,7 +436,7 @@ impl Session<'_> {
         } else if topic != self.link.topic("checkpoint") {
         } else if self.standing == Standing::Greeting {
             self.retained = Some(body);
-        } else if self.standing != Standing::TakesOver {
+        } else if self.standing != Standing::TakesOver && !self.link.by_hand {
             // What a broker says late is weighed at the beginning of the next session, where a new stream can begin.
             let again = |why: &str| Err(Ended::Wire(WireError::Lost(why.to_owned())));
             let Some(stream) = &self.stream else { return Ok(()) };
@@ -564,7 +601,12 @@ impl Session<'_> {
         }
         let Some(stored) = self.stored.take() else { return Ok(()) };
         self.heed(&stored)?;
-        if self.link.hq.acknowledge != Acknowledge::Feed || stored.stream.is_empty() || stored.through == 0 {
+        if self.link.hq.acknowledge != Acknowledge::Feed {
+            // It lets nothing go here; that it can be read is all.
+            self.link.health.clear(Condition::StoredRejected, "", self.link.clock.now());
+            return Ok(());
+        }
+        if stored.stream.is_empty() || stored.through == 0 {
             return Ok(());
         }
         let Some(stream) = StreamId::parse(&stored.stream) else {
@@ -588,8 +630,10 @@ impl Session<'_> {
         self.storing = None;
         let now = self.link.clock.now();
         match verdict {
-            Ok(StoredVerdict::Released) => self.link.health.clear(Condition::StoredRejected, "", now),
-            Ok(StoredVerdict::Stale | StoredVerdict::OtherStream) => {}
+            Ok(StoredVerdict::Released | StoredVerdict::Stale) => {
+                self.link.health.clear(Condition::StoredRejected, "", now);
+            }
+            Ok(StoredVerdict::OtherStream) => {}
             Ok(StoredVerdict::TooHigh) => self.reject("it speaks of events that are not there"),
             Ok(StoredVerdict::Forged) => self.reject("its chain is not that of the events that were sent"),
             Err(error) => self.link.health.raise(Condition::StoreFailed, "", &error.to_string(), now),

@@ -27,6 +27,9 @@ pub(super) const STATUS_PAUSE: Duration = Duration::from_secs(2);
 /// The checkpoint is published at most this often while events flow.
 const CHECKPOINT_PAUSE: Duration = Duration::from_secs(5);
 
+/// A checkpoint lists no more open gaps than fit: each connection begins with it, on a slow line, too.
+const CHECKPOINT_MAX_BYTES: usize = 16 * 1024;
+
 /// At an ordered stop acknowledgements may come in for this long.
 const STOP_DEADLINE: Duration = Duration::from_millis(1_500);
 
@@ -80,7 +83,7 @@ impl Session<'_> {
 
     /// Publishes the checkpoint, if it says something new.
     pub(super) fn tell_checkpoint(&mut self) -> Result<(), Ended> {
-        let tells = self.standing != Standing::TakesOver && !self.link.by_hand;
+        let tells = matches!(self.standing, Standing::Unconfirmed | Standing::Confirmed) && !self.link.by_hand;
         let Some(stream) = self.stream.clone().filter(|_| tells) else { return Ok(()) };
         if !self.memory.nonce_kept {
             self.link.outbox.add_nonce(&self.memory.nonce)?;
@@ -107,7 +110,8 @@ impl Session<'_> {
             restarted: level.restart_token.clone(),
         };
         if self.told.as_ref() != Some(&checkpoint) {
-            let body = checkpoint.to_bytes(self.limit.saturating_sub(self.link.topic("checkpoint").len()));
+            let body = checkpoint
+                .to_bytes(CHECKPOINT_MAX_BYTES.min(self.limit.saturating_sub(self.link.topic("checkpoint").len())));
             let packet = self.wire.publish(&self.link.topic("checkpoint"), body, true)?;
             self.own.insert(packet);
             self.checkpoint_packet = Some((packet, checkpoint.acknowledged));
@@ -134,7 +138,9 @@ impl Session<'_> {
     /// An ordered stop: no new event, but acknowledgements may come in; then the last word.
     pub(super) async fn say_goodbye(mut self) {
         let last_words = async {
+            self.make_room().await?;
             self.tell_checkpoint()?;
+            self.make_room().await?;
             self.tell_status(status::State::Stopped)?;
             while self.forward.in_flight() > 0 || !self.own.is_empty() {
                 self.wire.wait().await?;
