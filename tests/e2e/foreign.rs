@@ -47,13 +47,13 @@ impl<B: Foreign> Place<B> {
     fn wait_for_all(&self, daemon: &Tillbox) {
         wait_for_all(&self.shop, daemon, || Record::default().with(&self.hq));
     }
+}
 
-    /// What HQ has, what the box counts, and what it shows agree.
-    fn all_is_well(&self, daemon: &Tillbox) {
-        daemon.wait_for_within(LONG, "all is delivered, and green", |report| {
-            level(report, "durable") > 0 && delivered(report) == level(report, "durable") && is_green(report)
-        });
-    }
+/// Everything is where it is promised to be, by the box's own word and light.
+fn all_is_well(daemon: &Tillbox) {
+    daemon.wait_for_within(LONG, "all is delivered, and green", |report| {
+        level(report, "durable") > 0 && delivered(report) == level(report, "durable") && is_green(report)
+    });
 }
 
 impl Record {
@@ -90,8 +90,9 @@ fn drains<B: Foreign>(acknowledge: &'static str) {
     place.shop.sell(SALES);
     let mut daemon = place.setup.start();
     place.wait_for_all(&daemon);
-    place.all_is_well(&daemon);
+    all_is_well(&daemon);
     assert_eq!(place.hq.record().differences(&place.shop.books()), Vec::<String>::new());
+    assert_eq!(daemon.report().expect("a report")["protocol"], "3.1.1", "{}", daemon.log());
     assert_eq!(daemon.warnings(), Vec::<String>::new());
     daemon.stop();
 }
@@ -121,7 +122,7 @@ fn is_killed_in_the_drain<B: Foreign>(order: Order) {
     assert!(before < SALES as usize, "the drain was over before the kill");
     place.broker.start_again();
     place.wait_for_all(&daemon);
-    place.all_is_well(&daemon);
+    all_is_well(&daemon);
     if order == Order::Kept {
         assert_eq!(place.hq.record().differences(&place.shop.books()), Vec::<String>::new());
     }
@@ -150,7 +151,7 @@ fn fails_over_and_back<B: Foreign>() {
     place.shop.sell(SALES);
     wait_for_all(&place.shop, &daemon, both);
     assert!(place.hq.record().sales() >= before + SALES as usize, "{}", daemon.log());
-    place.all_is_well(&daemon);
+    all_is_well(&daemon);
     assert_eq!(both().streams.len(), 1, "{}", daemon.log());
     daemon.stop();
 }
@@ -174,7 +175,7 @@ fn lacks_a_right<B: Foreign>(rights: Rights, remedy: &str) {
     place.broker.grant(Rights::All);
     place.broker.start_again();
     place.wait_for_all(&daemon);
-    place.all_is_well(&daemon);
+    all_is_well(&daemon);
     daemon.stop();
 }
 
@@ -209,6 +210,11 @@ fn rabbitmq_where_the_box_may_not_read_its_events() {
 }
 
 #[test]
+fn rabbitmq_closes_at_the_sales_that_it_denies_and_none_is_freed() {
+    lacks_a_right::<RabbitMq>(Rights::AllButSales, "events/transaction");
+}
+
+#[test]
 fn nats_gets_every_sale_once() {
     drains::<Nats>("broker");
 }
@@ -226,6 +232,16 @@ fn nats_may_die_in_the_drain() {
 #[test]
 fn nats_and_another_broker_stand_in_for_each_other() {
     fails_over_and_back::<Nats>();
+}
+
+#[test]
+fn nats_where_the_box_may_write_but_not_read() {
+    lacks_a_right::<Nats>(Rights::WriteOnly, "checkpoint");
+}
+
+#[test]
+fn nats_where_the_box_may_not_read_its_events() {
+    lacks_a_right::<Nats>(Rights::AllButReadingEvents, "readwrite tillbox/jkt-014/events/");
 }
 
 #[test]

@@ -11,7 +11,8 @@ use serde_json::{Value, json};
 
 use super::{
     broker::{Foreign, Rights, end, free_address, start_listening},
-    hq::OUTLET,
+    hq::{Access, OUTLET},
+    wait::{PATIENCE, until},
 };
 
 /// Debian's own script changes the user, and knows one folder.
@@ -62,11 +63,15 @@ impl Foreign for RabbitMq {
     }
 
     fn start_again(&mut self) {
-        let mut epmd = Command::new(EPMD);
-        epmd.args(["-port", &self.names.port().to_string(), "-address", "127.0.0.1"]);
-        epmd.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        self.epmd = Some(epmd.spawn().unwrap_or_else(|error| panic!("{EPMD}: {error}; {MISSING}")));
+        // Before the broker, which would start one that stays.
+        self.epmd = Some(start_listening(self.names, || self.spawn_epmd(), String::new));
         self.child = Some(start_listening(self.address, || self.spawn(), || self.log()));
+        // It listens before its plugin has chosen a leader, and refuses everyone until then.
+        until(
+            PATIENCE,
+            || Access::open(self.address).publish("test/up", "1", false).then_some(()),
+            || format!("RabbitMQ lets nobody in:\n{}", self.log()),
+        );
     }
 
     fn kill(&mut self) {
@@ -82,6 +87,13 @@ impl Foreign for RabbitMq {
 impl RabbitMq {
     fn path(&self, name: &str) -> String {
         self.folder.join(name).display().to_string()
+    }
+
+    fn spawn_epmd(&self) -> Child {
+        let mut epmd = Command::new(EPMD);
+        epmd.args(["-port", &self.names.port().to_string(), "-address", "127.0.0.1"]);
+        epmd.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        epmd.spawn().unwrap_or_else(|error| panic!("{EPMD}: {error}; {MISSING}"))
     }
 
     fn spawn(&self) -> Child {
@@ -125,8 +137,8 @@ fn definitions(rights: Rights) -> Value {
         Rights::AllButSales => (r"\.(events\.(hello|gap|notice|closing|quarantine)|checkpoint|status)$", all),
     };
     let users = [OPEN, OUTLET].map(|name| json!({ "name": name, "password": name, "tags": "" }));
-    let permissions = [OPEN, OUTLET]
-        .map(|user| json!({ "user": user, "vhost": "/", "configure": all, "write": all, "read": all }));
+    let permissions =
+        [OPEN, OUTLET].map(|user| json!({ "user": user, "vhost": "/", "configure": all, "write": all, "read": all }));
     let topics = json!([
         { "user": OUTLET, "vhost": "/", "exchange": "amq.topic", "write": write, "read": read }
     ]);
