@@ -249,7 +249,7 @@ impl Link {
         let lost = matches!(ended, Ended::Wire(WireError::Lost(_)) | Ended::Silent(_));
         let broker = memory.of(&broker.to_string());
         if !lost {
-            broker.doing = memory::Doing::Nothing;
+            broker.left();
             return ended;
         }
         match broker.ended(Instant::now()) {
@@ -257,6 +257,11 @@ impl Link {
             Some(Verdict::Denied(below)) => Ended::Denied(format!(
                 "the broker takes no publish on {topic}: it ends the connection or says nothing, even at a small one; {}",
                 self.rights(&below),
+                topic = self.topic(&below),
+            )),
+            Some(Verdict::Unreadable(below)) => Ended::Denied(format!(
+                "the broker ends the connection at a subscription to {topic}; {}",
+                self.rights_to_read(&below),
                 topic = self.topic(&below),
             )),
             Some(Verdict::TooLarge { bytes }) => {
@@ -333,6 +338,19 @@ impl Link {
             _ => "topic write",
         };
         format!("let the broker's access rules allow it to this login (Mosquitto: `{right} {topic}`)")
+    }
+
+    /// The rule that is to be added for a topic that the box must read.
+    fn rights_to_read(&self, below: &str) -> String {
+        let topic = self.topic(below);
+        if !below.starts_with("events/") {
+            return self.rights(below);
+        }
+        format!(
+            "let the broker's access rules allow this login to read it (Mosquitto: `topic readwrite {topic}`), as under MQTT \
+             3.1.1 only a hello that comes back proves anything; where the box must not read, write `acknowledge = \"feed\"`, \
+             or `echo = \"none\"` to take the broker's bare word"
+        )
     }
 
     /// The body of `status`.

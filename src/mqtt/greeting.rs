@@ -127,6 +127,7 @@ impl Session<'_> {
     /// Subscribes to a topic, and waits until that is granted.
     pub(super) async fn subscribe_to(&mut self, below: &str, topic: String) -> Result<(), Ended> {
         let packet = self.wire.subscribe([topic.clone()])?;
+        self.broker_memory().subscribes(below);
         let mut refused = None;
         let answered = self
             .until_quiet(|arrived| match arrived {
@@ -137,10 +138,13 @@ impl Session<'_> {
                 _ => false,
             })
             .await?;
+        if answered {
+            self.broker_memory().subscribed();
+        }
         match refused {
             Some(refusal) => Err(Ended::Denied(format!(
                 "the broker refuses a subscription to {topic} ({refusal}); {}",
-                self.link.rights(below)
+                self.link.rights_to_read(below)
             ))),
             None if answered => Ok(()),
             None => Err(super::wire::WireError::Lost(format!(

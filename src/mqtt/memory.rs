@@ -76,6 +76,8 @@ pub struct BrokerMemory {
     limit: Option<(usize, Instant)>,
     suspect: Option<Suspect>,
     greetings_failed: u32,
+    /// The topic (below the outlet's base) at whose subscription sessions ended, and how often in a row.
+    unreadable: Option<(String, u32)>,
     /// So many events go one at a time: an earlier session ended without any acknowledgement.
     careful: u32,
     /// Topics are proven at the sizes of the events: an earlier session ended at a larger step.
@@ -87,6 +89,8 @@ pub struct BrokerMemory {
     /// Logins in a row at which it hung up.
     pub(super) logins_hung_up: u32,
     pub(super) doing: Doing,
+    /// The topic (below the outlet's base) whose subscription is on its way.
+    subscribing: Option<String>,
 }
 
 /// An event at which a session ended.
@@ -128,6 +132,8 @@ pub enum Doing {
 pub enum Verdict {
     /// Not even a small publish passes on this topic (below the outlet's base).
     Denied(String),
+    /// The broker grants no subscription to this topic (below the outlet's base): it ends the connection at it.
+    Unreadable(String),
     /// The broker takes no event of this size.
     TooLarge {
         /// Bytes of the event.
@@ -186,8 +192,32 @@ impl BrokerMemory {
         (self.greetings_failed, self.doing) = (0, Doing::Nothing);
     }
 
+    /// A subscription is on its way, and the session may end at it.
+    pub(super) fn subscribes(&mut self, below: &str) {
+        self.subscribing = Some(below.to_owned());
+    }
+
+    /// The subscription was answered.
+    pub(super) fn subscribed(&mut self) {
+        let below = self.subscribing.take();
+        if self.unreadable.as_ref().is_some_and(|(known, _)| below.as_ref() == Some(known)) {
+            self.unreadable = None;
+        }
+    }
+
+    /// The session ended in another way than by the broker.
+    pub(super) fn left(&mut self) {
+        (self.doing, self.subscribing) = (Doing::Nothing, None);
+    }
+
     /// The session ended: the connection was lost, or the broker was silent for too long.
     pub(super) fn ended(&mut self, now: Instant) -> Option<Verdict> {
+        if let Some(below) = self.subscribing.take() {
+            self.doing = Doing::Nothing;
+            let before = self.unreadable.take().filter(|(known, _)| *known == below).map_or(0, |(_, times)| times);
+            self.unreadable = Some((below.clone(), before + 1));
+            return (before + 1 >= STRIKES).then_some(Verdict::Unreadable(below));
+        }
         match std::mem::take(&mut self.doing) {
             Doing::Nothing => None,
             Doing::Greeting => {
@@ -319,6 +349,25 @@ mod tests {
         assert_eq!(memory.suspect(7), None);
         assert_eq!((ends(&mut memory, Doing::Greeting), ends(&mut memory, Doing::Greeting)), (None, None));
         assert_eq!(ends(&mut memory, Doing::Greeting), Some(Verdict::Denied("events/hello".to_owned())));
+    }
+
+    #[test]
+    fn a_subscription_at_which_every_session_ends_is_denied_and_holds_nothing_against_an_event() {
+        let mut memory = BrokerMemory::default();
+        let mut session = |passes: bool, doing| {
+            memory.subscribes("checkpoint");
+            memory.subscribed();
+            memory.doing = doing;
+            memory.subscribes("events/transaction");
+            if passes {
+                memory.subscribed();
+            }
+            memory.ended(Instant::now())
+        };
+        assert_eq!([session(false, EVENT), session(false, EVENT), session(true, Doing::Nothing)], [None, None, None]);
+        assert_eq!([session(false, EVENT), session(false, EVENT)], [None, None], "it had passed since");
+        assert_eq!(session(false, Doing::Step), Some(Verdict::Unreadable("events/transaction".to_owned())));
+        assert_eq!((memory.suspect(7), memory.exact), (None, false));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod checkpoint;
 mod commanded;
 mod demo;
 mod exits;
+mod foreign;
 mod killed;
 mod line;
 mod normal;

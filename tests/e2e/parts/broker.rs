@@ -54,21 +54,9 @@ impl Mosquitto {
         self.address
     }
 
-    /// Starts it, and waits until it listens. Another program may have its port for a moment: then it is tried again.
+    /// Starts it, and waits until it listens.
     pub fn start_again(&mut self) {
-        let address = self.address;
-        let mut child = self.spawn();
-        until(
-            PATIENCE,
-            || {
-                if child.try_wait().expect("a child can be waited for").is_some() {
-                    child = self.spawn();
-                }
-                TcpStream::connect(address).ok()
-            },
-            || format!("the broker does not listen on {address}:\n{}", self.log()),
-        );
-        self.child = Some(child);
+        self.child = Some(start_listening(self.address, || self.spawn(), || self.log()));
     }
 
     /// Ends it in order: it saves what it keeps.
@@ -81,10 +69,7 @@ impl Mosquitto {
 
     /// Ends it at once.
     pub fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().expect("a running broker can be killed");
-            child.wait().expect("a child can be waited for");
-        }
+        end(&mut self.child);
     }
 
     /// Lets it read its access rules again.
@@ -108,9 +93,57 @@ impl Mosquitto {
 
 impl Drop for Mosquitto {
     fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _gone_already = (child.kill(), child.wait());
-        }
+        end(&mut self.child);
+    }
+}
+
+/// What the box may do at a broker that is not Mosquitto, under its outlet's name as user and password.
+#[derive(Debug, Clone, Copy)]
+pub enum Rights {
+    All,
+    WriteOnly,
+    AllButReadingEvents,
+    AllButSales,
+}
+
+/// A real broker of another make, on the loopback; it ends when dropped. Who comes without a name may do everything.
+pub trait Foreign {
+    /// Starts it with a folder of its own below this one.
+    fn start(folder: &Path, rights: Rights) -> Self;
+
+    fn address(&self) -> SocketAddr;
+
+    /// Changes what the box may do, from the next start on.
+    fn grant(&mut self, rights: Rights);
+
+    fn start_again(&mut self);
+
+    /// Ends it at once.
+    fn kill(&mut self);
+
+    fn log(&self) -> String;
+}
+
+/// Starts a broker, and waits until it listens. Another program may have its port for a moment: then it is tried again.
+pub(super) fn start_listening(address: SocketAddr, spawn: impl Fn() -> Child, log: impl FnOnce() -> String) -> Child {
+    let mut child = spawn();
+    until(
+        PATIENCE,
+        || {
+            if child.try_wait().expect("a child can be waited for").is_some() {
+                child = spawn();
+            }
+            TcpStream::connect(address).ok()
+        },
+        || format!("the broker does not listen on {address}:\n{}", log()),
+    );
+    child
+}
+
+/// Ends a process at once, if it runs.
+pub(super) fn end(child: &mut Option<Child>) {
+    if let Some(mut child) = child.take() {
+        let _gone_already = (child.kill(), child.wait());
     }
 }
 

@@ -4,6 +4,8 @@ pub mod broker;
 pub mod certificates;
 pub mod commanded;
 pub mod hq;
+pub mod nats;
+pub mod rabbitmq;
 pub mod record;
 pub mod scene;
 pub mod shop;
