@@ -102,15 +102,15 @@ impl Session<'_> {
         let topic = self.link.topic("checkpoint");
         // What comes after the next subscription is then what is retained, and not an echo.
         let packet = self.wire.unsubscribe(topic.clone())?;
-        let ended = |arrived: &Arrived| matches!(arrived, Arrived::Unsubscribed(of) if *of == packet);
-        if !self.until_quiet(ended).await? {
+        let mut ended = |arrived: &Arrived| matches!(arrived, Arrived::Unsubscribed(of) if *of == packet);
+        if !self.until_quiet(&mut ended).await? {
             return Err(WireError::Lost("the broker does not end a subscription within 10 s".to_owned()).into());
         }
         self.told = None;
         self.tell_checkpoint()?;
         if let Some((packet, _)) = self.checkpoint_packet {
-            let taken = |arrived: &Arrived| matches!(arrived, Arrived::Acknowledged(of, _) if *of == packet);
-            if !self.until_quiet(taken).await? {
+            let mut taken = |arrived: &Arrived| matches!(arrived, Arrived::Acknowledged(of, _) if *of == packet);
+            if !self.until_quiet(&mut taken).await? {
                 return Err(Ended::Denied(format!(
                     "the checkpoint published to {topic} was not acknowledged within 10 s; {}",
                     self.link.rights("checkpoint")
@@ -128,7 +128,7 @@ impl Session<'_> {
         let (mut refused, mut granted) = (None, false);
         // The retained message may come before the answer to the subscription, or after it.
         let found = self
-            .until_quiet(|arrived| {
+            .until_quiet(&mut |arrived| {
                 if let Arrived::Subscribed(of, refusal) = arrived
                     && *of == packet
                 {

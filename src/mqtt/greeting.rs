@@ -74,7 +74,7 @@ impl Session<'_> {
         let (mut acknowledged, mut returned, mut refused) = (false, !echo, None);
         let nonce = self.nonce.to_owned();
         let passed = self
-            .until_quiet(|arrived| {
+            .until_quiet(&mut |arrived| {
                 match arrived {
                     Arrived::Acknowledged(of, outcome) if *of == packet => {
                         acknowledged = true;
@@ -112,7 +112,7 @@ impl Session<'_> {
         if (self.stream.is_none() || expects_one) && self.retained.is_none() {
             self.until(
                 Instant::now() + UNKNOWN_WAIT,
-                |arrived| matches!(arrived, Arrived::Message { topic, .. } if *topic == checkpoint),
+                &mut |arrived| matches!(arrived, Arrived::Message { topic, .. } if *topic == checkpoint),
             )
             .await?;
         }
@@ -130,7 +130,7 @@ impl Session<'_> {
         self.broker_memory().subscribes(below);
         let mut refused = None;
         let answered = self
-            .until_quiet(|arrived| match arrived {
+            .until_quiet(&mut |arrived| match arrived {
                 Arrived::Subscribed(of, refusal) if *of == packet => {
                     refused.clone_from(refusal);
                     true

@@ -338,7 +338,7 @@ impl Session<'_> {
         let packet = self.wire.publish(&topic, body, false)?;
         let (mut acknowledged, mut returned, mut refused) = (false, !echo, None);
         let passed = self
-            .until_quiet(|arrived| {
+            .until_quiet(&mut |arrived| {
                 match arrived {
                     Arrived::Acknowledged(of, outcome) if *of == packet => {
                         acknowledged = true;
@@ -361,8 +361,8 @@ impl Session<'_> {
         }
         if echo {
             let packet = self.wire.unsubscribe(topic)?;
-            let ended = |arrived: &Arrived| matches!(arrived, Arrived::Unsubscribed(of) if *of == packet);
-            self.until_quiet(ended).await?;
+            let mut ended = |arrived: &Arrived| matches!(arrived, Arrived::Unsubscribed(of) if *of == packet);
+            self.until_quiet(&mut ended).await?;
         }
         if !acknowledged {
             return Ok(Proof::Unanswered);
@@ -372,7 +372,7 @@ impl Session<'_> {
             self.ping();
             let mut pongs = self.pings;
             let answers = self
-                .until_quiet(|arrived| {
+                .until_quiet(&mut |arrived| {
                     pongs = pongs.saturating_sub(u32::from(matches!(arrived, Arrived::Ponged)));
                     pongs == 0
                 })

@@ -327,7 +327,7 @@ impl Session<'_> {
     pub(super) async fn until(
         &mut self,
         deadline: Instant,
-        mut done: impl FnMut(&Arrived) -> bool,
+        done: &mut (dyn FnMut(&Arrived) -> bool + Send),
     ) -> Result<bool, Ended> {
         loop {
             while let Some(arrived) = self.wire.arrived()? {
@@ -353,11 +353,11 @@ impl Session<'_> {
     }
 
     /// Waits as [`Session::until`], for as long as bytes move: a slow line needs its time, there and back.
-    pub(super) async fn until_quiet(&mut self, mut done: impl FnMut(&Arrived) -> bool) -> Result<bool, Ended> {
+    pub(super) async fn until_quiet(&mut self, done: &mut (dyn FnMut(&Arrived) -> bool + Send)) -> Result<bool, Ended> {
         let last = Instant::now() + ANSWER_MAX;
         loop {
             let taken = self.wire.taken();
-            if self.until((Instant::now() + hello_timeout()).min(last), &mut done).await? {
+            if self.until((Instant::now() + hello_timeout()).min(last), done).await? {
                 return Ok(true);
             }
             let moves = self.wire.taken() > taken || self.wire.is_receiving();
@@ -370,7 +370,7 @@ impl Session<'_> {
     /// Waits until the broker takes another publish.
     pub(super) async fn make_room(&mut self) -> Result<(), Ended> {
         while self.wire.room() == 0 {
-            if !self.until_quiet(|arrived| matches!(arrived, Arrived::Acknowledged(..))).await? {
+            if !self.until_quiet(&mut |arrived| matches!(arrived, Arrived::Acknowledged(..))).await? {
                 return Err(Ended::Silent(self.silent_text()));
             }
         }
