@@ -16,7 +16,7 @@ fn is_told(daemon: &Tillbox, arrived: usize) {
         level(report, "durable") >= 20 && holds(report, "broker_unfit") && is_on(report, "fault")
     });
     assert_eq!((level(&report, "acknowledged"), arrived), (0, 0));
-    assert!(daemon.log().contains("retain"), "the reason is not named:\n{}", daemon.log());
+    daemon.wait_for_line("retain");
 }
 
 #[test]
