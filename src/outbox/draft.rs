@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::{
     content::ContentId,
@@ -11,41 +12,30 @@ use crate::{
     transaction::{Flag, Transaction},
 };
 
-/// What is left out of a record that is too large, one after the other, until it fits.
-const OMISSIONS: [fn(&mut Transaction); 3] = [
-    |record| record.items = None,
-    |record| {
-        record.extra.clear();
-        record.related.clear();
-        record.discounts.clear();
-        record.taxes.clear();
-    },
-    |record| {
-        record.payments.clear();
-        record.party = None;
-        record.outlet = crate::transaction::Outlet::default();
-        record.outlet_id = None;
-        record.external_ref = None;
-        record.status_raw = None;
-        record.payment_method = None;
-    },
+/// What is left out of a record that is too large, one after the other, until it fits: its lines, then what else has no
+/// bound, then texts of the source's. A member becomes what it is in a record that has none of it.
+const OMISSIONS: [&[(&str, &str)]; 3] = [
+    &[("items", "null")],
+    &[("extra", "{}"), ("related", "[]"), ("discounts", "[]"), ("taxes", "[]")],
+    &[
+        ("payments", "[]"),
+        ("party", "null"),
+        ("outlet", r#"{"external_id":null,"code":null,"name":null}"#),
+        ("outlet_id", "null"),
+        ("external_ref", "null"),
+        ("status_raw", "null"),
+        ("payment_method", "null"),
+    ],
 ];
 
 /// A record as an event. One that is larger than HQ's broker takes goes without its lines, and if it must without all
 /// that has no bound: the header's money must not be lost, and an event that no broker takes would hold up all others.
-pub fn of_transaction(mut transaction: Transaction, content: ContentId, event_max_bytes: usize) -> Draft {
+pub fn of_transaction(transaction: &Transaction, content: ContentId, event_max_bytes: usize) -> Draft {
     let subject = transaction.identity().subject();
-    let subject_bytes = json_bytes(&subject);
-    let fits = |data: &str| data.len() + subject_bytes + ENVELOPE_MAX_BYTES <= event_max_bytes;
-    let text = |transaction: &Transaction| serde_json::to_string(transaction).unwrap_or_default();
-    let mut data = text(&transaction);
-    for omit in OMISSIONS {
-        if fits(&data) {
-            break;
-        }
-        omit(&mut transaction);
-        transaction.flags.insert(Flag::ItemsOmitted);
-        data = text(&transaction);
+    let room = event_max_bytes.saturating_sub(json_bytes(&subject) + ENVELOPE_MAX_BYTES);
+    let mut data = serde_json::to_string(transaction).unwrap_or_default();
+    if data.len() > room {
+        data = without_items(&data, room).unwrap_or(data);
     }
     Draft {
         event_type: EventType::Transaction,
@@ -61,12 +51,31 @@ pub fn of_transaction(mut transaction: Transaction, content: ContentId, event_ma
 /// without all that has no bound, `most` bytes at most. `None` if it still has more, or is no transaction.
 #[must_use]
 pub fn lighten(data: &str, most: usize) -> Option<String> {
-    let mut transaction: Transaction = serde_json::from_str(data).ok()?;
-    transaction.flags.insert(Flag::ItemsOmitted);
-    OMISSIONS.into_iter().find_map(|omit| {
-        omit(&mut transaction);
-        serde_json::to_string(&transaction).ok().filter(|data| data.len() <= most)
-    })
+    without_items(data, most).filter(|data| data.len() <= most)
+}
+
+/// A record's text with as little left out as makes it fit into `most` bytes, or with all of it if it never does.
+fn without_items(data: &str, most: usize) -> Option<String> {
+    let mut record: Map<String, Value> = serde_json::from_str(data).ok()?;
+    let omitted = serde_json::to_value(Flag::ItemsOmitted).ok()?;
+    if let Some(flags) = record.get_mut("flags").and_then(Value::as_array_mut)
+        && !flags.contains(&omitted)
+    {
+        flags.push(omitted);
+    }
+    let mut text = None;
+    for members in OMISSIONS {
+        for (member, nothing) in members {
+            record.insert((*member).to_owned(), serde_json::from_str(nothing).ok()?);
+        }
+        let shorter = serde_json::to_string(&record).ok()?;
+        let fits = shorter.len() <= most;
+        text = Some(shorter);
+        if fits {
+            break;
+        }
+    }
+    text
 }
 
 /// Bytes of a text with the escapes that JSON needs.

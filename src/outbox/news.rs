@@ -108,7 +108,7 @@ impl<'a> News<'a> {
         };
         let hour = self.outbox.retention_hour(at, self.now);
         let (revision, sequence) = (transaction.revision, self.next_number());
-        self.drafts.push(draft::of_transaction(transaction, content, self.outbox.options.event_max_bytes));
+        self.drafts.push(draft::of_transaction(&transaction, content, self.outbox.options.event_max_bytes));
         let entry = Seen { identity, content, standing: Some(standing), revision, sequence };
         Ok(self.seen.put(self.tree, self.connection, hour, entry)?)
     }
