@@ -38,6 +38,10 @@ pub const UNACKNOWLEDGED_MAX_BYTES: usize = 256 * 1024;
 /// broker takes at least 1 KB/s.
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
+/// Smaller windows are refilled at once: a broker that gathers small packets (Nagle) sends its next acknowledgements only
+/// when the box's side answers the first, and an event is the soonest answer.
+pub const BATCHED_FROM: usize = 64;
+
 /// A line that takes so much is slow, not dead.
 const SLOWEST_BYTES_PER_S: u64 = 1_024;
 
@@ -148,8 +152,8 @@ impl Forward {
         self.acknowledged
     }
 
-    /// How many events may be published now; 0 until a quarter of the window is free, so that they go in batches. Until
-    /// somebody is known to subscribe, one at a time.
+    /// How many events may be published now; of a window of [`BATCHED_FROM`] on 0 until a quarter is free, so that they go in
+    /// batches. Until somebody is known to subscribe, one at a time.
     #[must_use]
     pub fn room(&self, now: Instant) -> usize {
         match self.unheard {
@@ -158,7 +162,7 @@ impl Forward {
             None => {
                 let window = usize::from(self.rules.window.max(1));
                 let free = window.saturating_sub(self.in_flight.len());
-                if free * 4 >= window { free } else { 0 }
+                if window < BATCHED_FROM || free * 4 >= window { free } else { 0 }
             }
         }
     }
@@ -423,6 +427,20 @@ mod tests {
         assert_eq!((forward.cursor(), forward.in_flight()), (4, 0), "HQ reads without a subscription");
         forward.skip_to(9, now, 0);
         assert_eq!((forward.cursor(), forward.next()), (9, 10));
+    }
+
+    #[test]
+    fn a_large_window_is_refilled_by_quarters_and_a_small_one_at_once() {
+        for (window, after_one) in [(64_u16, 0), (63, 1)] {
+            let (mut forward, now) = forward(0, Rules { window, ..RULES });
+            (1..=window).for_each(|packet| forward.published(packet, EventType::Transaction, 100, now, 0));
+            forward.acknowledged(1, Word::Taken, now, 0);
+            assert_eq!(forward.room(now), after_one, "window {window}");
+        }
+        let (mut forward, now) = forward(0, Rules { window: 64, ..RULES });
+        (1..=64).for_each(|packet| forward.published(packet, EventType::Transaction, 100, now, 0));
+        (1..=16).for_each(|packet| forward.acknowledged(packet, Word::Taken, now, 0));
+        assert_eq!(forward.room(now), 16);
     }
 
     #[test]

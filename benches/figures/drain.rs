@@ -11,6 +11,7 @@ use tillbox::{
     clock::Clock,
     config::{Acknowledge, Broker, Currency, Echo, Hq, Outlet, Protocol, WithoutSubscribers},
     event::{Stream, StreamId},
+    forward::BATCHED_FROM,
     health::Health,
     mqtt::{
         Link,
@@ -159,7 +160,8 @@ fn bare(window: u16) -> u64 {
         let (mut sent, mut acknowledged) = (0, 0);
         while acknowledged < EVENTS {
             let free = u64::from(window) - (sent - acknowledged);
-            let mut room = if free * 4 >= u64::from(window) { free.min(wire.room() as u64) } else { 0 };
+            let refills = usize::from(window) < BATCHED_FROM || free * 4 >= u64::from(window);
+            let mut room = if refills { free.min(wire.room() as u64) } else { 0 };
             while room > 0 && sent < EVENTS {
                 let payload = payloads[usize::try_from(sent % 100).unwrap_or(0)].clone();
                 wire.publish("tillbox/bench/events/transaction", payload, false).expect("a publish");
