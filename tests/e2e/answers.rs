@@ -36,10 +36,9 @@ fn nonsense_is_told_in_one_line_and_the_next_poll_goes_on() {
         stage.shop.http().fail(fault);
         stage.shop.sell(5);
         daemon.wait_for(&format!("{fault:?} is told"), |report| holds(report, code));
-        let warnings = daemon.warnings();
-        assert_eq!(warnings.len(), 1, "{warnings:#?}");
+        let warning = daemon.only_warning();
         for part in ["qasir GET /transactions: ", expected] {
-            assert!(warnings[0].contains(part), "{part}: {}", warnings[0]);
+            assert!(warning.contains(part), "{part}: {warning}");
         }
         stage.shop.http().heal();
         stage.wait_for_books(&daemon);

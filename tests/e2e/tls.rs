@@ -76,10 +76,9 @@ fn the_point_of_sale_is_read_over_https_of_ones_own_authority() {
     stage.setup.pos = plain + &trusting(&other);
     let daemon = stage.start();
     daemon.wait_for("refused", |report| holds(report, "pos_unreachable"));
-    let warnings = daemon.warnings();
-    assert_eq!(warnings.len(), 1, "{warnings:#?}");
+    let warning = daemon.only_warning();
     for part in ["qasir GET /outlets: ", "UnknownIssuer"] {
-        assert!(warnings[0].contains(part), "{part}: {}", warnings[0]);
+        assert!(warning.contains(part), "{part}: {warning}");
     }
 }
 
@@ -95,9 +94,8 @@ fn showing(identity: &Identity) -> String {
 fn assert_refused(daemon: &Tillbox, part: &str) {
     let report = daemon.wait_for("refused", |report| holds(report, "hq_refused") && level(report, "durable") >= 20);
     assert_eq!((level(&report, "released"), report["lights"]["fault"].as_str()), (0, Some("steady")));
-    let warnings = daemon.warnings();
-    assert_eq!(warnings.len(), 1, "{warnings:#?}");
-    assert!(warnings[0].contains(part), "{}", warnings[0]);
+    let warning = daemon.only_warning();
+    assert!(warning.contains(part), "{warning}");
 }
 
 /// A broker whose clients must show a certificate of the authority.

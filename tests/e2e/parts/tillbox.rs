@@ -150,6 +150,13 @@ impl Tillbox {
         self.log().lines().filter(is_warning).map(str::to_owned).collect()
     }
 
+    /// Its one warning, which reaches the log a moment after the report.
+    pub fn only_warning(&self) -> String {
+        let first = until(PATIENCE, || self.warnings().into_iter().next(), || format!("a warning:\n{}", self.log()));
+        assert_eq!(self.warnings().len(), 1, "{}", self.log());
+        first
+    }
+
     /// What it said of itself last.
     pub fn report(&self) -> Option<Value> {
         let lines = self.out.lock().unwrap_or_else(PoisonError::into_inner);

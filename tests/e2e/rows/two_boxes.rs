@@ -115,7 +115,7 @@ fn row_09_an_old_box_does_not_take_the_outlet_back_by_itself() {
     is_calm(&scene);
     let (before, now) = (generation(&newer.report().expect("a report")), generation(&old.report().expect("a report")));
     assert!(now < before, "the old one took generation {now}, the new one has {before}\n{}", old.log());
-    assert!(old.log().contains("outbox take-over"), "the command is not named:\n{}", old.log());
+    old.wait_for_line("outbox take-over");
 }
 
 #[test]
