@@ -110,8 +110,8 @@ fn plausible<'de, D: Deserializer<'de>>(from: D) -> Result<Watermarks, D::Error>
 /// What HQ's own word says that bears on the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Word {
-    /// Through which number HQ has this very stream.
-    pub through: u64,
+    /// HQ has events of this very stream that are not in the store, or are others there.
+    pub has_more: bool,
     /// The generation of the stream that it speaks of, if it is another one.
     pub other: Option<u32>,
 }
@@ -123,8 +123,9 @@ pub struct Own<'a> {
     pub id: StreamId,
     /// Its stream, once it has a generation.
     pub stream: Option<&'a Stream>,
-    /// Its highest number.
-    pub durable: u64,
+    /// Its highest number when the start ran that told the checkpoint: what was captured since then hides no tail that was
+    /// lost before.
+    pub had: u64,
     /// Whether the nonce that was found is one of its own.
     pub knows_nonce: bool,
     /// A person said that this box takes the outlet back.
@@ -161,7 +162,7 @@ pub fn decide(found: Option<&Found>, word: Word, own: Own<'_>) -> Decision {
     let above = generations.into_iter().flatten().max().unwrap_or_default();
     let begin = |why| if above == u32::MAX { Decision::Exhausted } else { Decision::Begin { above, why } };
     let ours = found.filter(|found| found.is_of(own.id));
-    if word.through > own.durable || ours.is_some_and(|found| found.acknowledged > own.durable) {
+    if word.has_more || ours.is_some_and(|found| found.acknowledged > own.had) {
         return begin("HQ has events of this stream that the store no longer has");
     }
     if ours.is_some_and(|found| found.nonce.is_some() && !own.knows_nonce) {
@@ -259,8 +260,8 @@ mod tests {
         decide(found, word, Own { stream: stream.as_ref(), ..own })
     }
 
-    const OWN: Own<'_> = Own { id: ID, stream: None, durable: 5, knows_nonce: true, takes_over: false };
-    const SILENT: Word = Word { through: 0, other: None };
+    const OWN: Own<'_> = Own { id: ID, stream: None, had: 5, knows_nonce: true, takes_over: false };
+    const SILENT: Word = Word { has_more: false, other: None };
 
     #[test]
     fn a_checkpoint_is_ours_or_older_or_ahead_or_anothers() {
@@ -288,15 +289,15 @@ mod tests {
 
     #[test]
     fn a_store_that_stands_behind_hqs_word_lost_its_tail() {
-        let (ours, word) = (found(ID, 2, 4), |through| Word { through, other: None });
-        assert_eq!(decided(Some(&ours), word(5), Some(2), OWN), Decision::Keep);
-        assert!(matches!(decided(Some(&ours), word(6), Some(2), OWN), Decision::Begin { above: 2, .. }));
-        assert!(matches!(decided(None, word(6), Some(2), OWN), Decision::Begin { above: 2, .. }));
+        let (ours, word) = (found(ID, 2, 4), |has_more| Word { has_more, other: None });
+        assert_eq!(decided(Some(&ours), word(false), Some(2), OWN), Decision::Keep);
+        assert!(matches!(decided(Some(&ours), word(true), Some(2), OWN), Decision::Begin { above: 2, .. }));
+        assert!(matches!(decided(None, word(true), Some(2), OWN), Decision::Begin { above: 2, .. }));
     }
 
     #[test]
     fn hqs_word_about_a_newer_stream_counts_where_the_broker_forgot() {
-        let word = Word { through: 0, other: Some(8) };
+        let word = Word { has_more: false, other: Some(8) };
         assert_eq!(decided(None, word, None, OWN), Decision::Choose { above: 8 });
         assert!(matches!(decided(None, word, Some(2), OWN), Decision::Begin { above: 8, .. }));
         assert_eq!(decided(None, word, Some(8), OWN), Decision::Keep);

@@ -246,6 +246,12 @@ impl Link {
 
     /// What the end of a session means together with those before it.
     fn conclude(&self, broker: &Broker, ended: Ended, memory: &mut Memory) -> Ended {
+        if let Ended::Wire(WireError::TakenOver(text)) = &ended
+            && memory.taken_over(Instant::now())
+        {
+            // The other box may have no line of its own by which to say it.
+            self.notice(Condition::OutletConflict.code(), &format!("hq {broker}: {text}"));
+        }
         let lost = matches!(ended, Ended::Wire(WireError::Lost(_)) | Ended::Silent(_));
         let broker = memory.of(&broker.to_string());
         if !lost {
@@ -288,7 +294,7 @@ impl Link {
                 raise(Condition::OutletConflict, text);
                 true
             }
-            Ended::Wire(WireError::Lost(text) | WireError::HungUp(text)) => {
+            Ended::Wire(WireError::Lost(text) | WireError::HungUp(text) | WireError::TakenOver(text)) => {
                 raise(Condition::HqUnreachable, text);
                 false
             }

@@ -234,7 +234,9 @@ fn told(error: &WireError, outlet: &Outlet) -> Unreached {
     let (found, remedy) = text.split_once("; ").unwrap_or((&text, "check [hq]"));
     let found = format!("found: {found}; expected a session");
     match error {
-        WireError::Lost(_) | WireError::HungUp(_) => later(found, "check again; if it stays, ask HQ"),
+        WireError::Lost(_) | WireError::HungUp(_) | WireError::TakenOver(_) => {
+            later(found, "check again; if it stays, ask HQ")
+        }
         WireError::Unfit(_) => Unreached { outcome: Outcome::Correct, text: found, remedy: remedy.to_owned() },
         WireError::Refused(_) | WireError::OtherVersion(_) => {
             let remedy = format!("{remedy} (the check calls itself {}-check)", outlet.client_id());

@@ -20,7 +20,8 @@ use tokio::{
 };
 
 use crate::{
-    inspect::{self, PROBE, QUESTION_MAX_BYTES, Question, SOCKET, STATUS},
+    health::Condition,
+    inspect::{self, PROBE, Probe, QUESTION_MAX_BYTES, Question, SOCKET, STATUS, TAKE_OVER},
     outbox::Outbox,
     overview::observer::Observer,
     watchdog::{Heartbeat, Watchdog},
@@ -46,6 +47,10 @@ const ANSWER_MAX: Duration = Duration::from_secs(180);
 
 /// The extension of a socket that is not finished yet.
 const UNFINISHED: &str = "new";
+
+/// Why an order to take over is not taken.
+const NOTHING_TO_TAKE_OVER: &str =
+    "this box has the outlet: no other one sends for it at the broker, so there is nothing to take over";
 
 /// Answers until the daemon ends. Where no socket can be had, it says so and waits for that.
 pub async fn answer_questions(outbox: Arc<Outbox>, observer: Arc<Observer>, watchdog: Watchdog) {
@@ -111,6 +116,12 @@ fn listen(path: &Path) -> io::Result<(UnixListener, Removed)> {
     Ok((listener, Removed(path.to_owned())))
 }
 
+/// Whether the line works and has found no other box.
+fn has_the_outlet(probe: &Probe) -> bool {
+    let conflict = probe.conditions.iter().any(|trouble| trouble.code == Condition::OutletConflict.code());
+    probe.works && probe.checkpoint_found && !conflict
+}
+
 /// Answers one after the other what somebody asks.
 async fn answer(stream: UnixStream, outbox: Arc<Outbox>, observer: Arc<Observer>, heartbeat: Heartbeat) {
     let mut stream = BufReader::new(stream);
@@ -133,6 +144,9 @@ async fn answer(stream: UnixStream, outbox: Arc<Outbox>, observer: Arc<Observer>
                 let answered = tokio::task::spawn_blocking(move || match question.ask.as_str() {
                     STATUS => inspect::status(&observer.observe()),
                     PROBE => inspect::probed(&observer.probe()),
+                    TAKE_OVER if has_the_outlet(&observer.probe()) => {
+                        inspect::ended(Err(NOTHING_TO_TAKE_OVER.to_owned()))
+                    }
                     _ => inspect::answer(&outbox, observer.acknowledge(), &question),
                 })
                 .await;

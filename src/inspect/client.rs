@@ -39,6 +39,12 @@ pub enum InspectError {
         /// What the system said.
         cause: io::Error,
     },
+    /// There is nothing that could be ordered.
+    #[error("no store is in {} yet; start tillbox first", folder.display())]
+    NoStore {
+        /// The outbox's folder.
+        folder: PathBuf,
+    },
     /// Nobody can be asked.
     #[error("no tillbox runs on {}: {cause}; start it with `systemctl start tillbox`, or see what it says of itself with `journalctl -u tillbox`", socket.display())]
     NotRunning {
@@ -108,6 +114,9 @@ pub fn order(options: Options, order: &Question) -> Result<Ordered, InspectError
         }
         Err(cause) => cause,
     };
+    if !folder.join("store").exists() {
+        return Err(InspectError::NoStore { folder });
+    }
     let now = Clock::system().now();
     match Outbox::open(options, now) {
         Ok(Opened { outbox, findings }) => {

@@ -48,6 +48,11 @@ impl Session<'_> {
             let why = "a person said that this box takes the outlet back";
             return if left { Err(self.begin_stream(0, why, self.begin_anew())) } else { Ok(()) };
         }
+        if level.take_over.is_some() && self.standing != Standing::Greeting && !self.link.by_hand {
+            // It must not lie in wait for a box that comes later.
+            self.link.outbox.end_take_over()?;
+            tracing::warn!("mqtt: no other box has this outlet: the order to take it over is void");
+        }
         match self.stream.clone() {
             None if level.durable >= self.forward.next() => self.choose(),
             None => Ok(()),

@@ -180,29 +180,29 @@ impl Session<'_> {
         let stored = self.stored.as_ref();
         let of_this = stored.is_some_and(|stored| StreamId::parse(&stored.stream) == Some(self.id));
         let word = Word {
-            through: stored.filter(|_| of_this).map_or(0, |stored| stored.through),
+            has_more: match stored.filter(|_| of_this) {
+                Some(stored) => !self.link.outbox.fits(self.id, stored.through, stored.chain)?,
+                None => false,
+            },
             other: stored.filter(|_| !of_this).and_then(|stored| stored.generation),
         };
-        // What was captured since the start says nothing about a tail that was lost before it: HQ's words are held against
-        // what was on the device when the store was opened, until this broker's checkpoint was compared once.
         let told_by_this_start = found.as_ref().is_some_and(|found| found.nonce.as_deref() == Some(&self.memory.nonce));
-        let compared = told_by_this_start || self.broker_memory().compared == Some(id);
-        let at_open = self.link.outbox.durable_at_open(id).filter(|_| !compared);
+        let at_open = self.link.outbox.durable_at_open(id).filter(|_| !told_by_this_start);
         let nonce = found.as_ref().and_then(|found| found.nonce.as_deref());
         let own = Own {
             id: self.id,
             stream: level.stream.as_deref(),
-            durable: at_open.unwrap_or(level.durable),
+            had: at_open.unwrap_or(level.durable),
             knows_nonce: nonce.is_none_or(|nonce| self.link.outbox.knows_nonce(nonce)),
             takes_over: level.take_over.is_some() || self.link.by_hand,
         };
-        if found.as_ref().is_some_and(|found| found.is_of(self.id)) {
-            self.broker_memory().compared = Some(id);
-        }
         let at = self.link.topic("checkpoint");
         match decide(found.as_ref(), word, own) {
             Decision::Keep => {
-                if level.take_over.is_some() && !self.link.by_hand {
+                let stream = level.stream.as_ref().map_or(0, |stream| stream.generation);
+                let has_another =
+                    found.as_ref().is_some_and(|found| !found.is_of(self.id) && found.generation >= stream);
+                if level.take_over.is_some() && has_another && !self.link.by_hand {
                     self.standing = Standing::TakesOver;
                 } else if found.as_ref().is_some_and(|found| found.is_of(self.id)) {
                     self.standing = Standing::Confirmed;

@@ -12,6 +12,9 @@ use std::{
 use super::{feed::FeedWatch, wire::Version};
 use crate::event::{EventType, StreamId};
 
+/// Two boxes that throw each other out are told once in this.
+const TAKEN_OVER_TOLD_AGAIN: Duration = Duration::from_secs(60 * 60);
+
 /// So often in a row the same thing must fail before it is more than chance.
 pub const STRIKES: u32 = 3;
 
@@ -41,6 +44,8 @@ pub struct Memory {
     pub(super) above: u32,
     /// When a broker was last found to have lost its memory.
     pub(super) forgotten: Option<Instant>,
+    /// When HQ was last told that another client took this box's session.
+    taken_over: Option<Instant>,
     brokers: BTreeMap<String, BrokerMemory>,
 }
 
@@ -57,8 +62,18 @@ impl Memory {
             reduced: None,
             above: 0,
             forgotten: None,
+            taken_over: None,
             brokers: BTreeMap::new(),
         }
+    }
+
+    /// Another client took this box's session; whether HQ is to be told.
+    pub(super) fn taken_over(&mut self, now: Instant) -> bool {
+        let lately = self.taken_over.is_some_and(|told| now.saturating_duration_since(told) < TAKEN_OVER_TOLD_AGAIN);
+        if !lately {
+            self.taken_over = Some(now);
+        }
+        !lately
     }
 
     /// What is remembered of one broker.
@@ -82,8 +97,6 @@ pub struct BrokerMemory {
     careful: u32,
     /// Topics are proven at the sizes of the events: an earlier session ended at a larger step.
     pub(super) exact: bool,
-    /// The stream whose numbers were held against the checkpoint that it holds.
-    pub(super) compared: Option<StreamId>,
     /// What it forgot and is to be sent again: stream, first and last number.
     pub(super) resend: Option<(StreamId, u64, u64)>,
     /// Logins in a row at which it hung up.

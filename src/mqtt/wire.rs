@@ -70,6 +70,9 @@ pub enum WireError {
     /// It ended the connection at the login, without a word.
     #[error("{0}")]
     HungUp(String),
+    /// Another client has this one's id by now.
+    #[error("{0}")]
+    TakenOver(String),
     /// Try again.
     #[error("{0}")]
     Lost(String),
@@ -459,7 +462,7 @@ fn farewell(code: u8, reason: Option<String>, server: Option<&str>) -> WireError
     let said = Refusal { code, reason };
     match code {
         0 => WireError::closed(),
-        0x8e => WireError::Lost(
+        0x8e => WireError::TakenOver(
             "another client logged in with this outlet's client id, and the broker ended this connection (0x8e session \
              taken over); look for a second box, or for another program with this outlet's login"
                 .to_owned(),

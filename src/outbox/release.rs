@@ -70,6 +70,22 @@ impl Outbox {
         })
     }
 
+    /// Whether HQ's word `stored` fits this store: it has the events of stream S through N, and they are those that the
+    /// chain was made of. What was released before fits; a word without a chain is held against the numbers alone.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn fits(&self, stream: StreamId, through: u64, chain: Option<ContentId>) -> Result<bool, OutboxError> {
+        self.writing(|writer| {
+            let level = self.level();
+            if writer.meta.stream_id() != Some(stream) || through <= level.released {
+                return Ok(true);
+            }
+            let Some(chain) = chain.filter(|_| through <= level.durable) else { return Ok(through <= level.durable) };
+            Ok(chain_through(open_db(self.db().as_ref())?, writer, through + writer.meta.base)? == chain)
+        })
+    }
+
     /// Releases what may go, opens a store that failed, and looks after the room on the card. To be called about every
     /// second; it writes only when there is something to release. `ripe` says that [`REMOVE_AFTER`] has passed since
     /// events were last released. Gives what was found if the store was opened again, to be told to HQ.

@@ -80,6 +80,14 @@ impl Outbox {
         })
     }
 
+    /// Takes an order to take over back: no other box has the outlet.
+    ///
+    /// # Errors
+    /// The store fails.
+    pub fn end_take_over(&self) -> Result<(), OutboxError> {
+        self.change_meta(|meta| meta.take_over = None)
+    }
+
     fn change_meta(&self, change: impl FnOnce(&mut Meta)) -> Result<(), OutboxError> {
         self.writing(|writer| {
             let mut meta = writer.meta.clone();

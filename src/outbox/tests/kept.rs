@@ -330,6 +330,9 @@ fn a_word_whose_chain_fits_is_the_proof_whatever_the_broker_said() {
     let contents: Vec<_> = read_all(&outbox, 0).unwrap().iter().map(|event| event.draft.content).collect();
     let chain =
         |through: usize| contents[..through].iter().fold(chain_begin(stream), |chain, id| chain_next(chain, *id));
+    let fits = |through: u64, chain| outbox.fits(stream, through, chain).unwrap();
+    assert!(fits(7, Some(chain(7))) && fits(10, None) && fits(10, Some(chain(10))));
+    assert!(!fits(7, Some(chain(6))) && !fits(11, None) && !fits(11, Some(chain(10))));
     assert_eq!(outbox.stored(stream, 7, chain(6)).unwrap(), StoredVerdict::Forged);
     assert_eq!(outbox.stored(stream, 11, chain(10)).unwrap(), StoredVerdict::TooHigh);
     assert_eq!(outbox.level().undelivered(Acknowledge::Feed), 10);
@@ -337,6 +340,7 @@ fn a_word_whose_chain_fits_is_the_proof_whatever_the_broker_said() {
     assert_eq!(outbox.stored(stream, 7, chain(7)).unwrap(), StoredVerdict::Released);
     let level = outbox.level();
     assert_eq!((level.released, level.acknowledged, level.first_kept), (7, 7, 1));
+    assert!(outbox.fits(stream, 7, None).unwrap(), "what was released was proven");
     assert_eq!((level.undelivered(Acknowledge::Feed), level.undelivered(Acknowledge::Broker)), (3, 3));
     outbox.acknowledge(level.epoch, 9);
     assert_eq!(outbox.stored(stream, 10, chain(10)).unwrap(), StoredVerdict::Released);

@@ -190,3 +190,25 @@ fn row_17_a_word_that_comes_while_events_go_out_again_damages_nothing() {
     assert!(!daemon.log().contains("is missing"), "{}", daemon.log());
     daemon.stop();
 }
+
+/// HQ's word is there, the checkpoint is not: nothing was lost here.
+#[test]
+fn row_16_a_broker_that_forgot_is_no_lost_tail() {
+    let mut scene = Scene::new("feed", Rules::default());
+    scene.shop.sell(20);
+    let mut daemon = scene.start();
+    daemon.wait_for_within(SOON, "all is at HQ", |report| delivered(report) >= 20);
+    let before = daemon.report().expect("a report")["generation"].as_u64();
+    let word = scene.hq.record().stored_through(20).expect("a word").to_string();
+    scene.broker.down();
+    scene.broker.publish("tillbox/jkt-014/checkpoint", "", true);
+    scene.broker.publish("tillbox/jkt-014/stored", &word, true);
+    scene.broker.up(false);
+    scene.hq.wait_again();
+    wait_until_told(&daemon, "broker_forgot");
+    scene.shop.sell(5);
+    scene.wait_for_all(&daemon);
+    assert!(!daemon.log().contains("no longer has"), "{}", daemon.log());
+    assert_eq!(daemon.report().expect("a report")["generation"].as_u64(), before);
+    daemon.stop();
+}

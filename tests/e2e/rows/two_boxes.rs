@@ -192,3 +192,63 @@ fn row_09_a_foreign_nonce_begins_a_new_stream() {
     scene.wait_for_all(&daemon);
     daemon.stop();
 }
+
+/// HQ's word about the old box's own stream is no lost tail, however short the old box has been running.
+#[test]
+fn row_09_an_old_box_in_its_first_start_does_not_take_the_outlet_back() {
+    let scene = Scene::new("feed", Rules::default());
+    scene.shop.sell(20);
+    let old = scene.start();
+    old.wait_for_within(SOON, "all is at HQ", |report| delivered(report) >= 20 && is_green(report));
+    let new = another(&scene.setup, scene.path());
+    // What the feed says when the old one is back: still of the old one's stream.
+    let word = scene.hq.record().stored_through(20).expect("a word").to_string();
+    let newer = new.start();
+    until(SOON, || old.log().contains("0x8e").then_some(()), || format!("nobody is thrown out\n{}", old.log()));
+    scene.broker.publish("tillbox/jkt-014/stored", &word, true);
+    newer.wait_for_within(SOON, "the new one is in", |report| level(report, "durable") >= 20 && is_green(report));
+    old.wait_for_within(SOON, "red", |report| holds(report, "outlet_conflict"));
+    assert!(!old.log().contains("no longer has"), "{}", old.log());
+    let generation = |daemon: &Tillbox| daemon.report().and_then(|report| report["generation"].as_u64());
+    assert!(generation(&old) < generation(&newer), "{}", old.log());
+    // One of the two has a line, and says it.
+    scene.wait_for_all(&newer);
+}
+
+/// A box that has the outlet takes no order to take it over; one that was given while it was off is void once it sees so.
+#[test]
+fn row_09_an_order_to_take_over_does_not_lie_in_wait() {
+    let scene = Scene::new("broker", Rules::default());
+    scene.shop.sell(10);
+    let mut daemon = scene.start();
+    scene.wait_for_all(&daemon);
+    daemon.wait_for_within(SOON, "green", is_green);
+    let refused = scene.setup.run("outbox take-over --yes");
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(!refused.status.success() && said.contains("nothing to take over"), "{refused:?}");
+    daemon.stop();
+    assert!(scene.setup.run("outbox take-over --yes").status.success(), "nobody is asked");
+    let mut daemon = scene.start();
+    daemon.wait_for_line("is void");
+    scene.shop.sell(5);
+    scene.wait_for_all(&daemon);
+    let before = daemon.report().and_then(|report| report["generation"].as_u64());
+    daemon.stop();
+    // Another box comes; the order of long ago does not strike.
+    let new = another(&scene.setup, scene.path());
+    let mut newer = new.start();
+    newer.wait_for_within(SOON, "the new one is in", |report| is_green(report) && level(report, "durable") >= 15);
+    newer.stop();
+    let old = scene.start();
+    let report = old.wait_for_within(SOON, "red", |report| holds(report, "outlet_conflict"));
+    assert_eq!(report["generation"].as_u64(), before);
+}
+
+#[test]
+fn row_09_an_order_makes_no_store() {
+    let scene = Scene::new("broker", Rules::default());
+    scene.setup.write();
+    let ordered = scene.setup.run("outbox take-over --yes");
+    assert!(!ordered.status.success() && String::from_utf8_lossy(&ordered.stderr).contains("no store"), "{ordered:?}");
+    assert!(!scene.setup.store.exists());
+}
