@@ -20,6 +20,8 @@ mod publishing;
 mod queued;
 pub mod session;
 mod telling;
+#[cfg(test)]
+mod tests;
 pub mod wire;
 
 use std::{

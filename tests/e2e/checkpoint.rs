@@ -54,9 +54,19 @@ fn a_store_that_was_rolled_back_becomes_a_new_stream() {
     assert_eq!(notices(&stage, "new_stream"), 1, "{}", daemon.log());
 }
 
+/// Also where the broker has lost the checkpoint: HQ's own word names more than the store held when it was opened.
+#[test]
+fn a_store_that_was_rolled_back_is_found_out_by_hqs_word_alone() {
+    is_found_out_after_reading_on(true);
+}
+
 /// What the box reads before it can ask HQ must not hide the tail that was lost: else its numbers would be used twice.
 #[test]
 fn a_store_that_was_rolled_back_is_found_out_however_much_it_reads_before_hq_is_there() {
+    is_found_out_after_reading_on(false);
+}
+
+fn is_found_out_after_reading_on(checkpoint_is_lost: bool) {
     let mut stage = Stage::with("feed", KEEPING, Shop::open());
     stage.shop.sold_before(20);
     let mut daemon = stage.start();
@@ -71,6 +81,9 @@ fn a_store_that_was_rolled_back_is_found_out_however_much_it_reads_before_hq_is_
     daemon.stop();
 
     write_back(&earlier, &stage.setup.store);
+    if checkpoint_is_lost {
+        stage.hq.publish("checkpoint", "", true);
+    }
     stage.broker.stop();
     stage.shop.sell(60);
     let mut daemon = stage.start();

@@ -234,7 +234,7 @@ impl State {
     /// Keeps and delivers a publish of connection `from`; gives how many it went to.
     fn route(&mut self, from: u64, publish: &Publish) -> usize {
         let is_box = self.clients.get(&from).is_some_and(|client| client.is_box);
-        let keeps = !is_box || self.rules.retain == Retain::Kept;
+        let keeps = !is_box || matches!(self.rules.retain, Retain::Kept | Retain::WillAloneRefused);
         if publish.retain && keeps {
             if publish.body.is_empty() {
                 self.retained.remove(&publish.topic);

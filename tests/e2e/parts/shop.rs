@@ -76,6 +76,11 @@ impl Shop {
         self.sell_from(sales, |number| TimeDelta::seconds(i64::from(number) * step_s % (20 * 60 * 60)))
     }
 
+    /// Sells so many things, each two days before the one that was put in before it.
+    pub fn sold_every_other_day(&self, sales: u32) -> Vec<String> {
+        self.sell_from(sales, |number| TimeDelta::days(2 * i64::from(number)) + TimeDelta::hours(1))
+    }
+
     /// Sells so many things in each of so many seconds of the last hours.
     pub fn sell_crowded(&self, seconds: u32, sales_per_second: u32) {
         let place = |number: u32| TimeDelta::minutes(10 + 5 * i64::from(number / sales_per_second));

@@ -2,13 +2,15 @@
 
 use std::fs;
 
+use chrono::{TimeDelta, Utc};
 use tempfile::TempDir;
+use tillbox::clock::Clock;
 
 use crate::parts::{
     broker::{FORGETTING, KEEPING, Mosquitto},
     commanded::{Commanded, Rules, Unreadable},
     hq::{Access, Hq},
-    scene::{SOON, Scene, add_broker, hurry, is_on, wait_for_all},
+    scene::{SOON, Scene, add_broker, hurry, is_on, wait_for_all, wait_for_condition},
     shop::Shop,
     stage::Stage,
     tillbox::{Setup, Tillbox, delivered, holds, level},
@@ -99,6 +101,33 @@ fn row_07_an_old_word_of_hq_does_not_hold_the_new_box_up() {
     let new = wait_until_delivered(&daemon, 20);
     assert!(new > old, "generation {new} after {old}");
     assert!(!daemon.reported("stored_rejected"), "{}", daemon.log());
+    daemon.stop();
+}
+
+/// A first event waits ten minutes for something that confirms the clock; what confirms it later corrects the generation.
+#[test]
+fn row_07_a_generation_waits_for_a_clock_and_is_corrected_by_a_later_one() {
+    if Clock::system().is_synchronised() {
+        // Then the kernel's word is enough here.
+        return;
+    }
+    let shown = Clock::standing_at(Utc::now() - TimeDelta::hours(1));
+    let mut stage = Stage::with("broker", KEEPING, Shop::open_at(shown.clone()));
+    hurry(&mut stage.setup);
+    stage.shop.sell(20);
+    let mut daemon = stage.start();
+    let report = wait_for_condition(&daemon, "clock_unproven");
+    assert_eq!((level(&report, "acknowledged"), stage.hq.record().events.len()), (0, 0), "{}", daemon.log());
+    wait_for_all(&stage.hq, &stage.shop, &daemon);
+    assert_eq!(wait_until_delivered(&daemon, 20), 1, "nothing confirms the clock, and nobody names a generation");
+    let now = Utc::now();
+    shown.set(now);
+    stage.shop.sell(5);
+    let by_clock = |report: &serde_json::Value| {
+        report["generation"].as_u64().and_then(|it| i64::try_from(it).ok()).is_some_and(|it| it >= now.timestamp())
+    };
+    daemon.wait_for_within(SOON, "a generation by the clock", by_clock);
+    wait_for_all(&stage.hq, &stage.shop, &daemon);
     daemon.stop();
 }
 

@@ -44,12 +44,12 @@ fn row_08_a_check_finds_that_mosquitto_keeps_nothing() {
 
 #[test]
 fn row_08_a_broker_that_keeps_nothing_is_told_however_it_says_so() {
-    for retain in [Retain::Ignored, Retain::IgnoredInSilence, Retain::WillRefused] {
+    for retain in [Retain::Ignored, Retain::IgnoredInSilence, Retain::WillRefused, Retain::WillAloneRefused] {
         for protocol in PROTOCOLS {
             let scene = Scene::new("broker", speaking(protocol, Rules { retain, ..Rules::default() }));
             scene.shop.sell(20);
             let daemon = scene.start();
-            if protocol == "3.1.1" && retain == Retain::WillRefused {
+            if protocol == "3.1.1" && matches!(retain, Retain::WillRefused | Retain::WillAloneRefused) {
                 // A bare close before the CONNACK has no reason.
                 daemon.wait_for_within(SOON, "told", |report| {
                     report["conditions"].as_array().is_some_and(|conditions| !conditions.is_empty())
@@ -57,13 +57,17 @@ fn row_08_a_broker_that_keeps_nothing_is_told_however_it_says_so() {
             } else {
                 is_told(&daemon, scene.hq.record().events.len());
             }
+            if protocol == "5" && retain == Retain::Ignored {
+                // It need not be tried out.
+                daemon.wait_for_line("says that it retains no messages");
+            }
         }
     }
 }
 
 #[test]
 fn row_08_a_check_finds_that_a_broker_keeps_nothing() {
-    for retain in [Retain::Ignored, Retain::IgnoredInSilence, Retain::WillRefused] {
+    for retain in [Retain::Ignored, Retain::IgnoredInSilence, Retain::WillRefused, Retain::WillAloneRefused] {
         let scene = Scene::new("broker", Rules { retain, ..Rules::default() });
         let (code, text) = checked(&scene.setup);
         assert_eq!(code, Some(78), "{retain:?}:\n{text}");

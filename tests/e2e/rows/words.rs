@@ -12,14 +12,8 @@ use crate::{
 };
 
 /// Sentences by which a box would claim it.
-const CLAIMS: [&str; 6] = [
-    "All sales are at headquarters",
-    "of them at headquarters",
-    "of these at headquarters",
-    "last at headquarters",
-    "Last sale at headquarters",
-    "sampai di kantor pusat",
-];
+const CLAIMS: [&str; 7] =
+    ["at headquarters", "at HQ", "at=\"hq\"", "headquarters has", "confirmed", "di kantor pusat", "mengonfirmasi"];
 
 #[test]
 fn row_18_what_the_broker_has_is_said_to_be_with_the_broker() {

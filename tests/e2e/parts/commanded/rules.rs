@@ -146,6 +146,14 @@ pub enum Retain {
     IgnoredInSilence,
     /// As the first, and a CONNECT with a retained will is refused with 0x9A.
     WillRefused,
+    /// What is published is kept, and a CONNECT with a retained will is refused with 0x9A.
+    WillAloneRefused,
+}
+
+impl Retain {
+    pub fn refuses_wills(self) -> bool {
+        matches!(self, Self::WillRefused | Self::WillAloneRefused)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

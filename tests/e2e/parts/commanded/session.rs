@@ -223,7 +223,7 @@ fn refusal(rules: &Rules, version: Option<Version>, connect: &Connect) -> Option
     match rules.greeting {
         Greets::Code(code) => connack(version, code),
         Greets::Close | Greets::Silence => Some(None),
-        Greets::Well if rules.retain == Retain::WillRefused && retained_will => match version {
+        Greets::Well if rules.retain.refuses_wills() && retained_will => match version {
             Version::V5 => connack(version, 0x9A),
             Version::V311 => Some(None),
         },
