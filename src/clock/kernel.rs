@@ -16,6 +16,10 @@ const SET_BY_TIMESYNCD: &str = "/run/systemd/timesync/synchronized";
 /// Whether a time service has set the clock.
 #[must_use]
 pub fn is_synchronised() -> bool {
+    // A test of what follows where nobody keeps the clock must not depend on the machine that it runs on.
+    if cfg!(feature = "demo") && std::env::var_os("TILLBOX_TEST_CLOCK_UNKEPT").is_some() {
+        return false;
+    }
     kernel_says_so() || Path::new(SET_BY_TIMESYNCD).exists()
 }
 

@@ -91,6 +91,8 @@ pub struct BrokerMemory {
     limit: Option<(usize, Instant)>,
     suspect: Option<Suspect>,
     greetings_failed: u32,
+    /// Sessions in a row that ended at the checkpoint.
+    checkpoints_failed: u32,
     /// The topic (below the outlet's base) at whose subscription sessions ended, and how often in a row.
     unreadable: Option<(String, u32)>,
     /// So many events go one at a time: an earlier session ended without any acknowledgement.
@@ -128,6 +130,8 @@ pub enum Doing {
     Nothing,
     /// Its first hello is on its way.
     Greeting,
+    /// A checkpoint is on its way.
+    Checkpoint,
     /// Events are on their way, and nothing was acknowledged in this session.
     Publishing,
     /// This event alone is on its way, or a hello of its very size in front of it.
@@ -205,6 +209,21 @@ impl BrokerMemory {
         (self.greetings_failed, self.doing) = (0, Doing::Nothing);
     }
 
+    /// A checkpoint is on its way. Beside an event it is not known at which of the two a session ends.
+    pub(super) fn gets_checkpoint(&mut self) {
+        if self.doing == Doing::Nothing {
+            self.doing = Doing::Checkpoint;
+        }
+    }
+
+    /// It took the checkpoint.
+    pub(super) fn took_checkpoint(&mut self) {
+        self.checkpoints_failed = 0;
+        if self.doing == Doing::Checkpoint {
+            self.doing = Doing::Nothing;
+        }
+    }
+
     /// A subscription is on its way, and the session may end at it.
     pub(super) fn subscribes(&mut self, below: &str) {
         self.subscribing = Some(below.to_owned());
@@ -236,6 +255,10 @@ impl BrokerMemory {
             Doing::Greeting => {
                 self.greetings_failed += 1;
                 (self.greetings_failed >= STRIKES).then(|| Verdict::Denied("events/hello".to_owned()))
+            }
+            Doing::Checkpoint => {
+                self.checkpoints_failed += 1;
+                (self.checkpoints_failed >= STRIKES).then(|| Verdict::Denied("checkpoint".to_owned()))
             }
             Doing::Publishing => {
                 self.careful = CAREFUL;

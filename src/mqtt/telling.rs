@@ -115,6 +115,7 @@ impl Session<'_> {
             let packet = self.wire.publish(&self.link.topic("checkpoint"), body, true)?;
             self.own.insert(packet);
             self.checkpoint_packet = Some((packet, checkpoint.acknowledged));
+            self.broker_memory().gets_checkpoint();
             self.told = Some(checkpoint);
         }
         Ok(())
@@ -122,9 +123,9 @@ impl Session<'_> {
 
     /// Status or checkpoint was acknowledged: what is retained now is remembered, so that its loss is noticed.
     pub(super) fn own_acknowledged(&mut self, packet: u16) -> Result<(), Ended> {
-        if let Some((_, acknowledged)) =
-            self.checkpoint_packet.filter(|(of, _)| *of == packet && self.standing == Standing::Confirmed)
-        {
+        let Some((_, acknowledged)) = self.checkpoint_packet.filter(|(of, _)| *of == packet) else { return Ok(()) };
+        self.broker_memory().took_checkpoint();
+        if self.standing == Standing::Confirmed {
             self.link.outbox.note_retained(&self.name, self.id, acknowledged)?;
         }
         Ok(())

@@ -222,8 +222,25 @@ fn row_13_a_broker_that_closes_at_each_sale_is_not_stormed() {
 
 /// No verdict about an event slows that down, only the back-off.
 #[test]
-fn row_13_a_broker_that_closes_at_the_checkpoint_is_not_stormed() {
-    is_not_stormed("tillbox/+/checkpoint");
+fn row_13_a_broker_that_closes_at_the_status_is_not_stormed() {
+    is_not_stormed("tillbox/+/status");
+}
+
+/// Who closes at the checkpoint denies it, and is told so by its topic.
+#[test]
+fn row_13_a_broker_that_closes_at_the_checkpoint_is_named() {
+    for protocol in PROTOCOLS {
+        let rules = Rules { denied: vec![("tillbox/+/checkpoint".to_owned(), Deny::Close)], ..Rules::default() };
+        let scene = Scene::new("broker", speaking(protocol, rules));
+        scene.shop.sell(5);
+        let mut daemon = scene.start();
+        let report = wait_for_condition(&daemon, "publish_denied");
+        assert_eq!(report["lights"]["fault"], "steady", "{report:#}");
+        daemon.wait_for_line("tillbox/jkt-014/checkpoint");
+        scene.broker.behave();
+        scene.wait_for_all(&daemon);
+        daemon.stop();
+    }
 }
 
 /// Behind the acknowledgement, as a poor line does: it delivered, so nothing is lost, and no sale is stripped.
