@@ -41,6 +41,8 @@ pub struct Memory {
     pub(super) above: u32,
     /// When a broker was last found to have lost its memory.
     pub(super) forgotten: Option<Instant>,
+    /// Connections in a row that could not be made, at whichever broker.
+    pub(super) unopened: u32,
     brokers: BTreeMap<String, BrokerMemory>,
 }
 
@@ -57,8 +59,14 @@ impl Memory {
             reduced: None,
             above: 0,
             forgotten: None,
+            unopened: 0,
             brokers: BTreeMap::new(),
         }
+    }
+
+    /// A broker was reached, or was not.
+    pub(super) fn opens(&mut self, reached: bool) {
+        self.unopened = if reached { 0 } else { self.unopened.saturating_add(1) };
     }
 
     /// What is remembered of one broker.
