@@ -345,12 +345,25 @@ impl Link {
         }
     }
 
-    /// Tells HQ in the numbered stream, and a person in the journal.
-    fn notice(&self, code: &'static str, text: &str) {
+    /// Tells HQ in the numbered stream, and a person in the journal; gives whether HQ will hear of it.
+    fn notice(&self, code: &'static str, text: &str) -> bool {
         let now = self.clock.now();
         tracing::warn!("mqtt: {text}");
-        if let Err(error) = self.outbox.tell(vec![Notice::new(code, text).draft(None, now)], now) {
+        let stored = self.outbox.tell(vec![Notice::new(code, text).draft(None, now)], now);
+        if let Err(error) = &stored {
             tracing::debug!(%error, "mqtt: the notice {code} could not be stored");
+        }
+        stored.is_ok()
+    }
+
+    /// A condition holds of which HQ is told at once, where it `is_new`, and not a second time when it has lasted.
+    fn notice_and_raise(&self, condition: Condition, text: &str, is_new: bool) {
+        let told = !is_new || self.notice(condition.code(), text);
+        let now = self.clock.now();
+        if told {
+            self.health.raise_noticed(condition, "", text, now);
+        } else {
+            self.health.raise(condition, "", text, now);
         }
     }
 
