@@ -217,8 +217,16 @@ impl Link {
         }
     }
 
-    /// A broker of MQTT 3.1.1 that takes no retained messages cannot say so: it hangs up at a login with such a last will.
+    /// A broker of MQTT 3.1.1 that takes no retained messages cannot say so: it hangs up at a login with such a last will;
+    /// and some hang up at one by MQTT 5.
     async fn try_without_will(&self, connect: Connect, text: String) -> Ended {
+        let only_311 = tokio::select! {
+            only_311 = Wire::speaks_only_311(connect.clone(), self.hq.protocol) => only_311,
+            () = self.stop.given() => return Ended::Stopped,
+        };
+        if only_311 {
+            return WireError::only_311().into();
+        }
         let opened = tokio::select! {
             opened = Wire::open(Connect { last_will: None, ..connect }, self.hq.protocol, None) => opened,
             () = self.stop.given() => return Ended::Stopped,
