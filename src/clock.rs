@@ -74,6 +74,17 @@ impl Clock {
         matches!(self.pace, Pace::System) && kernel::is_synchronised()
     }
 
+    /// How much time has passed since a moment, whatever this clock was set to meanwhile; `None` for one that stands still.
+    #[must_use]
+    pub fn passed(&self, since: Instant) -> Option<TimeDelta> {
+        let passed = |rate| TimeDelta::from_std(since.elapsed().saturating_mul(rate)).unwrap_or(TimeDelta::MAX);
+        match self.pace {
+            Pace::System => Some(passed(1)),
+            Pace::Virtual { rate, .. } => Some(passed(rate)),
+            Pace::Still(_) => None,
+        }
+    }
+
     /// How long a span of the outlet's time lasts on the machine's clock.
     #[must_use]
     pub fn real(&self, span: Duration) -> Duration {

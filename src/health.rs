@@ -421,14 +421,22 @@ impl Health {
 
     /// A condition holds. It is logged when it begins, and when it still holds or begins again an hour later.
     pub fn raise(&self, condition: Condition, connection: &str, text: &str, now: DateTime<Utc>) {
+        self.raise_with(condition, connection, text, now, false);
+    }
+
+    /// As [`Health::raise`], of something that HQ was told of in the numbered stream already.
+    pub fn raise_noticed(&self, condition: Condition, connection: &str, text: &str, now: DateTime<Utc>) {
+        self.raise_with(condition, connection, text, now, true);
+    }
+
+    fn raise_with(&self, condition: Condition, connection: &str, text: &str, now: DateTime<Utc>, noticed: bool) {
         self.update(|facts| {
             let key = (condition, connection.to_owned());
             let code = condition.code();
             match facts.held.get_mut(&key) {
                 None => {
                     tracing::warn!(connection, code, "{text}");
-                    let held =
-                        Held { text: text.to_owned(), since: now, times: 1, ended: None, told: now, noticed: false };
+                    let held = Held { text: text.to_owned(), since: now, times: 1, ended: None, told: now, noticed };
                     facts.held.insert(key, held);
                 }
                 Some(held) => {
@@ -442,6 +450,7 @@ impl Health {
                         held.told = now;
                         held.noticed = false;
                     }
+                    held.noticed |= noticed;
                 }
             }
         });
@@ -459,6 +468,21 @@ impl Health {
                 }
             }
             facts.forget_old(now);
+        });
+    }
+
+    /// The clock was set, by so much forwards: what was noted by it moves along, so that it is as old as it was.
+    pub fn clock_was_set(&self, by: TimeDelta) {
+        let moved = |at: DateTime<Utc>| at.checked_add_signed(by).unwrap_or(at);
+        self.update(|facts| {
+            facts.feed_waits_since = facts.feed_waits_since.map(moved);
+            for held in facts.held.values_mut() {
+                (held.since, held.told, held.ended) = (moved(held.since), moved(held.told), held.ended.map(moved));
+            }
+            for connection in facts.connections.values_mut() {
+                connection.last_answer = connection.last_answer.map(moved);
+                connection.put_aside.1 = connection.put_aside.1.map(moved);
+            }
         });
     }
 
@@ -568,6 +592,29 @@ mod tests {
         assert_eq!(notices[0].notice.code, "store_failed");
         health.noticed(&notices, minutes(90));
         assert!(health.notices(minutes(91)).is_empty());
+    }
+
+    #[test]
+    fn what_hq_was_told_of_at_once_is_no_second_notice() {
+        let health = Health::default();
+        health.raise_noticed(Condition::EventReduced, "", "event 3 goes without its items", START);
+        assert!(health.facts().holds(Condition::EventReduced));
+        assert!(health.notices(minutes(2)).is_empty());
+        health.raise_noticed(Condition::EventReduced, "", "event 9 goes without its items", minutes(90));
+        assert!(health.notices(minutes(92)).is_empty());
+    }
+
+    #[test]
+    fn what_holds_is_as_old_as_it_was_when_the_clock_is_set_back() {
+        let health = Health::default();
+        let ahead = START + TimeDelta::days(365);
+        health.raise(Condition::HqUnreachable, "", "no broker", ahead);
+        health.update_connection("front", |connection| connection.last_answer = Some(ahead));
+        health.clock_was_set(-TimeDelta::days(365));
+        let facts = health.facts();
+        assert_eq!(facts.conditions().map(|(_, _, held)| held.since).collect::<Vec<_>>(), [START]);
+        assert_eq!(facts.connections["front"].last_answer, Some(START));
+        assert_eq!(health.notices(minutes(2)).len(), 1, "HQ hears of it after a minute, not after a year");
     }
 
     #[test]

@@ -67,6 +67,17 @@ const CLOCK_AGREES_S: i64 = 300;
 /// Years that a right clock can show: from this version's to ten years later.
 const PLAUSIBLE_YEARS: std::ops::RangeInclusive<i32> = 2026..=2036;
 
+/// What is known to be wrong at a broker that is there. While one of these holds, `hq_unreachable` is told only once
+/// connections cannot even be made, [`memory::STRIKES`] times in a row at whichever broker.
+const KNOWN_CAUSES: [Condition; 6] = [
+    Condition::HqRefused,
+    Condition::PublishDenied,
+    Condition::BrokerUnfit,
+    Condition::OutletConflict,
+    Condition::NotAcknowledged,
+    Condition::LinkFailed,
+];
+
 /// What the task works with.
 pub struct Link {
     /// The brokers and how to behave.
@@ -128,7 +139,7 @@ impl Link {
             let Attempt { ended, worked } = self.attempt(broker, tls.clone(), &mut memory).await;
             self.health.update(|facts| (facts.hq_ready, facts.protocol) = (false, None));
             let ended = self.conclude(broker, ended, &mut memory);
-            let slow = self.report(broker, &ended);
+            let slow = self.report(broker, &ended, memory.unopened);
             attempt = if worked { 1 } else { attempt + 1 };
             in_conflict = matches!(ended, Ended::Conflict(_));
             wait = match ended {
@@ -192,18 +203,32 @@ impl Link {
             () = self.stop.given() => return Ended::Stopped,
         };
         known.logins_hung_up = if matches!(opened, Err(WireError::HungUp(_))) { known.logins_hung_up + 1 } else { 0 };
+        let hung_up = known.logins_hung_up >= memory::STRIKES;
+        memory.opens(!matches!(opened, Err(WireError::Lost(_))));
+        if memory.unopened == 0 {
+            // It is there, whatever it says then.
+            self.health.update(|facts| facts.broker = Some(broker.to_string()));
+        }
         match opened {
             Ok(wire) => session::run(self, wire, broker, &nonce, memory, worked).await,
-            Err(WireError::HungUp(text)) if known.logins_hung_up >= memory::STRIKES => {
-                known.logins_hung_up = 0;
+            Err(WireError::HungUp(text)) if hung_up => {
+                memory.of(&broker.to_string()).logins_hung_up = 0;
                 self.try_without_will(connect, text).await
             }
             Err(error) => error.into(),
         }
     }
 
-    /// A broker of MQTT 3.1.1 that takes no retained messages cannot say so: it hangs up at a login with such a last will.
+    /// A broker of MQTT 3.1.1 that takes no retained messages cannot say so: it hangs up at a login with such a last will;
+    /// and some hang up at one by MQTT 5.
     async fn try_without_will(&self, connect: Connect, text: String) -> Ended {
+        let only_311 = tokio::select! {
+            only_311 = Wire::speaks_only_311(connect.clone(), self.hq.protocol) => only_311,
+            () = self.stop.given() => return Ended::Stopped,
+        };
+        if only_311 {
+            return WireError::only_311().into();
+        }
         let opened = tokio::select! {
             opened = Wire::open(Connect { last_will: None, ..connect }, self.hq.protocol, None) => opened,
             () = self.stop.given() => return Ended::Stopped,
@@ -286,10 +311,17 @@ impl Link {
         }
     }
 
-    /// Reports how a session ended; tells whether the next attempt should come slowly.
-    fn report(&self, broker: &Broker, ended: &Ended) -> bool {
+    /// Reports how a session ended; tells whether the next attempt should come slowly. `unopened` connections in a row
+    /// could not even be made.
+    fn report(&self, broker: &Broker, ended: &Ended, unopened: u32) -> bool {
         let now = self.clock.now();
-        let raise = |condition, text: &str| self.health.raise(condition, "", &format!("hq {broker}: {text}"), now);
+        let raise = |condition, text: &str| {
+            // A broker that says what is wrong is reached.
+            if KNOWN_CAUSES.contains(&condition) {
+                self.health.clear(Condition::HqUnreachable, "", now);
+            }
+            self.health.raise(condition, "", &format!("hq {broker}: {text}"), now);
+        };
         match ended {
             Ended::Stopped | Ended::Again | Ended::NobodyListens => false,
             Ended::Conflict(text) => {
@@ -297,7 +329,13 @@ impl Link {
                 true
             }
             Ended::Wire(WireError::Lost(text) | WireError::HungUp(text) | WireError::TakenOver(text)) => {
-                raise(Condition::HqUnreachable, text);
+                // Brokers end sessions at what they deny: that is no trouble of the internet.
+                let facts = self.health.facts();
+                if unopened < memory::STRIKES && KNOWN_CAUSES.iter().any(|known| facts.holds(*known)) {
+                    tracing::debug!("mqtt: hq {broker}: {text}");
+                } else {
+                    raise(Condition::HqUnreachable, text);
+                }
                 false
             }
             Ended::Wire(WireError::Refused(text) | WireError::OtherVersion(text)) => {
@@ -323,12 +361,25 @@ impl Link {
         }
     }
 
-    /// Tells HQ in the numbered stream, and a person in the journal.
-    fn notice(&self, code: &'static str, text: &str) {
+    /// Tells HQ in the numbered stream, and a person in the journal; gives whether HQ will hear of it.
+    fn notice(&self, code: &'static str, text: &str) -> bool {
         let now = self.clock.now();
         tracing::warn!("mqtt: {text}");
-        if let Err(error) = self.outbox.tell(vec![Notice::new(code, text).draft(None, now)], now) {
+        let stored = self.outbox.tell(vec![Notice::new(code, text).draft(None, now)], now);
+        if let Err(error) = &stored {
             tracing::debug!(%error, "mqtt: the notice {code} could not be stored");
+        }
+        stored.is_ok()
+    }
+
+    /// A condition holds of which HQ is told at once, where it `is_new`, and not a second time when it has lasted.
+    fn notice_and_raise(&self, condition: Condition, text: &str, is_new: bool) {
+        let told = !is_new || self.notice(condition.code(), text);
+        let now = self.clock.now();
+        if told {
+            self.health.raise_noticed(condition, "", text, now);
+        } else {
+            self.health.raise(condition, "", text, now);
         }
     }
 

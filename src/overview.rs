@@ -16,6 +16,7 @@ use crate::{
     config::Acknowledge,
     gap::GapReason,
     health::{Condition, ConnectionHealth, Facts, Phase},
+    mqtt::wire::Version,
     outbox::{Level, Outbox, leaving::set_aside_in},
     signal::Lights,
     status::acknowledge_name,
@@ -110,6 +111,12 @@ impl Hq {
     #[must_use]
     pub fn confirms(&self) -> bool {
         self.acknowledge == acknowledge_name(Acknowledge::Feed)
+    }
+
+    /// Whether the broker's word is all that counts, over a protocol that never tells whether anybody subscribes.
+    #[must_use]
+    pub fn hears_of_no_listener(&self) -> bool {
+        !self.confirms() && self.protocol.as_deref() == Some(Version::V311.name())
     }
 }
 
@@ -221,6 +228,12 @@ impl Queue {
             closed: level.closed.clone(),
             stores_set_aside: set_aside_in(outbox.folder()).len(),
         }
+    }
+
+    /// Events that are delivered and not released yet: they still take room among what waits.
+    #[must_use]
+    pub fn just_left(&self) -> u64 {
+        self.durable.saturating_sub(self.undelivered).saturating_sub(self.released)
     }
 
     /// How full, in percent.

@@ -20,7 +20,10 @@ use rustls::{
     ClientConfig,
     pki_types::{CertificateDer, pem::PemObject as _},
 };
-use tokio::{sync::watch, time::Instant};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
 
 use self::{connection::Connection, topics::Topics};
 use super::{
@@ -32,7 +35,7 @@ use super::{
 use crate::{
     config::{Broker, Hq, Outlet},
     inspect::Probe,
-    mqtt::wire::{Connect, WireError},
+    mqtt::wire::{Connect, Wire, WireError},
     tls,
 };
 
@@ -214,7 +217,13 @@ fn try_line(
     let runtime = runtime.map_err(|error| later(format!("the system refuses a runtime: {error}"), "check again"))?;
     let item = item(broker);
     let tried = runtime.block_on(async {
-        let opened = Connection::open(connect, hq.protocol, until).await;
+        let mut opened = Connection::open(connect.clone(), hq.protocol, until).await;
+        if matches!(opened, Err(WireError::HungUp(_))) {
+            let only_311 = timeout_at(until, Wire::speaks_only_311(connect, hq.protocol)).await;
+            if only_311.unwrap_or(false) {
+                opened = Err(WireError::only_311());
+            }
+        }
         let mut topics = Topics::of(hq, outlet, opened.map_err(|error| told(&error, outlet))?, item, now);
         topics.try_them(running).await;
         Ok(topics.end(&line(secured, now)))
@@ -237,8 +246,10 @@ fn told(error: &WireError, outlet: &Outlet) -> Unreached {
         WireError::Lost(_) | WireError::HungUp(_) | WireError::TakenOver(_) => {
             later(found, "check again; if it stays, ask HQ")
         }
-        WireError::Unfit(_) => Unreached { outcome: Outcome::Correct, text: found, remedy: remedy.to_owned() },
-        WireError::Refused(_) | WireError::OtherVersion(_) => {
+        WireError::Unfit(_) | WireError::OtherVersion(_) => {
+            Unreached { outcome: Outcome::Correct, text: found, remedy: remedy.to_owned() }
+        }
+        WireError::Refused(_) => {
             let remedy = format!("{remedy} (the check calls itself {}-check)", outlet.client_id());
             Unreached { outcome: Outcome::Correct, text: found, remedy }
         }

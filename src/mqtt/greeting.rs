@@ -294,10 +294,8 @@ impl Session<'_> {
             known.acknowledged
         );
         // While nothing is told there anew it is found again and again.
-        if !self.link.health.facts().holds(Condition::BrokerForgot) {
-            self.link.notice("broker_forgot", &text);
-        }
-        self.link.health.raise(Condition::BrokerForgot, "", &text, now);
+        let is_new = !self.link.health.facts().holds(Condition::BrokerForgot);
+        self.link.notice_and_raise(Condition::BrokerForgot, &text, is_new);
         self.memory.forgotten = Some(std::time::Instant::now());
         if resends && !lately {
             self.broker_memory().resend = Some((self.id, level.first_kept.max(from + 1), level.acknowledged));

@@ -46,6 +46,8 @@ pub struct Memory {
     pub(super) forgotten: Option<Instant>,
     /// When HQ was last told that another client took this box's session.
     taken_over: Option<Instant>,
+    /// Connections in a row that could not be made, at whichever broker.
+    pub(super) unopened: u32,
     brokers: BTreeMap<String, BrokerMemory>,
 }
 
@@ -63,6 +65,7 @@ impl Memory {
             above: 0,
             forgotten: None,
             taken_over: None,
+            unopened: 0,
             brokers: BTreeMap::new(),
         }
     }
@@ -74,6 +77,11 @@ impl Memory {
             self.taken_over = Some(now);
         }
         !lately
+    }
+
+    /// A broker was reached, or was not.
+    pub(super) fn opens(&mut self, reached: bool) {
+        self.unopened = if reached { 0 } else { self.unopened.saturating_add(1) };
     }
 
     /// What is remembered of one broker.

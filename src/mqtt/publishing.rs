@@ -268,11 +268,9 @@ impl Session<'_> {
              box keeps the whole one until it is delivered; let HQ raise the broker's limit for one message to {} bytes",
             self.broker, self.link.hq.event_max_bytes
         );
-        if self.memory.reduced.is_none_or(|(told, _)| told < number) {
-            self.link.notice("event_reduced", &text);
-        }
+        let is_new = self.memory.reduced.is_none_or(|(told, _)| told < number);
         self.memory.reduced = Some((number, StdInstant::now()));
-        self.link.health.raise(Condition::EventReduced, "", &text, self.link.clock.now());
+        self.link.notice_and_raise(Condition::EventReduced, &text, is_new);
     }
 
     /// Proves a topic for events of a size, where the broker's word needs that.

@@ -79,6 +79,15 @@ pub enum WireError {
 }
 
 impl WireError {
+    /// It speaks another version than the one that the config names.
+    pub(crate) fn only_311() -> Self {
+        Self::OtherVersion(
+            "the broker speaks MQTT 3.1.1 only: it hangs up at a login by MQTT 5, and takes one by 3.1.1; write `protocol = \
+             \"auto\"` under [hq]"
+                .to_owned(),
+        )
+    }
+
     /// The connection is gone, and nobody said why.
     pub(super) fn closed() -> Self {
         Self::Lost("the broker closed the connection".to_owned())
@@ -170,6 +179,19 @@ impl Wire {
             )),
             other => other,
         })
+    }
+
+    /// Whether a broker that hung up at a login by MQTT 5 takes one by 3.1.1: then that is all that it speaks. Nothing is
+    /// left there.
+    pub async fn speaks_only_311(connect: Connect, protocol: Protocol) -> bool {
+        if protocol != Protocol::V5 {
+            return false;
+        }
+        let Ok(wire) = Self::open_with(&Connect { last_will: None, ..connect }, Version::V311).await else {
+            return false;
+        };
+        wire.close().await;
+        true
     }
 
     async fn open_with(connect: &Connect, version: Version) -> Result<Self, WireError> {

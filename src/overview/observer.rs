@@ -30,6 +30,9 @@ const FRESH: Duration = Duration::from_secs(1);
 /// How often the box looks at itself, for what only the course of time tells.
 const NOTE_EVERY: Duration = Duration::from_secs(2);
 
+/// The clock was set if it moved by so much more or less than time passed.
+const CLOCK_SET: TimeDelta = TimeDelta::seconds(30);
+
 /// Where Linux tells the processor's temperature, in thousandths of a degree.
 const TEMPERATURE: &str = "/sys/class/thermal/thermal_zone0/temp";
 
@@ -47,15 +50,18 @@ pub struct Observer {
     outbox: SharedOutbox,
     health: Arc<Health>,
     clock: Clock,
-    up_since: DateTime<Utc>,
     noted: Mutex<Noted>,
     fresh: Mutex<Option<(Instant, Arc<Overview>)>>,
 }
 
 /// What is known from having looked before.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Noted {
     drain: Drain,
+    /// When the daemon started, by the clock as it is now.
+    up_since: DateTime<Utc>,
+    /// When somebody looked last, by the clock and by the time that passes whatever the clock shows.
+    looked: (DateTime<Utc>, Instant),
     /// Per connection, and under no name for HQ: how it is doing, and since when.
     standings: BTreeMap<String, (Standing, DateTime<Utc>)>,
 }
@@ -72,9 +78,8 @@ impl Observer {
             has_printer_lines: config.board.lines().iter().any(|line| !line.role.is_output()),
             outbox,
             health,
-            up_since: clock.now(),
+            noted: Mutex::new(Noted::at(clock.now())),
             clock,
-            noted: Mutex::default(),
             fresh: Mutex::default(),
         }
     }
@@ -98,10 +103,20 @@ impl Observer {
 
     fn note(&self, facts: &Facts, level: &Level, now: DateTime<Utc>) {
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        self.follow(&mut noted, now);
         noted.drain.note(level.epoch, level.delivered(self.acknowledge), now);
         noted.stand("", standing_of_hq(facts), now);
         for (name, health) in &facts.connections {
             noted.stand(name, standing_of(facts, name, health), now);
+        }
+    }
+
+    /// Notices that the clock was set since somebody looked last, and moves with it what was noted by it: else all of it
+    /// would lie in the future, or years back.
+    fn follow(&self, noted: &mut Noted, now: DateTime<Utc>) {
+        let passed = self.clock.passed(noted.looked.1);
+        if let Some(by) = noted.follow(now, passed) {
+            self.health.clock_was_set(by);
         }
     }
 
@@ -133,6 +148,7 @@ impl Observer {
     }
 
     fn look(&self, now: DateTime<Utc>) -> Overview {
+        self.follow(&mut self.noted.lock().unwrap_or_else(PoisonError::into_inner), now);
         let facts = self.health.facts();
         let outbox = self.outbox.get();
         let level = outbox.map(|outbox| outbox.level()).unwrap_or_default();
@@ -172,13 +188,14 @@ impl Observer {
             .drain
             .drained_in_s(level.epoch, level.undelivered(self.acknowledge))
             .filter(|seconds| *seconds == 0 || facts.hq_ready);
+        let up_since = noted.up_since;
         drop(noted);
         let gaps = level.open_gaps.iter().flat_map(|(name, gaps)| gaps.iter().map(move |gap| (name, gap)));
         let open_gaps = gaps.clone().count();
         Overview {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             at: now,
-            up_since: self.up_since,
+            up_since,
             outlet: self.outlet.clone(),
             name: self.name.clone(),
             phase: facts.phase,
@@ -215,6 +232,20 @@ impl Observer {
 }
 
 impl Noted {
+    fn at(now: DateTime<Utc>) -> Self {
+        Self { drain: Drain::default(), up_since: now, looked: (now, Instant::now()), standings: BTreeMap::new() }
+    }
+
+    /// Learns the clock's present moment, `passed` after the last one; gives by how much it was set since.
+    fn follow(&mut self, now: DateTime<Utc>, passed: Option<TimeDelta>) -> Option<TimeDelta> {
+        let by = passed.map(|passed| now - self.looked.0 - passed).filter(|by| by.abs() > CLOCK_SET);
+        self.looked = (now, Instant::now());
+        let moved = |at: &mut DateTime<Utc>| *at = at.checked_add_signed(by.unwrap_or_default()).unwrap_or(*at);
+        moved(&mut self.up_since);
+        self.standings.values_mut().for_each(|(_, since)| moved(since));
+        by
+    }
+
     /// Since when something stands as it does.
     fn stand(&mut self, name: &str, standing: Standing, now: DateTime<Utc>) -> DateTime<Utc> {
         let stood = self.standings.entry(name.to_owned()).or_insert((standing, now));
@@ -235,4 +266,26 @@ fn troubles(facts: &Facts) -> Vec<Trouble> {
         needs_technician: condition.needs_technician(),
     });
     troubles.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It was a year ahead at first, and was set right after an hour.
+    #[test]
+    fn what_was_noted_by_a_clock_that_was_set_back_is_as_old_as_it_was() {
+        let right: DateTime<Utc> = "2026-11-28T13:00:00Z".parse().unwrap();
+        let ahead = right + TimeDelta::days(365);
+        let mut noted = Noted::at(ahead);
+        noted.stand("front", Standing::Fine, ahead);
+        let second = TimeDelta::seconds(1);
+        assert_eq!(noted.follow(ahead + second, Some(second)), None);
+        let hour = TimeDelta::hours(1);
+        let by = noted.follow(right + hour + second, Some(hour));
+        assert_eq!((by, noted.up_since), (Some(-TimeDelta::days(365)), right));
+        assert_eq!(noted.stand("front", Standing::Fine, right + hour), right);
+        assert_eq!(noted.follow(right, None), None, "a clock that stands still is set on purpose");
+        assert_eq!(noted.up_since, right);
+    }
 }

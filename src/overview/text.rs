@@ -23,6 +23,10 @@ pub fn status(overview: &Overview, zone: &Zone) -> String {
     let told = told::gravest(overview, Language::English);
     lines.add("state", &told.meaning);
     lines.add("to do", &told.to_do);
+    for told in told::remedies(overview, Language::English) {
+        lines.add("cause", &told.meaning);
+        lines.add("remedy", &told.to_do);
+    }
     lines.blank();
     for light in Light::ALL {
         let pattern = overview.lights.of(light);
@@ -58,10 +62,13 @@ pub fn status(overview: &Overview, zone: &Zone) -> String {
     lines.add("disk", &format!("{bytes} free"));
     let clock = overview.clock_difference_s().map_or_else(
         || "no point of sale has told its time yet".to_owned(),
-        |seconds| match seconds {
-            0 => "as the point of sale's".to_owned(),
-            ..0 => format!("{} s ahead of the point of sale's", seconds.unsigned_abs()),
-            _ => format!("{seconds} s behind the point of sale's"),
+        |seconds| {
+            let by = writer.difference(seconds);
+            match seconds {
+                0 => "as the point of sale's".to_owned(),
+                ..0 => format!("{by} ahead of the point of sale's"),
+                _ => format!("{by} behind the point of sale's"),
+            }
         },
     );
     lines.add("clock", &clock);
@@ -87,6 +94,9 @@ fn hq(lines: &mut Lines<'_>, overview: &Overview) {
         "the broker has it; what becomes of it there only headquarters can tell"
     };
     lines.add("", &format!("a sale is kept until {until}"));
+    if hq.hears_of_no_listener() {
+        lines.add("", "not proven: sales are with the broker; whether headquarters listens, MQTT 3.1.1 does not tell");
+    }
     if hq.unproven_echo {
         lines.add("", "not proven: the broker's bare word counts (hq.echo = none)");
     }
@@ -147,7 +157,11 @@ pub fn waits(queue: &Queue, confirms: bool) -> Vec<String> {
         lines.push(format!("{wait}: the broker has {it}; headquarters has not confirmed {it}"));
     }
     if lines.is_empty() {
-        let by_whom = if confirms { "headquarters has confirmed every event" } else { "the broker has every event" };
+        let by_whom = match (queue.durable, confirms) {
+            (0, _) => "there is no event yet",
+            (_, true) => "headquarters has confirmed every event",
+            (_, false) => "the broker has every event",
+        };
         lines.push(format!("nothing waits: {by_whom}"));
     }
     lines
@@ -160,13 +174,13 @@ pub fn room(queue: &Queue, bytes: impl Fn(u64) -> String) -> [String; 2] {
         0 => "no delivered event is still kept".to_owned(),
         _ => format!("{} by delivered events that are kept until that room is needed", bytes(*kept_bytes)),
     };
+    let what = match (queue.undelivered, queue.just_left()) {
+        (_, 0) => "what waits",
+        (0, _) => "what has just left and is let go within five minutes",
+        _ => "what waits and what has just left",
+    };
     [
-        format!(
-            "{} of {} used by what waits ({} %); {kept}",
-            bytes(*queued_bytes),
-            bytes(*limit_bytes),
-            queue.percent()
-        ),
+        format!("{} of {} used by {what} ({} %); {kept}", bytes(*queued_bytes), bytes(*limit_bytes), queue.percent()),
         format!("outbox.max-size is {}, with what the store needs for itself", bytes(*max_bytes)),
     ]
 }

@@ -56,14 +56,21 @@ pub fn told(overview: &Overview, light: Light, language: Language) -> Told {
     match (light, pattern) {
         (Light::Sync, Pattern::Steady | Pattern::SteadyWink) => {
             let all = if overview.hq.confirms() { lights::ALL_AT_HQ } else { lights::ALL_WITH_BROKER };
-            Told { meaning: all.of(language).to_owned(), ..Told::plain(advice, language) }
+            Told { meaning: all.of(language).to_owned(), to_do: beside_green(overview, advice, language) }
         }
         (Light::Sync, Pattern::Slow) => {
             let meaning = overview.outbox.as_ref().map(|queue| on_the_way(overview, queue).of(language).to_owned());
             let plain = Told::plain(advice, language);
-            Told { meaning: meaning.unwrap_or(plain.meaning), ..plain }
+            Told { meaning: meaning.unwrap_or(plain.meaning), to_do: beside_green(overview, advice, language) }
         }
-        (Light::Hold, Pattern::Steady) => named(&of_kind(Condition::keeps_sales_here), advice, language),
+        (Light::Hold, Pattern::Steady) => {
+            let mut causes = of_kind(Condition::keeps_sales_here);
+            if causes.is_empty() {
+                // What red is lit for keeps the sales here, too: it is not the internet then.
+                causes = of_kind(|of| of.is_of_hq() && of.needs_technician());
+            }
+            named(&causes, advice, language)
+        }
         (Light::Hold, Pattern::Slow) => {
             let of_pos = |of| matches!(of, Condition::PosUnreachable | Condition::PosUnreadable);
             named(&of_kind(of_pos), advice, language)
@@ -79,6 +86,30 @@ pub fn told(overview: &Overview, light: Light, language: Language) -> Told {
             told
         }
         _ => Told::plain(advice, language),
+    }
+}
+
+/// What red is lit for, each with its remedy: for whoever is called. Without what the light itself says already.
+#[must_use]
+pub fn remedies(overview: &Overview, language: Language) -> Vec<Told> {
+    let causes = causes(overview, Condition::needs_technician, language);
+    let told = causes.into_iter().take(NAMED_MAX).map(|Cause { meaning, to_do }| Told {
+        meaning,
+        to_do: to_do.map(|to_do| to_do.of(language).to_owned()).unwrap_or_default(),
+    });
+    told.collect()
+}
+
+/// What to do while green is lit: nothing, unless something is noticed that lights no line and asks for more.
+fn beside_green(overview: &Overview, advice: Advice, language: Language) -> String {
+    let reduced =
+        conditions::advice(Condition::EventReduced.code()).filter(|_| overview.holds(Condition::EventReduced));
+    match reduced {
+        Some(reduced) => {
+            let [go_on, meaning, to_do] = [GO_ON, reduced.meaning, reduced.to_do].map(|text| text.of(language));
+            format!("{go_on} {meaning} {to_do}")
+        }
+        None => advice.to_do.of(language).to_owned(),
     }
 }
 

@@ -184,8 +184,11 @@ impl Document<'_> {
         if !confirms {
             return;
         }
+        // Where nobody is there, or nothing was sent yet, nobody has confirmed anything.
+        let confirmed = queue.released > 0 && !self.overview.holds(Condition::NobodyListens);
         let more = match (queue.waiting_for_hq, queue.waiting_for_broker) {
-            (0, _) => self.say(page::ALL_CONFIRMED).to_owned(),
+            (0, _) if confirmed => self.say(page::ALL_CONFIRMED).to_owned(),
+            (0, _) => self.say(page::NOTHING_WAITS).to_owned(),
             (_, 0) => format!("{}; {how_long}", self.say(page::NOT_CONFIRMED)),
             _ => self.say(page::NOT_CONFIRMED).to_owned(),
         };
@@ -305,6 +308,9 @@ impl Document<'_> {
         }
         let kept = if hq.confirms() { page::FORGOTTEN_FEED } else { page::FORGOTTEN_BROKER };
         self.pair(page::FORGOTTEN, self.say(kept));
+        if hq.hears_of_no_listener() {
+            self.pair(page::UNPROVEN, self.say(page::NO_LISTENER_TOLD));
+        }
         if hq.unproven_echo {
             self.pair(page::UNPROVEN, self.say(page::BARE_WORD));
         }
@@ -402,14 +408,24 @@ impl Document<'_> {
         let mut rows: Vec<(Text, String)> = Vec::new();
         if let Some(queue) = &overview.outbox {
             let (used, limit) = (writer.bytes(queue.queued_bytes), writer.bytes(queue.limit_bytes));
-            rows.push((page::ROOM, self.fill(page::ROOM_OF, &[&used, &limit, &queue.percent().to_string()])));
+            let mut room = self.fill(page::ROOM_OF, &[&used, &limit, &queue.percent().to_string()]);
+            match (queue.undelivered, queue.just_left()) {
+                (_, 0) => {}
+                (0, _) => {
+                    let _ = write!(room, "; {}", self.say(page::JUST_LEFT));
+                }
+                _ => {
+                    let _ = write!(room, "; {}", self.say(page::PARTLY_JUST_LEFT));
+                }
+            }
+            rows.push((page::ROOM, room));
             rows.push((page::KEPT, writer.bytes(queue.kept_bytes)));
             rows.push((page::MOST, self.fill(page::MOST_OF, &[&writer.bytes(queue.max_bytes)])));
         }
         let unknown = || self.say(page::UNKNOWN).to_owned();
         rows.push((page::DISK, overview.disk_free_bytes.map_or_else(unknown, |bytes| writer.bytes(bytes))));
         let clock = overview.clock_difference_s().map_or_else(unknown, |seconds| {
-            let span = writer.span(TimeDelta::seconds(i64::try_from(seconds.unsigned_abs()).unwrap_or(0)));
+            let span = writer.difference(seconds);
             match seconds {
                 // Servers tell whole seconds, and answers take their time.
                 -5..=5 => self.say(page::CLOCK_RIGHT).to_owned(),

@@ -97,6 +97,16 @@ impl Writer<'_> {
         }
     }
 
+    /// By how much two clocks differ: to the second while that says more than minutes.
+    #[must_use]
+    pub fn difference(&self, seconds: i64) -> String {
+        const EXACT_BELOW_S: u64 = 120;
+        match seconds.unsigned_abs() {
+            few @ ..EXACT_BELOW_S => page::SECONDS.filled(self.language, &[&few.to_string()]),
+            many => self.span(TimeDelta::seconds(i64::try_from(many).unwrap_or(i64::MAX / 1_000))),
+        }
+    }
+
     /// Bytes in the largest binary unit that gives at least 1, with one digit behind the point below 10.
     #[must_use]
     pub fn bytes(&self, bytes: u64) -> String {
@@ -160,6 +170,8 @@ mod tests {
             ("2 h 1 min ago".into(), "1 d 1 h ago".into(), "2 d ago".into())
         );
         assert_eq!(ago(-60), "in 1 min");
+        let apart = [-95, 119, 121, 31_536_000 - 3_600].map(|seconds| writer.difference(seconds));
+        assert_eq!(apart, ["95 s", "119 s", "2 min", "364 d 23 h"]);
         let writer = Writer { language: Language::Indonesian, ..writer };
         assert_eq!(writer.ago(now - TimeDelta::hours(3)), "3 jam lalu");
         assert_eq!(writer.bytes(1_536), "1,5 KiB");

@@ -47,8 +47,8 @@ pub const ALL: &[(&str, Advice)] = &[
         Advice::new(
             ["Headquarters does not let the box in.", "Kantor pusat menolak boks ini."],
             [
-                "The technician corrects user, password or certificate under [hq].",
-                "Teknisi memperbaiki nama pengguna, kata sandi, atau sertifikat di bagian [hq].",
+                "The technician corrects user, password, certificate or protocol under [hq].",
+                "Teknisi memperbaiki nama pengguna, kata sandi, sertifikat, atau protokol di bagian [hq].",
             ],
         ),
     ),

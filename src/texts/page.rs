@@ -72,6 +72,8 @@ texts! {
     FORGOTTEN_FEED = "headquarters has stored them", "kantor pusat menyimpannya";
     FORGOTTEN_BROKER = "the broker has them", "broker menerimanya";
     UNPROVEN = "Not proven", "Belum pasti";
+    NO_LISTENER_TOLD = "sales are with the broker; whether headquarters listens, MQTT 3.1.1 does not tell",
+        "penjualan ada di broker; apakah kantor pusat mendengarkan, MQTT 3.1.1 tidak memberi tahu";
     BARE_WORD = "the broker's bare word counts (hq.echo = none)",
         "hanya berdasarkan pernyataan broker (hq.echo = none)";
     CANNOT = "Limits of this point of sale", "Batasan aplikasi kasir ini";
@@ -82,6 +84,9 @@ texts! {
     BOX = "The box", "Tentang boks";
     ROOM = "Room for what waits", "Ruang untuk yang menunggu";
     ROOM_OF = "{} of {} ({} %)", "{} dari {} ({} %)";
+    JUST_LEFT = "it has just left, and is let go within five minutes",
+        "sudah terkirim, dan dilepas dalam lima menit";
+    PARTLY_JUST_LEFT = "with what has just left", "termasuk yang baru terkirim";
     KEPT = "Delivered and still kept", "Sudah diterima dan masih disimpan";
     MOST = "At most on the card", "Paling banyak di kartu memori";
     MOST_OF = "{} (outbox.max-size), with what the store needs for itself",

@@ -209,6 +209,26 @@ fn rabbitmq_where_the_box_may_not_read_its_events() {
     lacks_a_right::<RabbitMq>(Rights::AllButReadingEvents, "events/");
 }
 
+/// What the daemon can do without, a check does without.
+#[test]
+fn rabbitmq_where_the_box_need_not_read_its_events_passes_a_check() {
+    for (acknowledge, echo, code) in [("feed", "required", 0), ("broker", "none", 0), ("broker", "required", 78)] {
+        let mut place = Place::<RabbitMq>::new(acknowledge, Rights::AllButReadingEvents);
+        place.setup.hq.extend(["echo = \"", echo, "\"\n"]);
+        place.setup.write();
+        let output = place.setup.run_with("check", &["--online"]);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{acknowledge}, echo {echo}:\n{text}");
+        if code == 0 {
+            place.shop.sell(5);
+            let mut daemon = place.setup.start();
+            place.wait_for_all(&daemon);
+            all_is_well(&daemon);
+            daemon.stop();
+        }
+    }
+}
+
 #[test]
 fn rabbitmq_closes_at_the_sales_that_it_denies_and_none_is_freed() {
     lacks_a_right::<RabbitMq>(Rights::AllButSales, "events/transaction");

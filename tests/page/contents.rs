@@ -76,7 +76,7 @@ fn what_comes_from_outside_does_nothing() {
     let [english, indonesian] = pages(&fixture::faulty());
     assert!(english.contains("Dapur &lt;b&gt;Sabang&lt;/b&gt; &amp; Co (pos-kasir)") && !english.contains("<b>Sabang"));
     assert!(english.contains("write a new token to /etc/tillbox/qasir.token"));
-    assert!(english.contains("1 min 35 s ahead") || english.contains("1 min ahead of the point of sale"));
+    assert!(english.contains("95 s ahead of the point of sale"));
     assert!(english.contains("Intervals not proven complete: 1") && english.contains("put aside: 2"));
     assert!(english.contains("The receipt printer is running low on paper."));
     assert!(indonesian.contains("Kertas printer struk hampir habis."));
@@ -144,6 +144,7 @@ fn the_text_for_a_person_names_everything() {
     for part in [
         "outlet   jkt-014 (Warung Sabang), Asia/Jakarta",
         "state    The box needs a technician.",
+        "cause    The point of sale does not let the box in.\nremedy   The technician renews the key or password",
         "light    sync  blinks slowly",
         "hq       mqtts://mqtt.hq.example:8883: does not work; it is tried again, since 11:58 (2 h 47 min ago)",
         "  !      hq_unreachable: mqtts://mqtt.hq.example:8883: connection refused (since 11:58 (2 h 47 min ago))",
@@ -321,6 +322,102 @@ fn a_cause_that_is_known_is_named() {
     let told = told::gravest(&full, Language::English);
     let named = "Some sales are not proven complete. Some records cannot be read and are put aside. The box's room";
     assert!(told.meaning.starts_with(named), "{told:?}");
+}
+
+/// Whoever is called reads there what it is about and what helps, as the page says it.
+#[test]
+fn in_red_the_text_names_each_cause_with_its_remedy() {
+    let mut overview = fixture::with(Condition::PublishDenied);
+    overview.conditions.push(fixture::trouble(Condition::ClockWrong, Some("front"), "one of them is wrong", 3));
+    let told = text::status(&overview, &jakarta());
+    for condition in [Condition::PublishDenied, Condition::ClockWrong] {
+        let advice = conditions::advice(condition.code()).expect("its advice");
+        let [cause, remedy] = [advice.meaning, advice.to_do].map(|text| text.of(Language::English));
+        assert!(told.contains(&format!("cause    {cause}\nremedy   {remedy}\n")), "{told}");
+    }
+    let calm = text::status(&fixture::holding(), &jakarta());
+    assert!(!calm.contains("\ncause ") && !calm.contains("\nremedy "), "{calm}");
+}
+
+/// What red is lit for keeps the sales here as well: yellow does not look for the fault at the internet then.
+#[test]
+fn yellow_names_what_red_is_lit_for() {
+    for condition in [Condition::PublishDenied, Condition::OutletConflict, Condition::BrokerUnfit] {
+        let overview = fixture::with(condition);
+        let advice = conditions::advice(condition.code()).expect("its advice");
+        for language in Language::ALL {
+            let yellow = told::told(&overview, Light::Hold, language);
+            assert_eq!(yellow.meaning, advice.meaning.of(language), "{condition:?}");
+            assert!(yellow.to_do.ends_with(advice.to_do.of(language)), "{condition:?}: {yellow:?}");
+        }
+        let told = everything(&overview);
+        assert!(!told.contains("Check the internet connection") && !told.contains("cannot be delivered now"), "{told}");
+    }
+}
+
+#[test]
+fn a_sale_that_went_without_its_items_is_told_beside_green() {
+    for overview in [fixture::with(Condition::EventReduced), fixture::by_broker(fixture::with(Condition::EventReduced))]
+    {
+        let advice = conditions::advice(Condition::EventReduced.code()).expect("its advice");
+        for language in Language::ALL {
+            let told = told::gravest(&overview, language);
+            assert!(told.to_do.ends_with(advice.to_do.of(language)), "{told:?}");
+        }
+        assert!(!everything(&overview).contains("Nothing to do"));
+    }
+    assert!(everything(&fixture::healthy()).contains("Nothing to do"));
+}
+
+#[test]
+fn where_nothing_was_confirmed_nobody_says_that_it_was() {
+    let all_confirmed = "headquarters has confirmed all that was sent";
+    assert!(pages(&fixture::healthy())[0].contains(all_confirmed));
+    let mut first = fixture::healthy();
+    let queue = first.outbox.as_mut().expect("an outbox");
+    (queue.durable, queue.acknowledged, queue.released) = (0, 0, 0);
+    assert!(!pages(&first)[0].contains(all_confirmed));
+    assert!(text::status(&first, &jakarta()).contains("nothing waits: there is no event yet"));
+    let nobody = fixture::with(Condition::NobodyListens);
+    assert!(!pages(&nobody)[0].contains(all_confirmed), "nobody is there");
+}
+
+/// With the broker's word an event is let go a while after it was taken; until then it still takes its room.
+#[test]
+fn what_has_just_left_is_not_said_to_wait() {
+    let mut overview = fixture::by_broker(fixture::healthy());
+    let queue = overview.outbox.as_mut().expect("an outbox");
+    (queue.released, queue.queued_bytes, queue.kept_bytes) = (queue.durable - 30, 6_041, 0);
+    let told = text::status(&overview, &jakarta());
+    for part in
+        ["nothing waits: the broker has every event", "5.8 KiB of 192 MiB used by what has just left and is let go"]
+    {
+        assert!(told.contains(part), "{part}\n{told}");
+    }
+    assert!(!told.contains("used by what waits"), "{told}");
+    assert!(pages(&overview)[0].contains("(0 %); it has just left, and is let go within five minutes"));
+    let queue = overview.outbox.as_mut().expect("an outbox");
+    queue.durable += 2;
+    (queue.undelivered, queue.waiting_for_broker) = (2, 2);
+    assert!(text::status(&overview, &jakarta()).contains("used by what waits and what has just left"));
+    assert!(pages(&overview)[0].contains("(0 %); with what has just left"));
+    assert!(!everything(&fixture::holding()).contains("just left"));
+}
+
+/// Nothing on such a line can tell it: no light is lit for that.
+#[test]
+fn where_the_protocol_cannot_tell_of_listeners_that_is_said() {
+    let mut overview = fixture::by_broker(fixture::healthy());
+    overview.hq.protocol = Some("3.1.1".to_owned());
+    let sentence = "whether headquarters listens, MQTT 3.1.1 does not tell";
+    let [english, indonesian] = pages(&overview);
+    assert!(english.contains(sentence) && english.contains("Nothing needs attention."), "{english}");
+    assert!(indonesian.contains("apakah kantor pusat mendengarkan"), "{indonesian}");
+    assert!(text::status(&overview, &jakarta()).contains(sentence));
+    overview.hq.protocol = Some("5".to_owned());
+    assert!(!everything(&overview).contains(sentence));
+    (overview.hq.protocol, overview.hq.acknowledge) = (Some("3.1.1".to_owned()), "feed".to_owned());
+    assert!(!everything(&overview).contains(sentence), "headquarters says so itself");
 }
 
 /// What green says is true beside whatever yellow and red say.

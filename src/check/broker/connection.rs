@@ -47,6 +47,8 @@ pub struct Connection {
     logins: u32,
     /// Pings without an answer.
     pings: u32,
+    /// The broker ended the connection at a subscription that nothing hangs on: no such is tried again.
+    pub reads_no_echo: bool,
     heard: BTreeMap<String, Heard>,
 }
 
@@ -66,7 +68,17 @@ impl Connection {
     /// The broker cannot be reached, or does not let the box in.
     pub async fn open(connect: Connect, protocol: Protocol, until: Instant) -> Result<Self, WireError> {
         let heard = BTreeMap::new();
-        let mut this = Self { connect, protocol, version: None, wire: None, until, logins: 0, pings: 0, heard };
+        let mut this = Self {
+            connect,
+            protocol,
+            version: None,
+            wire: None,
+            until,
+            logins: 0,
+            pings: 0,
+            reads_no_echo: false,
+            heard,
+        };
         this.wire().await?;
         Ok(this)
     }

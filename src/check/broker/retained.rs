@@ -13,7 +13,7 @@ use crate::{
     config::Outlet,
     mqtt::{
         nonce,
-        wire::{Arrived, Refusal, WireError},
+        wire::{Arrived, WireError},
     },
     status,
 };
@@ -34,7 +34,7 @@ pub enum Retained {
     /// Another box runs for the outlet, and its word stands there: nothing was tried.
     OtherBox,
     /// What stands there cannot be read, so nothing was tried.
-    Unreadable(Refusal),
+    Unreadable(String),
     /// The broker did not take it.
     NotTaken(Verdict),
     /// The connection was lost beside it.
@@ -52,9 +52,11 @@ pub async fn probe(connection: &mut Connection, outlet: &Outlet, topic: &str, no
     match subscribed {
         Ok(refused) => {
             if let Some(refusal) = refused.into_iter().flatten().next() {
-                return (Retained::Unreadable(refusal), true);
+                return (Retained::Unreadable(refusal.to_string()), true);
             }
         }
+        // Some end the connection at what they deny to be read.
+        Err(error) if !connection.is_late() => return (Retained::Unreadable(format!("{error} at it")), true),
         Err(error) => return (Retained::Lost(error), true),
     }
     let former = connection.heard(topic).body;
@@ -91,7 +93,7 @@ async fn find(connection: &mut Connection, topic: &str, nonce: &str) -> Result<R
     let is_probe = |body: &[u8]| String::from_utf8_lossy(body).contains(nonce);
     let refused = connection.subscribe(&[topic.to_owned()]).await?;
     if let Some(refusal) = refused.into_iter().flatten().next() {
-        return Ok(Retained::Unreadable(refusal));
+        return Ok(Retained::Unreadable(refusal.to_string()));
     }
     if is_probe(&connection.heard(topic).body) {
         return Ok(Retained::Kept);

@@ -96,7 +96,25 @@ impl<'a> Topics<'a> {
         if runs == Some(false) && !self.connection.is_late() {
             self.leave_a_will().await;
         }
+        self.warn_of_nobody();
         self.connection.close().await;
+    }
+
+    /// MQTT 3.1.1 has no word for it that nobody subscribes, and the broker's is all that counts.
+    fn warn_of_nobody(&mut self) {
+        let counts_alone = self.hq.acknowledge == Acknowledge::Broker;
+        let must_be_heard = self.hq.without_subscribers == WithoutSubscribers::Wait;
+        if self.connection.version() != Version::V311 || !counts_alone || !must_be_heard {
+            return;
+        }
+        let topic = self.topic("events/+");
+        let text = format!(
+            "found that this broker's MQTT 3.1.1 does not tell whether anybody listens: it acknowledges what nobody subscribes \
+             to, and drops it; expected somebody who subscribes to {topic}"
+        );
+        let remedy = "see that HQ subscribes there with a kept session before the box is left alone, or write `acknowledge = \
+                      \"feed\"` under [hq]";
+        self.findings.push(Finding::warn(&self.item, text, remedy));
     }
 
     /// What was found, and how the broker was reached.
@@ -119,15 +137,16 @@ impl<'a> Topics<'a> {
 
     /// Whether the box may subscribe to what it reads, and what stands there.
     async fn read(&mut self) {
-        let topics = ["checkpoint", "stored"].map(|below| self.topic(below));
-        let refused = match self.connection.subscribe(&topics).await {
-            Ok(refused) => refused,
-            Err(error) => {
-                self.deny("checkpoint", "readwrite", format!("at a subscription to it and to stored: {error}"));
-                return;
-            }
-        };
-        for (below, refusal) in ["checkpoint", "stored"].into_iter().zip(refused) {
+        for below in ["checkpoint", "stored"] {
+            let right = if below == "stored" { "read" } else { "readwrite" };
+            // One at a time: some end the connection at the one that they deny (RabbitMQ), and all that are denied are told.
+            let refusal = match self.connection.subscribe(&[self.topic(below)]).await {
+                Ok(refused) => refused.into_iter().next().flatten(),
+                Err(error) => {
+                    self.deny(below, right, format!("at a subscription to it: {error}"));
+                    continue;
+                }
+            };
             match refusal {
                 None if below == "checkpoint" => self.look_at_checkpoint(),
                 None => {}
@@ -142,7 +161,6 @@ impl<'a> Topics<'a> {
                     self.findings.push(Finding::warn(&self.item, text, remedy));
                 }
                 Some(refusal) => {
-                    let right = if below == "stored" { "read" } else { "readwrite" };
                     self.deny(below, right, format!("the broker refuses a subscription: {refusal}"));
                 }
             }

@@ -172,13 +172,25 @@ fn take(states: &mut [State<'_>], arrived: &Arrived) {
 
 /// Publishes all of them, and waits for what comes of it.
 async fn attempt(connection: &mut Connection, states: &mut [State<'_>]) -> Result<Waited, WireError> {
-    let mut back = Vec::new();
+    let mut back: Vec<String> = Vec::new();
     if connection.version() == Version::V311 {
-        let topics = states.iter().filter(|state| state.trial.echo != Echo::No).map(|state| state.trial.topic.clone());
-        back = topics.collect();
+        let asks = |echo| echo == Echo::Required || echo == Echo::Welcome && !connection.reads_no_echo;
+        back = states.iter().filter(|state| asks(state.trial.echo)).map(|state| state.trial.topic.clone()).collect();
+    }
+    let required = states.iter().any(|state| state.trial.echo == Echo::Required);
+    let mut refused = Vec::new();
+    if !back.is_empty() {
+        match connection.subscribe(&back).await {
+            Ok(answered) => refused = answered,
+            // Some end the connection at what they deny to be read (RabbitMQ). The box itself reads nothing there.
+            Err(_) if !required => {
+                connection.reads_no_echo = true;
+                back.clear();
+            }
+            Err(error) => return Err(error),
+        }
     }
     if !back.is_empty() {
-        let refused = connection.subscribe(&back).await?;
         let read: Vec<&String> = back.iter().zip(&refused).filter(|(_, no)| no.is_none()).map(|(it, _)| it).collect();
         for state in &mut *states {
             state.looks_back = read.contains(&&state.trial.topic);
@@ -190,7 +202,6 @@ async fn attempt(connection: &mut Connection, states: &mut [State<'_>]) -> Resul
     }
     // Some acknowledge what they deny, or refuse it, and close then: the answer to a ping tells that they go on.
     connection.ping().await?;
-    let required = states.iter().any(|state| state.trial.echo == Echo::Required);
     let waited = connection
         .wait(ANSWER_MAX, |arrived, ponged| {
             take(states, arrived);

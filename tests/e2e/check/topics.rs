@@ -5,8 +5,8 @@ use serde_json::json;
 use super::{has, line_of};
 use crate::parts::{
     commanded::{Deny, Mute, Rules, Unreadable, Versions},
-    scene::{Scene, add_broker, wait_for_condition},
-    tillbox::Setup,
+    scene::{SOON, Scene, add_broker, wait_for_condition},
+    tillbox::{Setup, delivered},
 };
 
 const STATUS: &str = "tillbox/jkt-014/status";
@@ -103,6 +103,69 @@ fn a_feed_that_answers_is_told_and_one_that_does_not_is_a_warning() {
         line_of(&text, "warn  hq"),
         &["nobody at HQ answered a hello", "start HQ's feed", "`topic read tillbox/jkt-014/stored`"],
     );
+}
+
+/// The events of a box are read only where nothing else proves that they arrive: a missing right is judged by the mode.
+#[test]
+fn a_box_that_need_not_read_its_events_may_lack_that_right() {
+    let unreadable = vec![("tillbox/+/events/+".to_owned(), Unreadable::Close)];
+    for (acknowledge, echo) in [("feed", "required"), ("broker", "none"), ("broker", "required")] {
+        let mut scene = Scene::new(acknowledge, of_3_1_1(Rules { unreadable: unreadable.clone(), ..Rules::default() }));
+        scene.setup.hq.extend(["echo = \"", echo, "\"\n"]);
+        let (code, text) = checked(&scene.setup);
+        if (acknowledge, echo) == ("broker", "required") {
+            assert_eq!(code, Some(78), "{text}");
+            has(line_of(&text, "fault hq"), &["`topic readwrite tillbox/jkt-014/events/+`"]);
+            continue;
+        }
+        assert_eq!(code, Some(0), "{acknowledge}, echo {echo}:\n{text}");
+        has(line_of(&text, "ok    hq"), &["a hello on each topic of tillbox/jkt-014/events/+ was taken"]);
+        // The box itself sees it so.
+        scene.shop.sell(5);
+        let mut daemon = scene.start();
+        daemon.wait_for_within(SOON, "all is delivered", |report| delivered(report) >= 5);
+        daemon.stop();
+    }
+}
+
+#[test]
+fn each_topic_that_must_be_read_is_named_where_the_broker_closes_at_it() {
+    let unreadable = vec![
+        ("tillbox/+/checkpoint".to_owned(), Unreadable::Close),
+        ("tillbox/+/stored".to_owned(), Unreadable::Close),
+        ("tillbox/+/status".to_owned(), Unreadable::Close),
+    ];
+    let scene = Scene::new("feed", of_3_1_1(Rules { unreadable, ..Rules::default() }));
+    let (code, text) = checked(&scene.setup);
+    assert_eq!(code, Some(78), "{text}");
+    has(
+        line_of(&text, "fault hq"),
+        &["`topic readwrite tillbox/jkt-014/checkpoint`", "`topic read tillbox/jkt-014/stored`"],
+    );
+    // Nothing but the check reads there.
+    assert!(text.contains("found that this login may not read tillbox/jkt-014/status"), "{text}");
+}
+
+/// Nothing on such a line can tell it: the check says so before the box is left alone.
+#[test]
+fn where_the_broker_cannot_tell_of_listeners_a_check_warns() {
+    let told = "MQTT 3.1.1 does not tell whether anybody listens";
+    for (acknowledge, rules, warns) in
+        [("broker", Rules::of_3_1_1(), true), ("feed", Rules::of_3_1_1(), false), ("broker", Rules::default(), false)]
+    {
+        let scene = Scene::new(acknowledge, rules);
+        let (code, text) = checked(&scene.setup);
+        assert_eq!((code, text.contains(told)), (Some(0), warns), "{text}");
+        if warns {
+            has(
+                line_of(&text, "warn  hq"),
+                &[told, "subscribes to tillbox/jkt-014/events/+", "a kept session", "`acknowledge = \"feed\"`"],
+            );
+        }
+    }
+    let mut scene = Scene::new("broker", Rules::of_3_1_1());
+    scene.setup.hq.push_str("without-subscribers = \"accept\"\n");
+    assert!(!checked(&scene.setup).1.contains(told), "nobody need listen there");
 }
 
 #[test]

@@ -7,12 +7,12 @@ use tempfile::TempDir;
 use super::{PROTOCOLS, TRANSACTIONS, checked, found_at_hq, nothing_is_counted_that_did_not_arrive, speak, speaking};
 use crate::parts::{
     broker::{KEEPING, Mosquitto},
-    commanded::{Deny, Rules, Versions},
+    commanded::{Deny, Rules, Unreadable, Versions},
     hq::{Access, Hq},
     scene::{SOON, Scene, hurry, is_on, wait_for_all, wait_for_condition},
     shop::Shop,
     stage::Stage,
-    tillbox::{Setup, delivered, level},
+    tillbox::{Setup, delivered, holds, level},
     wait::until,
 };
 
@@ -89,6 +89,7 @@ fn is_told_in(scene: &Scene, said: &str, condition: &str) {
     daemon.wait_for_within(SOON, "all is read", |report| level(report, "durable") >= u64::from(SALES));
     let report = wait_for_condition(&daemon, condition);
     assert!(is_on(&report, "fault") || is_on(&report, "hold"), "{said}: {report:#}");
+    assert!(!holds(&report, "hq_unreachable"), "{said}: its cause is known: {report:#}");
     nothing_is_counted_that_did_not_arrive(&daemon, scene.broker.delivered());
     scene.broker.behave();
     scene.wait_for_all(&daemon);
@@ -116,9 +117,8 @@ fn row_14_silence_at_one_topic_is_told_under_version_5() {
     let scene = Scene::new("broker", denying("5", Deny::Silence));
     scene.shop.sell(20);
     let daemon = scene.start();
-    let told = |report: &serde_json::Value| {
-        ["publish_denied", "not_acknowledged"].iter().any(|code| crate::parts::tillbox::holds(report, code))
-    };
+    let told =
+        |report: &serde_json::Value| ["publish_denied", "not_acknowledged"].iter().any(|code| holds(report, code));
     daemon.wait_for_within(SOON, "told", told);
     nothing_is_counted_that_did_not_arrive(&daemon, scene.broker.delivered());
 }
@@ -195,6 +195,35 @@ fn a_quota_that_is_used_up_is_told_and_frees_nothing() {
     });
     nothing_is_counted_that_did_not_arrive(&daemon, scene.broker.delivered());
     scene.broker.behave();
+    scene.wait_for_all(&daemon);
+    daemon.stop();
+}
+
+/// RabbitMQ, where the box may not read: the broker is reached and its rules are the cause, not the internet.
+#[test]
+fn a_broker_that_closes_at_a_subscription_is_reached_and_its_rules_are_named() {
+    let unreadable = vec![("tillbox/+/checkpoint".to_owned(), Unreadable::Close)];
+    let scene = Scene::new("broker", Rules { unreadable, ..Rules::of_3_1_1() });
+    scene.shop.sell(5);
+    let mut daemon = scene.start();
+    wait_for_condition(&daemon, "publish_denied");
+    let sessions = scene.broker.sessions();
+    until(SOON, || (scene.broker.sessions() > sessions + 2).then_some(()), || daemon.log());
+    let report = daemon.report().expect("a report");
+    assert!(holds(&report, "publish_denied") && !holds(&report, "hq_unreachable"), "{report:#}");
+    let output = scene.setup.run("status");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains(&format!("hq       {}: needs a technician", scene.setup.broker)), "{text}");
+    assert!(text.contains("cause    The broker does not let the box's sales through"), "{text}");
+    assert!(!text.contains("no broker was reached") && !text.contains("Check the internet connection"), "{text}");
+
+    // Then the internet fails, too, and stays away.
+    let mut scene = scene;
+    scene.broker.down();
+    daemon.wait_for_within(SOON, "unreachable", |report| holds(report, "hq_unreachable"));
+    scene.broker.behave();
+    scene.broker.up(false);
+    scene.hq.wait_again();
     scene.wait_for_all(&daemon);
     daemon.stop();
 }

@@ -96,6 +96,29 @@ fn row_16_an_older_checkpoint_is_a_loss_from_its_number_on() {
     daemon.stop();
 }
 
+/// At full length: what has lasted a minute is told to HQ, and this was told at once.
+#[test]
+fn row_16_hq_is_told_once_of_a_broker_that_forgot() {
+    let mut scene = Scene::new("broker", Rules::default());
+    crate::parts::scene::take_time(&mut scene.setup);
+    scene.shop.sell(20);
+    let mut daemon = scene.start();
+    deliver(&scene, &daemon, 20);
+    scene.broker.restart(true);
+    scene.hq.wait_again();
+    wait_until_told(&daemon, "broker_forgot");
+    let begun = std::time::Instant::now();
+    let lasted = || (begun.elapsed() > std::time::Duration::from_secs(68)).then_some(());
+    until(2 * SOON, lasted, String::new);
+    let report = daemon.report().expect("a report");
+    assert!(holds(&report, "broker_forgot"), "{report:#}");
+    let record = scene.hq.record();
+    let notices = record.events_of("notice").filter(|event| event["data"]["code"] == "broker_forgot").count();
+    assert_eq!(notices, 1, "{}", daemon.log());
+    drop(record);
+    daemon.stop();
+}
+
 /// Once a day and address.
 #[test]
 fn row_16_a_broker_that_forgets_all_the_time_gets_the_kept_sales_once() {

@@ -142,6 +142,27 @@ fn row_02_a_broker_that_passes_over_large_events_gets_them_reduced() {
     at_a_broker_on_command("3.1.1", Deny::Silence);
 }
 
+/// At full length: what has lasted a minute is told to HQ, and this was told at once.
+#[test]
+fn row_02_hq_is_told_once_of_a_sale_without_its_items() {
+    let mut scene = Scene::new("broker", Rules { announce_maximum_packet: Some(6_000), ..Rules::default() });
+    crate::parts::scene::take_time(&mut scene.setup);
+    scene.shop.sell(5);
+    scene.shop.sell_much(LARGE, LARGE_LINES);
+    let mut daemon = scene.start();
+    arrives_reduced(&scene.hq, &scene.shop, &daemon);
+    let begun = std::time::Instant::now();
+    let lasted = || (begun.elapsed() > std::time::Duration::from_secs(68)).then_some(());
+    until(2 * SOON, lasted, String::new);
+    let report = daemon.report().expect("a report");
+    assert!(holds(&report, "event_reduced"), "{report:#}");
+    let record = scene.hq.record();
+    let notices = record.events_of("notice").filter(|event| event["data"]["code"] == "event_reduced").count();
+    assert_eq!(notices, 1, "{}", daemon.log());
+    drop(record);
+    daemon.stop();
+}
+
 #[test]
 fn row_02_a_size_that_is_announced_is_kept_to() {
     let rules = Rules {

@@ -116,6 +116,11 @@ fn row_09_an_old_box_does_not_take_the_outlet_back_by_itself() {
     let (before, now) = (generation(&newer.report().expect("a report")), generation(&old.report().expect("a report")));
     assert!(now < before, "the old one took generation {now}, the new one has {before}\n{}", old.log());
     old.wait_for_line("outbox take-over");
+    let report = old.report().expect("a report");
+    assert!(holds(&report, "outlet_conflict") && !holds(&report, "hq_unreachable"), "{report:#}");
+    let text = String::from_utf8_lossy(&scene.setup.run("status").stdout).into_owned();
+    assert!(text.contains("cause    Another box sends for this outlet."), "{text}");
+    assert!(!text.contains("no broker was reached"), "{text}");
 }
 
 #[test]

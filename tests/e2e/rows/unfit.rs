@@ -8,6 +8,7 @@ use crate::parts::{
     shop::Shop,
     stage::Stage,
     tillbox::{Tillbox, holds, level},
+    wait::until,
 };
 
 /// Red, with its reason, and nothing sent.
@@ -50,10 +51,14 @@ fn row_08_a_broker_that_keeps_nothing_is_told_however_it_says_so() {
             scene.shop.sell(20);
             let daemon = scene.start();
             if protocol == "3.1.1" && matches!(retain, Retain::WillRefused | Retain::WillAloneRefused) {
-                // A bare close before the CONNACK has no reason.
-                daemon.wait_for_within(SOON, "told", |report| {
-                    report["conditions"].as_array().is_some_and(|conditions| !conditions.is_empty())
-                });
+                // A bare close before the CONNACK has no reason: that is found out, and stays the cause.
+                let report = daemon.wait_for_within(SOON, "red", |report| holds(report, "broker_unfit"));
+                assert!(!holds(&report, "hq_unreachable"), "{report:#}");
+                let logins = || scene.broker.seen(|seen| seen.connections.len());
+                let before = logins();
+                until(SOON, || (logins() > before + 2).then_some(()), || daemon.log());
+                let report = daemon.report().expect("a report");
+                assert!(holds(&report, "broker_unfit") && !holds(&report, "hq_unreachable"), "{report:#}");
             } else {
                 is_told(&daemon, scene.hq.record().events.len());
             }

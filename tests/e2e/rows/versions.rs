@@ -53,6 +53,31 @@ fn the_config_may_name_the_version() {
     assert_eq!(scene.broker.sessions(), 0);
 }
 
+/// RabbitMQ before 3.13: it hangs up at a login by version 5.
+#[test]
+fn a_version_that_the_broker_does_not_speak_is_named_with_its_remedy() {
+    let rules = Rules { versions: Versions::Only311(Refusal::Close), ..Rules::default() };
+    let mut scene = Scene::new("broker", rules);
+    let good = scene.setup.clone();
+    speak(&mut scene.setup, "5");
+    let (code, text) = checked(&scene.setup);
+    assert_eq!(code, Some(78), "{text}");
+    let fault = super::found_at_hq(&text).join("\n");
+    assert!(fault.contains("speaks MQTT 3.1.1 only") && fault.contains("write `protocol = \"auto\"`"), "{text}");
+    scene.shop.sell(5);
+    let mut daemon = scene.start();
+    let report = daemon.wait_for_within(SOON, "told", |report| holds(report, "hq_refused"));
+    assert!(!holds(&report, "hq_unreachable") && report["lights"]["fault"] == "steady", "{report:#}");
+    let line = daemon.wait_for_line("speaks MQTT 3.1.1 only");
+    assert!(line.contains("write `protocol = \"auto\"` under [hq]"), "{line}");
+    scene.broker.seen(|seen| assert!(seen.arrived.is_empty() && seen.wills == 0, "something was left there"));
+    daemon.stop();
+    scene.setup = good;
+    let mut daemon = scene.start();
+    delivers(&scene, &daemon, 5);
+    daemon.stop();
+}
+
 // HiveMQ takes ten at once, and closes beyond.
 #[test]
 fn a_receive_maximum_is_kept_to() {

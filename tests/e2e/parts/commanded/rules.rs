@@ -162,4 +162,6 @@ pub enum Unreadable {
     Silence,
     /// SUBACK with this code; under 3.1.1 0x80.
     Code(u8),
+    /// The connection is closed at the subscription.
+    Close,
 }

@@ -346,6 +346,9 @@ impl State {
         let (mut codes, mut retained) = (Vec::new(), Vec::new());
         for filter in filters {
             let refused = rules.unreadable.iter().find(|(hidden, _)| packet::fits(hidden, &filter.pattern));
+            if let Some((_, Unreadable::Close)) = refused {
+                return self.close(number);
+            }
             if let Some((_, Unreadable::Code(code))) = refused {
                 codes.push(if client.version == Version::V5 { *code } else { 0x80 });
                 continue;
