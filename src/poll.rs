@@ -431,7 +431,7 @@ impl Poller {
                 self.trouble(Some((Condition::PosUnreadable, &format!("{text}; check the base-url"))), now);
                 self.backoff.failed().max(UNREADABLE_WAIT)
             }
-            Failure::Unreachable(_) | Failure::Trouble(_) => {
+            Failure::Unreachable(_) | Failure::TooSlow(_) | Failure::Trouble(_) => {
                 self.trouble(Some((Condition::PosUnreachable, &text)), now);
                 self.backoff.failed()
             }

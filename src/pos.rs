@@ -12,6 +12,7 @@ pub mod olsera;
 pub mod page;
 pub mod pos_kasir;
 pub mod qasir;
+pub mod raw;
 pub mod readings;
 pub mod request;
 pub mod systems;

@@ -192,7 +192,7 @@ impl Trial<'_> {
             Failure::Refused(_) => Finding::correct(self.item, text, remedy(&self.pos.credentials, &self.pos.name)),
             Failure::Unexpected(_) | Failure::TooLarge => Finding::correct(self.item, text, "check the base-url"),
             Failure::TooMany { .. } => Finding::later(self.item, text, "check again in some minutes"),
-            Failure::Trouble(_) | Failure::Unreachable(_) => {
+            Failure::Trouble(_) | Failure::TooSlow(_) | Failure::Unreachable(_) => {
                 Finding::later(self.item, text, "check again; if it stays, ask whoever runs the server")
             }
         }

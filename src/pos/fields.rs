@@ -38,7 +38,8 @@ pub fn external_id(members: &Map<String, Value>, field: &'static str) -> Result<
         }
         _ => return Err(missing()),
     };
-    if id.chars().count() > ID_CHARS_MAX || id.chars().any(char::is_control) {
+    // A half character is no key: another half may stand for another record.
+    if id.chars().count() > ID_CHARS_MAX || id.chars().any(|c| c.is_control() || c == '\u{fffd}') {
         return Err(invalid());
     }
     Ok(id)

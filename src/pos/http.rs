@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// No answer of a point of sale may be larger: a page of 100 sales takes some 100 KB.
-pub const BODY_MAX_BYTES: u64 = 8 * 1024 * 1024;
+pub const BODY_MAX_BYTES: u64 = 16 * 1024 * 1024;
 
 /// How long the POS may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -71,9 +71,12 @@ impl Answer {
 /// Why there is no answer to read. The variants tell what to do next.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Failure {
-    /// Wait and ask again: the network, or a time-out.
+    /// Wait and ask again: the network.
     #[error("{0}")]
     Unreachable(String),
+    /// Wait and ask again, perhaps for less: the server took the request and did not answer in time.
+    #[error("{0}")]
+    TooSlow(String),
     /// Wait and ask again: the server is in trouble (408, 5xx), or says so of a request that it dislikes.
     #[error("the server answered {0}, expected 200")]
     Trouble(u16),
@@ -214,7 +217,11 @@ fn failure(error: &ureq::Error, timeout: Duration) -> Failure {
     match error {
         ureq::Error::BodyExceedsLimit(_) => Failure::TooLarge,
         ureq::Error::Timeout(phase) => {
-            Failure::Unreachable(format!("expected an answer within {} s, found none ({phase})", timeout.as_secs()))
+            let text = format!("expected an answer within {} s, found none ({phase})", timeout.as_secs());
+            match phase {
+                ureq::Timeout::Resolve | ureq::Timeout::Connect => Failure::Unreachable(text),
+                _ => Failure::TooSlow(text),
+            }
         }
         ureq::Error::HostNotFound => Failure::Unreachable("the host's name cannot be resolved".to_owned()),
         ureq::Error::ConnectionFailed => Failure::Unreachable("the connection cannot be made".to_owned()),

@@ -10,16 +10,19 @@ use std::{
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::{Map, Value};
 
-use super::body::JsonType;
+use super::{
+    body::{BodyFault, JsonType},
+    raw::{ELEMENTS_MAX, RECORD_MAX_BYTES, Raw, Read, Unreadable, VALUES_MAX},
+};
 use crate::{
     amount::Amount,
     config::Currency,
     content::ContentId,
     instant::{SourceTime, rfc3339_utc},
     transaction::{
-        Amounts, CurrencySource, Kind, Outlet, PaymentStatus, Resource, Schema, SourceSystem, Status, Transaction,
+        Amounts, CurrencySource, Flag, Kind, Outlet, PaymentStatus, Resource, Schema, SourceSystem, Status, Transaction,
     },
     zone::Zone,
 };
@@ -27,6 +30,9 @@ use crate::{
 /// Names of unknown fields that are kept per page, and the characters that are kept of each.
 const UNKNOWN_FIELDS_MAX: usize = 32;
 const UNKNOWN_FIELD_CHARS_MAX: usize = 64;
+
+/// Values in the records of one page, nested ones too: a hundred sales of 300 lines each have about as many.
+pub const PAGE_VALUES_MAX: usize = 300_000;
 
 /// What a parser must know besides the body.
 #[derive(Debug, Clone)]
@@ -145,7 +151,7 @@ pub struct Quarantined {
     /// The element's length in the body.
     pub size_bytes: usize,
     /// The element's content, to tell whether it is still the same: the id of its canonical JSON, or of its bytes where
-    /// it is [`Reason::Unreadable`].
+    /// it is [`Reason::Unreadable`] or [`Reason::TooLarge`].
     pub hash: ContentId,
     /// Where that much could be read.
     pub external_id: Option<String>,
@@ -174,8 +180,10 @@ pub struct Interval {
 pub enum Reason {
     /// No object.
     NotAnObject,
-    /// JSON whose text cannot be held: half a character (`"\ud83c"` alone), or nested too deep.
+    /// No JSON: a bracket or a quote is missing, or a word such as `NaN` stands there, or it is nested too deep.
     Unreadable,
+    /// More than can be held: in bytes, or in values.
+    TooLarge,
     /// No text or number stands where the id should.
     IdMissing,
     /// A text or number that cannot be an id.
@@ -238,23 +246,38 @@ impl Page {
     /// Reads a list of elements with a system's parser of one. `place` is the list's JSON pointer.
     ///
     /// Two elements with one id: an exact repeat is passed over; one with other content is put aside, and the first
-    /// stays. `day` finds the business day of an element that `parse` refuses.
+    /// stays. `day` finds the business day of an element that `parse` refuses. A record of which some text was damaged is
+    /// kept, and says so.
+    ///
+    /// # Errors
+    /// The records hold more than can be held at once: [`BodyFault::TooMuch`], [`BodyFault::TooMany`].
     pub fn read(
-        elements: &[&RawValue],
+        elements: &[Raw<'_>],
         place: &str,
         resource: Resource,
         mut unknown: UnknownFields,
         day: impl Fn(&Map<String, Value>) -> Option<NaiveDate>,
         mut parse: impl FnMut(&Map<String, Value>, &mut UnknownFields) -> Result<Transaction, Refusal>,
-    ) -> Self {
+    ) -> Result<Self, BodyFault> {
+        if elements.len() > ELEMENTS_MAX {
+            return Err(BodyFault::TooMany);
+        }
         let mut page = Self { rows: elements.len(), ..Self::default() };
         let mut seen: HashMap<String, ContentId> = HashMap::with_capacity(elements.len());
+        let mut values = 0_usize;
         for (n, raw) in elements.iter().enumerate() {
-            let element = Element { raw, pointer: format!("{place}/{n}"), resource };
-            let Ok(value) = serde_json::from_str(raw.get()) else {
-                page.quarantined.push(element.unreadable());
-                continue;
+            let element = Element { raw: *raw, pointer: format!("{place}/{n}"), resource };
+            let Read { value, mended, values: more } = match raw.read() {
+                Ok(read) => read,
+                Err(unreadable) => {
+                    page.quarantined.push(element.unreadable(unreadable));
+                    continue;
+                }
             };
+            values = values.saturating_add(more);
+            if values > PAGE_VALUES_MAX {
+                return Err(BodyFault::TooMuch);
+            }
             let Value::Object(members) = &value else {
                 page.quarantined.push(element.not_an_object(&value));
                 continue;
@@ -264,7 +287,10 @@ impl Page {
                     let aside = element.refused(&value, refusal);
                     page.quarantined.push(Quarantined { business_date: day(members), ..aside });
                 }
-                Ok(record) => {
+                Ok(mut record) => {
+                    if mended {
+                        record.flags.insert(Flag::TextMended);
+                    }
                     let id = record.content_id();
                     match seen.get(&record.external_id) {
                         Some(first) if *first == id => {}
@@ -278,22 +304,31 @@ impl Page {
             }
         }
         page.unknown_fields = unknown.0;
-        page
+        Ok(page)
+    }
+
+    /// Whether the list holds something else than records: no answer, then, and no proof of anything. A record that
+    /// cannot be read is one all the same.
+    #[must_use]
+    pub fn is_of_something_else(&self) -> bool {
+        let is_record = |aside: &Quarantined| aside.reason != Reason::NotAnObject;
+        self.rows > 0 && self.records.is_empty() && !self.quarantined.iter().any(is_record)
     }
 }
 
 /// An element on its way to quarantine.
 struct Element<'a> {
-    raw: &'a RawValue,
+    raw: Raw<'a>,
     pointer: String,
     resource: Resource,
 }
 
 impl Element<'_> {
-    fn unreadable(self) -> Quarantined {
-        let hash = ContentId::of_bytes(self.raw.get().as_bytes());
-        let found = JsonType::of_raw(self.raw);
-        self.put_aside(hash, Reason::Unreadable, "whole characters, nested at most 127 deep", found)
+    fn unreadable(self, unreadable: Unreadable) -> Quarantined {
+        let (reason, expected) = told(unreadable);
+        let found = self.raw.json_type();
+        let hash = ContentId::of_bytes(self.raw.bytes());
+        self.put_aside(hash, reason, expected, found)
     }
 
     fn not_an_object(self, value: &Value) -> Quarantined {
@@ -321,11 +356,22 @@ impl Element<'_> {
             reason,
             expected: expected.into(),
             found,
-            size_bytes: self.raw.get().len(),
+            size_bytes: self.raw.bytes().len(),
             hash,
             external_id: None,
             business_date: None,
             window: None,
         }
+    }
+}
+
+/// The rule that an element broke which is no readable JSON.
+#[must_use]
+pub fn told(unreadable: Unreadable) -> (Reason, &'static str) {
+    const { assert!(RECORD_MAX_BYTES == 1024 * 1024 && VALUES_MAX == 100_000, "the texts below tell them") };
+    match unreadable {
+        Unreadable::NotJson => (Reason::Unreadable, "JSON, nested at most 127 deep"),
+        Unreadable::TooLarge => (Reason::TooLarge, "a record of at most 1 MiB"),
+        Unreadable::TooMany => (Reason::TooLarge, "a record of at most 100,000 values"),
     }
 }

@@ -258,6 +258,8 @@ pub enum Flag {
     LinesMissing,
     /// Lines, or the list of them, could not be read and are left out.
     LinesInvalid,
+    /// Some text was damaged at the source: half characters are U+FFFD here.
+    TextMended,
     /// A line's total is not its quantity times its price.
     LineArithmetic,
     /// The lines do not come to the total.

@@ -63,7 +63,7 @@ pub fn parse_records(
     let day = |members: &Map<String, Value>| context.day_of(members, &["date"]);
     let mut page = Page::read(&elements, envelope.place(), resource, unknown, day, |members, unknown| {
         record::record(members, resource, of, context, unknown)
-    });
+    })?;
     if envelope.is_one() {
         // One record alone is no element of a list: its place is that of the envelope.
         for aside in &mut page.quarantined {
@@ -86,7 +86,7 @@ pub fn says_error(body: &[u8]) -> bool {
 pub fn parse_warehouses(body: &[u8]) -> Result<Vec<Outlet>, BodyFault> {
     let elements = Envelope::open(body)?.elements()?;
     let warehouse = |members: Map<String, Value>| record::warehouse(&members);
-    Ok(elements.iter().map(|raw| serde_json::from_str(raw.get()).map(warehouse).unwrap_or_default()).collect())
+    Ok(elements.iter().map(|raw| raw.object().map(warehouse).unwrap_or_default()).collect())
 }
 
 /// A text that Asalta did not leave out: `null`, `""` and the text `null` are all nothing.

@@ -2,10 +2,8 @@
 //!
 //! Faults are one line without any text of the source.
 
-use std::collections::BTreeMap;
-
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::{Map, Value};
 
 use super::order::{Form, Methods, order};
 use crate::{
@@ -14,6 +12,7 @@ use crate::{
         body::{Body, BodyFault, JsonType},
         fields,
         page::{Page, ParseContext, Reason, UnknownFields},
+        raw::Raw,
     },
     transaction::Resource,
 };
@@ -86,16 +85,12 @@ pub struct Log {
 /// # Errors
 /// The body is not such an answer. That never means "no orders".
 pub fn parse_orders(body: &[u8], context: &ParseContext) -> Result<Orders, String> {
-    let data = object(data(body)?)?;
-    let elements = match Body::open(data.get().as_bytes()).and_then(|body| body.list("orders")) {
+    let data = Body::within(object(data(body)?)?).map_err(|fault| fault.to_string())?;
+    let elements = match data.list("orders") {
         Err(BodyFault::NotAList { found: JsonType::Null, .. }) => Vec::new(),
         other => other.map_err(|fault| fault.to_string())?,
     };
-    let members: BTreeMap<String, &RawValue> = serde_json::from_str(data.get()).map_err(|_| "expected an object")?;
-    let pagination: Map<String, Value> = members
-        .get("pagination")
-        .and_then(|raw| serde_json::from_str(raw.get()).ok())
-        .ok_or("expected an object `pagination`, found none")?;
+    let pagination = data.object("pagination").ok_or("expected an object `pagination`, found none")?;
     let number = |field: &'static str| {
         let found = pagination.get(field).and_then(Value::as_u64);
         found.ok_or_else(|| format!("expected a whole number `pagination/{field}`, found none"))
@@ -105,11 +100,12 @@ pub fn parse_orders(body: &[u8], context: &ParseContext) -> Result<Orders, Strin
         return Err("expected pages and rows counted from 1, found 0".to_owned());
     }
     let mut unknown = UnknownFields::default();
-    unknown.note("/data", members.keys().map(String::as_str), &["orders", "pagination"]);
+    unknown.note("/data", data.names(), &["orders", "pagination"]);
     let day = |members: &Map<String, Value>| context.day_of(members, &["created_at"]);
     let page = Page::read(&elements, "/data/orders", Resource::Order, unknown, day, |members, unknown| {
         order(members, Form::Row, context, unknown)
     });
+    let page = page.map_err(|fault| fault.to_string())?;
     Ok(Orders { page, number: page_number, total, rows_max })
 }
 
@@ -121,9 +117,10 @@ pub fn parse_order(body: &[u8], context: &ParseContext, methods: &Methods) -> Re
     let data = object(data(body)?)?;
     let form = Form::Detail(methods);
     let day = |members: &Map<String, Value>| context.day_of(members, &["created_at"]);
-    let mut page = Page::read(&[data], "/data", Resource::Order, UnknownFields::default(), day, |members, unknown| {
+    let page = Page::read(&[data], "/data", Resource::Order, UnknownFields::default(), day, |members, unknown| {
         order(members, form, context, unknown)
     });
+    let mut page = page.map_err(|fault| fault.to_string())?;
     for aside in &mut page.quarantined {
         // There is no list here.
         "/data".clone_into(&mut aside.pointer);
@@ -169,13 +166,15 @@ pub fn parse_branding(body: &[u8]) -> Result<Option<String>, String> {
 /// # Errors
 /// The body is not such an answer.
 pub fn parse_methods(body: &[u8]) -> Result<Methods, String> {
-    let elements: Vec<Map<String, Value>> = serde_json::from_str(data(body)?.get())
-        .map_err(|_| "expected a list of objects `data`, found something else")?;
+    let list = data(body)?.read().map(|read| read.value).unwrap_or_default();
+    let Value::Array(list) = list else { return Err("expected a list of objects `data`, found something else".to_owned()) };
+    let elements: Option<Vec<_>> = list.iter().map(Value::as_object).collect();
+    let elements = elements.ok_or("expected a list of objects `data`, found something else")?;
     let method = |members: &Map<String, Value>| {
         let name = members.get("name").and_then(Value::as_str).map(str::trim).filter(|name| !name.is_empty())?;
         Some((fields::external_id(members, "id").ok()?, shown(name)))
     };
-    Ok(elements.iter().filter_map(method).take(METHODS_MAX).collect())
+    Ok(elements.into_iter().filter_map(method).take(METHODS_MAX).collect())
 }
 
 /// Reads the answer to `GET /activity-logs`. An entry that cannot be read is passed over: the log is only a hint.
@@ -207,25 +206,23 @@ pub fn parse_log(body: &[u8], context: &ParseContext) -> Result<Log, String> {
 }
 
 /// The member `data` of an answer, unread.
-fn data(body: &[u8]) -> Result<&RawValue, String> {
-    Body::open(body).map_err(|fault| fault.to_string())?;
-    let text = std::str::from_utf8(body).map_err(|_| "expected text")?.trim_start_matches('\u{feff}');
-    let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).map_err(|_| "expected an object")?;
-    if members.get("error").is_some_and(|value| !matches!(value.get(), "null" | "false" | "\"\"")) {
-        return Err("expected `data`, found an `error` member in an answer of status 200".to_owned());
+fn data(body: &[u8]) -> Result<Raw<'_>, String> {
+    let body = Body::open(body).map_err(|fault| fault.to_string())?;
+    if body.has_error() {
+        return Err(BodyFault::ErrorMember { key: "data" }.to_string());
     }
-    members.get("data").copied().ok_or_else(|| "expected a member `data`, found none".to_owned())
+    body.member("data").ok_or_else(|| "expected a member `data`, found none".to_owned())
 }
 
-fn object(raw: &RawValue) -> Result<&RawValue, String> {
-    match JsonType::of_raw(raw) {
+fn object(raw: Raw<'_>) -> Result<Raw<'_>, String> {
+    match raw.json_type() {
         JsonType::Object => Ok(raw),
         found => Err(format!("expected an object `data`, found {found}")),
     }
 }
 
-fn members(raw: &RawValue) -> Result<Map<String, Value>, String> {
-    serde_json::from_str(object(raw)?.get()).map_err(|_| "expected an object `data` that can be held".to_owned())
+fn members(raw: Raw<'_>) -> Result<Map<String, Value>, String> {
+    object(raw)?.object().ok_or_else(|| "expected an object `data` that can be held".to_owned())
 }
 
 fn shown(name: &str) -> String {

@@ -82,6 +82,13 @@ const NOT_HONOURED_WAIT: TimeDelta = TimeDelta::minutes(1);
 /// With so many seconds open that could not be proven, a further gap is a whole day.
 const NARROW_GAPS_MAX: usize = 100;
 
+/// Answers in a row that cannot be read until that is the source's fault and not one record's: a day is halved to a second
+/// in 17 steps, and the second asked in three ways.
+const SPOILT_MAX: u32 = 24;
+
+/// A window that is narrower than this is not halved for an answer that does not come in time.
+const SLOW_WINDOW: TimeDelta = TimeDelta::minutes(1);
+
 /// Names of unknown fields that are remembered.
 const UNKNOWN_FIELDS_MAX: usize = 32;
 
@@ -124,6 +131,12 @@ pub struct Qasir {
     memory: Arc<dyn Memory>,
     watch: Watch,
     unknown_fields: BTreeSet<String>,
+    /// Answers in a row that could not be read.
+    spoilt_in_row: u32,
+    /// What cannot be read is not halved before this: all of it could not be.
+    halved_again: DateTime<Utc>,
+    /// The last answer did not come in time, either.
+    was_slow: bool,
 }
 
 impl Qasir {
@@ -164,6 +177,9 @@ impl Qasir {
             memory,
             watch: Watch::default(),
             unknown_fields: BTreeSet::new(),
+            spoilt_in_row: 0,
+            halved_again: now,
+            was_slow: false,
         }
     }
 
@@ -176,7 +192,7 @@ impl Qasir {
 
     fn plan(&self, purpose: Purpose, stretch: Window, now: DateTime<Utc>) -> Reading {
         if self.cursor.zone_proven {
-            let dense = self.open_gaps.iter().filter(|gap| gap.reason == GapReason::Truncated);
+            let dense = self.open_gaps.iter().filter(|gap| is_asked_again(gap));
             let cuts: Vec<_> = dense.flat_map(|gap| [gap.from, gap.to]).collect();
             let whole = (purpose == Purpose::Gap).then_some(stretch);
             return Reading::new(purpose, now, self.counts.plan(stretch, &cuts), whole);
@@ -209,7 +225,7 @@ impl Qasir {
         // While the zone is unproven no single second can be meant.
         if now >= self.gaps_due && self.cursor.zone_proven {
             self.gaps_due = now + TRY_AGAIN;
-            let dense = self.open_gaps.iter().filter(|gap| gap.reason == GapReason::Truncated);
+            let dense = self.open_gaps.iter().filter(|gap| is_asked_again(gap));
             self.gaps_to_ask = dense.cloned().collect();
         }
         let gap = self.gaps_to_ask.pop_front()?;
@@ -263,6 +279,7 @@ impl Connector for Qasir {
     }
 
     fn take(&mut self, answer: &Answer, now: DateTime<Utc>) -> Result<Yield, String> {
+        self.was_slow = false;
         let mut found = match self.asked.take() {
             None => return Ok(Yield::default()),
             Some(Asked::Outlets) => self.take_outlets(answer, now)?,
@@ -289,6 +306,14 @@ impl Connector for Qasir {
         let asked = self.asked.take();
         if matches!(asked, Some(Asked::Outlets)) {
             self.outlets_due = now + TRY_AGAIN;
+        }
+        // The first time it may be the line.
+        let was_slow = std::mem::replace(&mut self.was_slow, matches!(failure, Failure::TooSlow(_)));
+        if let Some(Asked::Window { purpose, window, at, .. }) = asked
+            && (matches!(failure, Failure::TooLarge)
+                || matches!(failure, Failure::TooSlow(_)) && was_slow && window.to - window.from > SLOW_WINDOW)
+        {
+            return self.spoilt(purpose, (window, at), &failure.to_string(), now);
         }
         let refused = matches!(failure, Failure::Unexpected(400 | 422)) && !matches!(asked, Some(Asked::Outlets));
         if !refused || self.cursor.naive_bounds {
@@ -337,6 +362,11 @@ impl Connector for Qasir {
     fn read_at(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.cursor.readings.of(from, to)
     }
+}
+
+/// Gaps that an answer may close.
+fn is_asked_again(gap: &Gap) -> bool {
+    matches!(gap.reason, GapReason::Truncated | GapReason::Unreadable)
 }
 
 const NAIVE_BOUNDS: &str = "the source refuses bounds with an offset, and is asked in local time";

@@ -35,9 +35,9 @@ pub fn parse_transactions(body: &[u8], context: &ParseContext) -> Result<Page, B
     let mut unknown = UnknownFields::default();
     unknown.note("", body.names(), &["transactions", "error"]);
     let day = |members: &Map<String, Value>| context.day_of(members, &["transaction_date"]);
-    Ok(Page::read(&elements, "/transactions", Resource::Transaction, unknown, day, |members, unknown| {
+    Page::read(&elements, "/transactions", Resource::Transaction, unknown, day, |members, unknown| {
         record(members, context, unknown)
-    }))
+    })
 }
 
 /// Reads the answer to `GET /outlets`. Its members are not documented; `id` and `name` are taken where they are there.
@@ -52,7 +52,7 @@ pub fn parse_outlets(body: &[u8]) -> Result<Vec<Outlet>, BodyFault> {
         name: fields::optional_text(members.get("name")).ok().flatten(),
     };
     let elements = Body::open(body)?.list("outlets")?;
-    Ok(elements.iter().map(|raw| serde_json::from_str(raw.get()).map(outlet).unwrap_or_default()).collect())
+    Ok(elements.iter().map(|raw| raw.object().map(outlet).unwrap_or_default()).collect())
 }
 
 fn record(

@@ -3,7 +3,8 @@
 //! An answer proves its window only if it is shorter than the limit, and shorter than the longest answer that this
 //! server was seen to give: a server may cap its answers below the documented limit. A window that is not proven is
 //! halved, down to a second. A second is asked between narrower and narrower bounds, because the wide ones, which hold
-//! for exclusive bounds too, show its neighbours. What is still full then is a gap.
+//! for exclusive bounds too, show its neighbours. What is still full then is a gap. A window whose answer cannot be read,
+//! or does not come, is halved in the same way.
 
 use std::collections::BTreeSet;
 
@@ -53,6 +54,8 @@ pub struct Reading {
     bounds: Bounds,
     /// The server was asked for more rows than the last window held.
     cap_tested: bool,
+    /// An answer of it could be read.
+    was_readable: bool,
 }
 
 /// The bounds that are sent for a window.
@@ -66,6 +69,16 @@ enum Bounds {
     Exact,
     /// From its begin to its begin: for servers that include both, and write no fractions. Of a second only.
     Instant,
+}
+
+impl Bounds {
+    fn narrower(self) -> Option<Self> {
+        match self {
+            Self::Wide | Self::Day => Some(Self::Exact),
+            Self::Exact => Some(Self::Instant),
+            Self::Instant => None,
+        }
+    }
 }
 
 /// What an answer says of the window that was asked.
@@ -93,7 +106,7 @@ pub struct Server {
 impl Reading {
     #[must_use]
     pub fn new(purpose: Purpose, begun: DateTime<Utc>, windows: Vec<Window>, whole: Option<Window>) -> Self {
-        Self { purpose, begun, windows, whole, has_gap: false, bounds: Bounds::Wide, cap_tested: false }
+        Self { purpose, begun, windows, whole, has_gap: false, bounds: Bounds::Wide, cap_tested: false, was_readable: false }
     }
 
     /// The next window, and the bounds to send for it.
@@ -109,9 +122,36 @@ impl Reading {
         Some((window, bounds))
     }
 
+    /// The answer to the next window cannot be read: its halves are asked, down to a second, and that between narrower
+    /// and narrower bounds, as what spoils it may lie beside it. A second that stays so is a gap, once another answer shows
+    /// that it is not the source that breaks off.
+    pub fn spoilt(&mut self) -> Verdict {
+        let Some((window, _)) = self.next() else { return Verdict::Whole };
+        if let Some((left, right)) = window.halves() {
+            self.windows.pop();
+            self.windows.extend([right, left]);
+            self.bounds = Bounds::Wide;
+            return Verdict::AskOn;
+        }
+        if let Some(narrower) = self.bounds.narrower() {
+            self.bounds = narrower;
+            return Verdict::AskOn;
+        }
+        self.bounds = Bounds::Wide;
+        let last = self.windows.len() - 1;
+        if !self.was_readable && last > 0 {
+            self.windows.swap(last, last - 1);
+            return Verdict::AskOn;
+        }
+        (self.cap_tested, self.has_gap) = (false, true);
+        self.windows.pop();
+        Verdict::Gap
+    }
+
     /// Judges the answer to the next window: `rows` elements, of which these times could be read.
     pub fn judge(&mut self, rows: usize, times: &[DateTime<Utc>], server: &mut Server) -> Verdict {
         let Some((window, asked)) = self.next() else { return Verdict::Whole };
+        self.was_readable = true;
         let full = server.fills(rows);
         server.learn(rows, asked, times);
         if self.bounds == Bounds::Day {
@@ -133,12 +173,7 @@ impl Reading {
                 Bounds::Exact => server.includes.0,
                 Bounds::Instant => server.includes == (true, true) && !server.writes_fractions,
             };
-        let narrower = match self.bounds {
-            Bounds::Wide | Bounds::Day => Some(Bounds::Exact),
-            Bounds::Exact => Some(Bounds::Instant),
-            Bounds::Instant => None,
-        };
-        if !proven && let Some(narrower) = narrower {
+        if !proven && let Some(narrower) = self.bounds.narrower() {
             self.bounds = narrower;
             return Verdict::AskOn;
         }

@@ -3,5 +3,6 @@
 mod named;
 mod random;
 mod rates;
+mod spoilt;
 mod vanished;
 mod world;

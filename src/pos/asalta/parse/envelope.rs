@@ -3,11 +3,12 @@
 //! The samples of the reference print `[ "data": […] ]`, which is no JSON, bare objects, and four shapes of meta data.
 //! All are taken. Links are not read: they carry the token.
 
-use std::collections::BTreeMap;
+use serde_json::Value;
 
-use serde_json::{Map, Value, value::RawValue};
-
-use crate::pos::body::{BodyFault, JsonType, raw};
+use crate::pos::{
+    body::{Body, BodyFault, JsonType, content, fault_of},
+    raw::{Parts, Raw},
+};
 
 /// Members of an envelope that are known, links and messages among them.
 pub const KNOWN: &[&str] = &["data", "error", "message", "Message", "_metadata", "_meta", "_links"];
@@ -15,18 +16,18 @@ pub const KNOWN: &[&str] = &["data", "error", "message", "Message", "_metadata",
 /// A body, opened as far as its records.
 #[derive(Debug)]
 pub struct Envelope<'a> {
-    members: BTreeMap<String, &'a RawValue>,
+    around: Option<Body<'a>>,
     form: Form<'a>,
 }
 
 #[derive(Debug)]
 enum Form<'a> {
     /// `{"data": […]}`, or the same within a list.
-    List(&'a RawValue, &'static str),
+    List(Raw<'a>, &'static str),
     /// `[…]`.
-    Bare(&'a RawValue),
+    Bare(Raw<'a>),
     /// `{"id": …}`, or `{"data": {…}}`.
-    One(&'a RawValue, &'static str),
+    One(Raw<'a>, &'static str),
 }
 
 /// What the source says of a list. The samples' own numbers do not always fit each other.
@@ -50,49 +51,54 @@ impl<'a> Envelope<'a> {
     /// # Errors
     /// It is no JSON object or list, or it names an error.
     pub fn open(bytes: &'a [u8]) -> Result<Self, BodyFault> {
-        let whole = raw(bytes)?;
-        match JsonType::of_raw(whole) {
-            JsonType::Object => Self::of_object(whole, ["", "/data"]),
-            JsonType::Array => {
-                let wrapped: Option<[&RawValue; 1]> = serde_json::from_str(whole.get()).ok();
-                let inner = wrapped.map(|[inner]| inner).filter(|inner| JsonType::of_raw(inner) == JsonType::Object);
-                // Only an object with a list inside wraps one; else it is the list's only record.
-                let is_wrapper = |envelope: &Self| matches!(envelope.form, Form::List(..));
-                match inner.map(|inner| Self::of_object(inner, ["/0", "/0/data"])).transpose()?.filter(is_wrapper) {
-                    Some(envelope) => Ok(envelope),
-                    None => Ok(Self { members: BTreeMap::new(), form: Form::Bare(whole) }),
-                }
-            }
-            found => Err(BodyFault::NotAnObject { found }),
+        let (whole, before) = content(bytes)?;
+        if whole.json_type() != JsonType::Array {
+            return Self::of_object(Body::open(bytes)?, whole, ["", "/data"]);
         }
+        let Parts { parts, stopped } = whole.elements();
+        if let Some(uncut) = stopped {
+            return Err(fault_of(uncut, before, bytes.len()));
+        }
+        if let [inner] = parts[..]
+            && inner.json_type() == JsonType::Object
+        {
+            // Only an object with a list inside wraps one; else it is the list's only record, readable or not.
+            match Body::within(inner).and_then(|body| Self::of_object(body, inner, ["/0", "/0/data"])) {
+                Ok(wrapper) if matches!(wrapper.form, Form::List(..)) => return Ok(wrapper),
+                Err(fault @ (BodyFault::ErrorMember { .. } | BodyFault::NotAList { .. })) => return Err(fault),
+                Ok(_) | Err(_) => {}
+            }
+        }
+        Ok(Self { around: None, form: Form::Bare(whole) })
     }
 
-    fn of_object(object: &'a RawValue, [own, data]: [&'static str; 2]) -> Result<Self, BodyFault> {
-        let members: BTreeMap<String, &RawValue> =
-            serde_json::from_str(object.get()).map_err(|_| BodyFault::NotJson { at: 0 })?;
-        let denied = ["null", "false", "0", "\"\"", "[]", "{}"];
-        if members.get("error").is_some_and(|error| !denied.contains(&error.get())) {
+    fn of_object(body: Body<'a>, object: Raw<'a>, [own, data]: [&'static str; 2]) -> Result<Self, BodyFault> {
+        if body.has_error() {
             return Err(BodyFault::ErrorMember { key: "data" });
         }
-        let found = members.get("data").map_or(JsonType::Missing, |value| JsonType::of_raw(value));
-        let form = match (members.get("data").copied(), found) {
-            (Some(list), JsonType::Array) => Form::List(list, data),
-            (Some(one), JsonType::Object) => Form::One(one, data),
-            (None, _) if members.contains_key("id") => Form::One(object, own),
+        let found = body.member("data").map_or(JsonType::Missing, Raw::json_type);
+        let form = match body.member("data") {
+            Some(list) if list.is_list() => Form::List(list, data),
+            Some(one) if found == JsonType::Object => Form::One(one, data),
+            None if body.member("id").is_some() => Form::One(object, own),
             _ => return Err(BodyFault::NotAList { key: "data", found }),
         };
-        Ok(Self { members, form })
+        Ok(Self { around: Some(body), form })
     }
 
     /// The records, unread.
     ///
     /// # Errors
     /// The list cannot be taken apart.
-    pub fn elements(&self) -> Result<Vec<&'a RawValue>, BodyFault> {
-        match self.form {
-            Form::List(list, _) | Form::Bare(list) => serde_json::from_str(list.get())
-                .map_err(|_| BodyFault::NotAList { key: "data", found: JsonType::Array }),
-            Form::One(one, _) => Ok(vec![one]),
+    pub fn elements(&self) -> Result<Vec<Raw<'a>>, BodyFault> {
+        let list = match self.form {
+            Form::List(list, _) | Form::Bare(list) => list,
+            Form::One(one, _) => return Ok(vec![one]),
+        };
+        let Parts { parts, stopped } = list.elements();
+        match stopped {
+            Some(uncut) => Err(fault_of(uncut, 0, list.bytes().len())),
+            None => Ok(parts),
         }
     }
 
@@ -111,16 +117,14 @@ impl<'a> Envelope<'a> {
 
     /// The names around the records.
     pub fn names(&self) -> impl Iterator<Item = &str> {
-        let around = matches!(self.form, Form::List(..));
-        self.members.keys().map(String::as_str).filter(move |_| around)
+        let around = self.around.as_ref().filter(|_| matches!(self.form, Form::List(..)));
+        around.into_iter().flat_map(Body::names)
     }
 
     /// What the source says of the list.
     pub fn meta(&self) -> Meta {
-        let shape = self.members.get("_metadata").or_else(|| self.members.get("_meta"));
-        let Some(shape) = shape.and_then(|raw| serde_json::from_str::<Map<String, Value>>(raw.get()).ok()) else {
-            return Meta::default();
-        };
+        let shape = self.around.as_ref().and_then(|around| around.object("_metadata").or_else(|| around.object("_meta")));
+        let Some(shape) = shape else { return Meta::default() };
         let number = |names: [&str; 2]| names.iter().find_map(|name| whole(shape.get(*name)?));
         Meta {
             current: number(["currentPage", "currentPage"]),

@@ -2,10 +2,19 @@
 //! mean alike is read.
 
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value, value::RawValue};
+use serde_json::{Map, Value};
 
 use super::{envelope::Envelope, present, record::read_payment_status, short};
-use crate::{amount::Amount, instant::SourceTime, pos::body::BodyFault, transaction::PaymentStatus, zone::Zone};
+use crate::{
+    amount::Amount,
+    instant::SourceTime,
+    pos::{
+        body::{BodyFault, content},
+        raw::{Parts, Raw},
+    },
+    transaction::PaymentStatus,
+    zone::Zone,
+};
 
 /// One sale of the report.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,12 +38,12 @@ pub struct Row {
 /// # Errors
 /// The body is no such answer. That never means "nothing was sold".
 pub fn parse_report(body: &[u8], zone: &Zone) -> Result<(Vec<Row>, usize), BodyFault> {
-    let read = |raw: &&RawValue| row(&serde_json::from_str(raw.get()).ok()?, zone);
+    let read = |raw: &Raw<'_>| row(&raw.object()?, zone);
     let elements = match Envelope::open(body) {
         Ok(envelope) => envelope.elements()?,
         // The only sale of its days stands in the list like an envelope, and is none: it has no id.
-        Err(fault) => match serde_json::from_slice::<[&RawValue; 1]>(body) {
-            Ok(only) if read(&only[0]).is_some() => only.to_vec(),
+        Err(fault) => match content(body).map(|(whole, _)| whole.elements()) {
+            Ok(Parts { parts, stopped: None }) if parts.len() == 1 && read(&parts[0]).is_some() => parts,
             _ => return Err(fault),
         },
     };

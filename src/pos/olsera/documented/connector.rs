@@ -38,7 +38,7 @@ use crate::{
             NO_REFUNDS,
             requests::{LIMIT_ROWS, Part, ask_merchant, ask_transactions},
         },
-        page::{Page, ParseContext, Reason},
+        page::{Page, ParseContext},
     },
     progress::Progress,
     secret::Secret,
@@ -166,8 +166,7 @@ impl Documented {
         self.context.observed_at = now;
         let page = parse_transactions(&answer.body, &self.context).map_err(|fault| fault.to_string())?;
         // A bad record is put aside; a list of something else is no answer, and proves nothing.
-        let no_objects = page.quarantined.iter().all(|aside| aside.reason == Reason::NotAnObject);
-        if page.rows > 0 && page.records.is_empty() && no_objects {
+        if page.is_of_something_else() {
             return Err("expected objects in the list `data`, found none".to_owned());
         }
         for field in &page.unknown_fields {

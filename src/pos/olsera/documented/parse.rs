@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     pos::{
-        body::{Body, BodyFault, JsonType},
+        body::{Body, BodyFault, JsonType, content},
         fields,
         page::{Head, Page, ParseContext, Refusal, UnknownFields},
     },
@@ -40,9 +40,9 @@ pub fn parse_transactions(body: &[u8], context: &ParseContext) -> Result<Page, B
     let mut unknown = UnknownFields::default();
     unknown.note("", body.names(), &["data", "error"]);
     let day = |members: &Map<String, Value>| context.day_of(members, &["date"]);
-    Ok(Page::read(&elements, "/data", Resource::Transaction, unknown, day, |members, unknown| {
+    Page::read(&elements, "/data", Resource::Transaction, unknown, day, |members, unknown| {
         record(members, context, unknown)
-    }))
+    })
 }
 
 /// Reads the answer to `GET /merchant/info`. Its members are not documented: a `merchant_id` and a `name` are taken
@@ -51,13 +51,11 @@ pub fn parse_transactions(body: &[u8], context: &ParseContext) -> Result<Page, B
 /// # Errors
 /// The body is not a JSON object, or names an error; one line that says so.
 pub fn parse_merchant(body: &[u8]) -> Result<Merchant, String> {
-    let opened = Body::open(body).map_err(|fault| fault.to_string())?;
-    if let Err(fault @ BodyFault::ErrorMember { .. }) = opened.list("merchant") {
-        return Err(fault.to_string());
+    if Body::open(body).map_err(|fault| fault.to_string())?.has_error() {
+        return Err(BodyFault::ErrorMember { key: "merchant" }.to_string());
     }
-    let text = str::from_utf8(body).unwrap_or_default().trim_start_matches('\u{feff}');
-    let whole: Map<String, Value> =
-        serde_json::from_str(text).map_err(|_| "expected a merchant, found JSON that cannot be held".to_owned())?;
+    let whole = content(body).ok().and_then(|(raw, _)| raw.object());
+    let whole = whole.ok_or("expected a merchant, found JSON that cannot be held")?;
     let inner = ["data", "merchant"].iter().filter_map(|key| whole.get(*key)?.as_object());
     let places: Vec<_> = std::iter::once(&whole).chain(inner).collect();
     let name = places.iter().find_map(|place| fields::optional_text(place.get("name")).ok().flatten());

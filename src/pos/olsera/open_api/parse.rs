@@ -7,10 +7,10 @@
 //! - A line's `amount` holds its add-ons and its discount already: nothing is added again.
 //! - Customer, table, staff and cost are not taken.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
-use serde_json::{Map, Value, json, value::RawValue};
+use serde_json::{Map, Value, json};
 
 use super::super::requests::LIMIT_ROWS;
 use crate::{
@@ -21,7 +21,8 @@ use crate::{
     pos::{
         body::{Body, BodyFault, JsonType},
         fields,
-        page::{Head, Page, ParseContext, Quarantined, Reason, Refusal, UnknownFields},
+        page::{Head, Page, ParseContext, Quarantined, Reason, Refusal, UnknownFields, told},
+        raw::Raw,
     },
     secret::Secret,
     transaction::{Amounts, Flag, Item, Kind, Modifier, PaymentStatus, Resource, SourceSystem, Status, Transaction},
@@ -130,11 +131,11 @@ pub struct Row {
 /// # Errors
 /// It is neither a token nor a refusal; one line that says what was expected.
 pub fn parse_token(body: &[u8]) -> Result<Login, String> {
-    let members = opened(body)?;
-    if has_error(&members) {
+    let body = opened(body)?;
+    if body.has_error() {
         return Ok(Login::Refused);
     }
-    let value = |name: &str| members.get(name).and_then(|raw| serde_json::from_str::<Value>(raw.get()).ok());
+    let value = |name: &str| body.member(name).and_then(|raw| raw.read().ok()).map(|read| read.value);
     let token = value("access_token").as_ref().and_then(Value::as_str).map(str::to_owned);
     let fits = |token: &String| !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_graphic());
     let token = token.filter(fits).ok_or("expected `access_token`, found none that can be used")?;
@@ -152,7 +153,7 @@ pub fn parse_token(body: &[u8]) -> Result<Login, String> {
 /// # Errors
 /// It is not; one line that says what was expected.
 pub fn parse_nothing(body: &[u8]) -> Result<(), String> {
-    if has_error(&opened(body)?) { Ok(()) } else { Err("expected a member `error` in a 404, found none".to_owned()) }
+    if opened(body)?.has_error() { Ok(()) } else { Err("expected a member `error` in a 404, found none".to_owned()) }
 }
 
 /// Reads a page of orders.
@@ -160,11 +161,9 @@ pub fn parse_nothing(body: &[u8]) -> Result<(), String> {
 /// # Errors
 /// The body is not such an answer. That never means "no orders".
 pub fn parse_orders(body: &[u8], zone: &Zone) -> Result<Orders, String> {
-    let elements = Body::open(body).and_then(|body| body.list("data")).map_err(|fault| fault.to_string())?;
-    let members = opened(body)?;
-    let object =
-        |name: &str| members.get(name).and_then(|raw| serde_json::from_str::<Map<String, Value>>(raw.get()).ok());
-    let (meta, links) = (object("meta").unwrap_or_default(), object("links").unwrap_or_default());
+    let body = opened(body)?;
+    let elements = body.list("data").map_err(|fault| fault.to_string())?;
+    let (meta, links) = (body.object("meta").unwrap_or_default(), body.object("links").unwrap_or_default());
     let number = |name: &str| {
         let text = fields::optional_text(meta.get(name)).ok().flatten();
         text.and_then(|text| text.trim().parse::<usize>().ok())
@@ -179,10 +178,10 @@ pub fn parse_orders(body: &[u8], zone: &Zone) -> Result<Orders, String> {
     };
     let mut seen = BTreeSet::new();
     for (n, raw) in elements.iter().enumerate() {
-        match row(raw, zone) {
+        match row(*raw, zone) {
             Ok(row) if seen.insert(row.id.clone()) => orders.rows.push(row),
             Ok(_) => {}
-            Err(refusal) => orders.quarantined.push(put_aside(raw, n, refusal)),
+            Err(refusal) => orders.quarantined.push(put_aside(*raw, n, refusal)),
         }
     }
     Ok(orders)
@@ -193,39 +192,35 @@ pub fn parse_orders(body: &[u8], zone: &Zone) -> Result<Orders, String> {
 /// # Errors
 /// The body is not such an answer, or of another order.
 pub fn parse_order(body: &[u8], context: &ParseContext) -> Result<Page, String> {
-    let members = opened(body)?;
-    if has_error(&members) {
+    let body = opened(body)?;
+    if body.has_error() {
         return Err(BodyFault::ErrorMember { key: "data" }.to_string());
     }
-    let found = members.get("data").map_or(JsonType::Missing, |raw| JsonType::of_raw(raw));
-    let Some(data) = members.get("data").filter(|_| found == JsonType::Object) else {
+    let found = body.member("data").map_or(JsonType::Missing, Raw::json_type);
+    let Some(data) = body.member("data").filter(|_| found == JsonType::Object) else {
         return Err(format!("expected an object `data`, found {found}"));
     };
     let mut unknown = UnknownFields::default();
-    unknown.note("", members.keys().map(String::as_str), &["data", "error"]);
+    unknown.note("", body.names(), &["data", "error"]);
     let day = |members: &Map<String, Value>| context.day_of(members, &["order_time", "order_date"]);
-    let mut page = Page::read(&[*data], "/data", Resource::Transaction, unknown, day, |members, unknown| {
+    let page = Page::read(&[data], "/data", Resource::Transaction, unknown, day, |members, unknown| {
         record(members, context, unknown)
     });
+    let mut page = page.map_err(|fault| fault.to_string())?;
     page.quarantined.iter_mut().for_each(|aside| "/data".clone_into(&mut aside.pointer));
     Ok(page)
 }
 
-fn opened(body: &[u8]) -> Result<BTreeMap<String, &RawValue>, String> {
-    Body::open(body).map_err(|fault| fault.to_string())?;
-    let text = str::from_utf8(body).unwrap_or_default().trim_start_matches('\u{feff}');
-    serde_json::from_str(text).map_err(|_| "expected a JSON object, found JSON that cannot be held".to_owned())
+fn opened(body: &[u8]) -> Result<Body<'_>, String> {
+    Body::open(body).map_err(|fault| fault.to_string())
 }
 
-fn has_error(members: &BTreeMap<String, &RawValue>) -> bool {
-    let is_none = |raw: &&RawValue| matches!(raw.get(), "null" | "false" | "0" | "\"0\"" | "\"\"" | "[]" | "{}");
-    members.get("error").is_some_and(|raw| !is_none(raw))
-}
-
-fn row(raw: &RawValue, zone: &Zone) -> Result<Row, Refusal> {
+fn row(raw: Raw<'_>, zone: &Zone) -> Result<Row, Refusal> {
     let refusal = |reason, expected, found| Refusal { field: "id", reason, expected, found, external_id: None };
-    let value: Value = serde_json::from_str(raw.get())
-        .map_err(|_| refusal(Reason::Unreadable, "whole characters, nested at most 127 deep", JsonType::of_raw(raw)))?;
+    let value = raw.read().map(|read| read.value).map_err(|unreadable| {
+        let (reason, expected) = told(unreadable);
+        refusal(reason, expected, raw.json_type())
+    })?;
     let Value::Object(members) = &value else {
         return Err(refusal(Reason::NotAnObject, "an object", JsonType::of(Some(&value))));
     };
@@ -249,9 +244,9 @@ fn mark(members: &Map<String, Value>) -> u64 {
     u64::from_be_bytes(first).max(1)
 }
 
-fn put_aside(raw: &RawValue, n: usize, refusal: Refusal) -> Quarantined {
-    let is_object = !matches!(refusal.reason, Reason::NotAnObject | Reason::Unreadable);
-    let hash = serde_json::from_str(raw.get()).map(|value| ContentId::of_json(&value));
+fn put_aside(raw: Raw<'_>, n: usize, refusal: Refusal) -> Quarantined {
+    let is_object = !matches!(refusal.reason, Reason::NotAnObject | Reason::Unreadable | Reason::TooLarge);
+    let hash = raw.read().map(|read| ContentId::of_json(&read.value));
     Quarantined {
         resource: Resource::Transaction,
         pointer: format!("/data/{n}"),
@@ -259,8 +254,8 @@ fn put_aside(raw: &RawValue, n: usize, refusal: Refusal) -> Quarantined {
         reason: refusal.reason,
         expected: refusal.expected.into(),
         found: refusal.found,
-        size_bytes: raw.get().len(),
-        hash: hash.unwrap_or_else(|_| ContentId::of_bytes(raw.get().as_bytes())),
+        size_bytes: raw.bytes().len(),
+        hash: hash.unwrap_or_else(|_| ContentId::of_bytes(raw.bytes())),
         external_id: refusal.external_id,
         business_date: None,
         window: None,

@@ -8,7 +8,6 @@ use crate::{
     gap::{Gap, GapReason},
     health::Condition,
     pos::{
-        body::JsonType,
         connector::{RESCAN_HORIZON, Yield},
         http::Answer,
         pos_kasir::{
@@ -54,9 +53,7 @@ impl PosKasir {
         if orders.number != page {
             return Err(format!("expected page {page} of the orders, found another"));
         }
-        let no_objects =
-            orders.page.quarantined.iter().all(|aside| aside.found != JsonType::Object && aside.external_id.is_none());
-        if orders.page.rows > 0 && orders.page.records.is_empty() && no_objects {
+        if orders.page.is_of_something_else() {
             return Err("expected objects in the list `data/orders`, found none".to_owned());
         }
         self.learn_fields(&orders.page.unknown_fields);

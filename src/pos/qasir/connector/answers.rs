@@ -3,14 +3,16 @@
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
 use super::{
-    NARROW_GAPS_MAX, NOT_HONOURED_WAIT, OUTLETS_EVERY, Qasir, SLACK, TRY_AGAIN, UNKNOWN_FIELDS_MAX, whole_second,
+    NARROW_GAPS_MAX, NOT_HONOURED_WAIT, OUTLETS_EVERY, Qasir, SLACK, SPOILT_MAX, TRY_AGAIN, UNKNOWN_FIELDS_MAX,
+    is_asked_again, whole_second,
 };
 use crate::{
     gap::{Gap, GapReason},
     health::Condition,
+    instant,
     notice::Notice,
     pos::{
-        body::JsonType,
+        body::BodyFault,
         connector::Yield,
         http::Answer,
         page::{Interval, Page},
@@ -47,7 +49,15 @@ impl Qasir {
         answer: &Answer,
         now: DateTime<Utc>,
     ) -> Result<Yield, String> {
-        let mut page = self.parse(answer, now)?;
+        let mut page = match self.parse(answer, now) {
+            Ok(page) => page,
+            Err(fault) if fault.may_pass_when_halved() => {
+                let fault = fault.to_string();
+                return self.spoilt(purpose, (window, asked_at), &fault, now).ok_or(fault);
+            }
+            Err(fault) => return Err(fault.to_string()),
+        };
+        (self.spoilt_in_row, self.halved_again) = (0, now);
         let times = exact_times(&page);
         let slot = if purpose == Purpose::Newest { &mut self.newest } else { &mut self.background };
         let Some(reading) = slot else { return Ok(yield_of(page)) };
@@ -70,7 +80,7 @@ impl Qasir {
         if verdict == Verdict::Gap {
             // Where the rows stand is where some are missing; a proven zone says it to the second.
             let place = if self.cursor.zone_proven { window } else { hull(&times).unwrap_or(window) };
-            found.gaps_opened.extend(self.open_gap(place));
+            found.gaps_opened.extend(self.open_gap(place, GapReason::Truncated));
         }
         if verdict == Verdict::Whole {
             let held = times.iter().copied().filter(|at| window.from <= *at && *at < window.to);
@@ -97,11 +107,54 @@ impl Qasir {
         Ok(Yield { transactions: page.records, quarantined: page.quarantined, ..found })
     }
 
+    /// The answer to a window cannot be read, or does not come: it is halved. `None`: too many in a row, so that it is
+    /// no record's fault; nothing was taken, and all of it is planned anew.
+    pub(super) fn spoilt(
+        &mut self,
+        purpose: Purpose,
+        (window, asked_at): (Window, DateTime<Utc>),
+        fault: &str,
+        now: DateTime<Utc>,
+    ) -> Option<Yield> {
+        self.newest_complete = false;
+        self.spoilt_in_row += 1;
+        if self.spoilt_in_row > SPOILT_MAX || now < self.halved_again {
+            // Until it is readable again, or an hour is over, no second is looked for.
+            if now >= self.halved_again {
+                self.halved_again = now + TRY_AGAIN;
+            }
+            self.spoilt_in_row = 0;
+            (self.newest, self.background) = (None, None);
+            return None;
+        }
+        let mut found = Yield::default();
+        let slot = if purpose == Purpose::Newest { &mut self.newest } else { &mut self.background };
+        let Some(reading) = slot else { return Some(found) };
+        if reading.spoilt() == Verdict::Gap {
+            self.spoilt_in_row = 0;
+            let gap = self.open_gap(window, GapReason::Unreadable);
+            if gap.is_some() {
+                let (from, to) = (instant::text_utc(window.from), instant::text_utc(window.to));
+                let text = format!(
+                    "qasir GET /transactions: a record between {from} and {to} spoils every answer that holds it ({fault}); \
+                     what lies around it is read, and this second is asked again each hour"
+                );
+                found.notices.push(Notice::new("answer_unreadable", text));
+            }
+            found.gaps_opened.extend(gap);
+            if purpose.is_again() {
+                self.watch.done(window, false, &Page::default());
+            }
+            found.gaps_closed = self.window_done(purpose, (window, Verdict::Gap), whole_second(asked_at), now);
+        }
+        Some(found)
+    }
+
     /// Opens a gap where nothing is proven, unless it is open already. Where many are open, a further one is its whole
     /// day: a source that proves nothing shall not fill the store with seconds.
-    pub(in super::super) fn open_gap(&mut self, place: Window) -> Option<Gap> {
-        let mut gap = Gap { from: place.from, to: place.to, reason: GapReason::Truncated };
-        let dense = |open: &&Gap| open.reason == GapReason::Truncated;
+    pub(in super::super) fn open_gap(&mut self, place: Window, reason: GapReason) -> Option<Gap> {
+        let mut gap = Gap { from: place.from, to: place.to, reason };
+        let dense = |open: &&Gap| open.reason == reason;
         if self.open_gaps.iter().filter(dense).count() >= NARROW_GAPS_MAX {
             if self.open_gaps.iter().filter(dense).any(|open| open.from <= gap.from && gap.to <= open.to) {
                 return None;
@@ -154,7 +207,7 @@ impl Qasir {
             self.cursor.readings.note(read.from, read.to, begun.min(at));
         }
         let is_closed = |gap: &Gap| {
-            gap.reason == GapReason::Truncated && read.from <= gap.from && gap.to <= read.to && gap.to <= at
+            is_asked_again(gap) && read.from <= gap.from && gap.to <= read.to && gap.to <= at
         };
         self.open_gaps.extract_if(.., |gap| is_closed(gap)).collect()
     }
@@ -183,7 +236,7 @@ impl Qasir {
 
     /// A server whose zone is another shows the known sale's neighbours of hours ago, or nobody.
     pub(super) fn take_probe(&mut self, bounds: Window, answer: &Answer, now: DateTime<Utc>) -> Result<Yield, String> {
-        let page = self.parse(answer, now)?;
+        let page = self.parse(answer, now).map_err(|fault| fault.to_string())?;
         let times = exact_times(&page);
         let proven = !times.is_empty() && honoured(bounds, &times, TimeDelta::zero());
         self.probe = None;
@@ -200,13 +253,12 @@ impl Qasir {
         Ok(Yield { conditions: vec![condition], ..yield_of(page) })
     }
 
-    fn parse(&mut self, answer: &Answer, now: DateTime<Utc>) -> Result<Page, String> {
+    fn parse(&mut self, answer: &Answer, now: DateTime<Utc>) -> Result<Page, BodyFault> {
         self.context.observed_at = now;
-        let mut page = parse_transactions(&answer.body, &self.context).map_err(|fault| fault.to_string())?;
+        let mut page = parse_transactions(&answer.body, &self.context)?;
         // A bad record is put aside; a list of something else is no answer, and proves nothing.
-        let no_objects = page.quarantined.iter().all(|aside| aside.found != JsonType::Object);
-        if page.rows > 0 && page.records.is_empty() && no_objects {
-            return Err("expected objects in the list `transactions`, found none".to_owned());
+        if page.is_of_something_else() {
+            return Err(BodyFault::NoRecords { key: "transactions" });
         }
         for field in &page.unknown_fields {
             if self.unknown_fields.len() < UNKNOWN_FIELDS_MAX && self.unknown_fields.insert(field.clone()) {

@@ -454,7 +454,7 @@ fn a_source_that_proves_nothing_opens_no_gap_for_each_second() {
     for n in 0..3 * 86_400 / 60 {
         let from = now - TimeDelta::days(3) + TimeDelta::minutes(n);
         let place = Window { from, to: from + TimeDelta::seconds(1) };
-        open.extend(connector.open_gap(place));
+        open.extend(connector.open_gap(place, GapReason::Truncated));
         assert!(open.iter().any(|gap| gap.from <= place.from && place.to <= gap.to), "{place:?}");
     }
     assert_eq!(open.len(), 100 + 4, "100 seconds, and the four days that the rest touches");
