@@ -84,6 +84,10 @@ pub enum Condition {
     OutboxFull,
     /// The box's clock is wrong.
     ClockWrong,
+    /// The box's clock and the point of sale's differ: reading follows the latter.
+    ClockDiffers,
+    /// Neither a time service nor the point of sale confirms the box's clock.
+    ClockUnconfirmed,
     /// The printer has little paper left.
     PaperLow,
     /// The printer is out of paper.
@@ -98,7 +102,7 @@ pub enum Condition {
 
 impl Condition {
     /// Every condition, in the order of the enum.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 32] = [
         Self::HqUnreachable,
         Self::HqRefused,
         Self::PublishDenied,
@@ -124,6 +128,8 @@ impl Condition {
         Self::StoreFailed,
         Self::OutboxFull,
         Self::ClockWrong,
+        Self::ClockDiffers,
+        Self::ClockUnconfirmed,
         Self::PaperLow,
         Self::PaperEnd,
         Self::PrinterFault,
@@ -160,6 +166,8 @@ impl Condition {
             Self::StoreFailed => "store_failed",
             Self::OutboxFull => "outbox_full",
             Self::ClockWrong => "clock_wrong",
+            Self::ClockDiffers => "clock_differs",
+            Self::ClockUnconfirmed => "clock_unconfirmed",
             Self::PaperLow => "paper_low",
             Self::PaperEnd => "paper_end",
             Self::PrinterFault => "printer_fault",
@@ -202,7 +210,7 @@ impl Condition {
     /// Whether something that was told as done is not proven while it holds.
     #[must_use]
     pub fn leaves_unproven(self) -> bool {
-        matches!(self, Self::BrokerForgot | Self::StoreSetAside)
+        matches!(self, Self::BrokerForgot | Self::StoreSetAside | Self::ClockUnconfirmed)
     }
 
     /// Whether waiting does not help: somebody has to come.
@@ -236,6 +244,8 @@ impl Condition {
             | Self::WindowUnproven
             | Self::ListUnreliable
             | Self::OutboxFull
+            | Self::ClockDiffers
+            | Self::ClockUnconfirmed
             | Self::PaperLow
             | Self::PaperEnd
             | Self::PrinterFault => false,

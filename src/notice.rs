@@ -12,7 +12,7 @@ use crate::{
 
 /// What notices tell besides the codes of [`Condition`](crate::health::Condition); together they are what HQ's schema
 /// knows.
-pub const CODES: [&str; 14] = [
+pub const CODES: [&str; 15] = [
     "account_unproven",
     "new_stream",
     "store_put_aside",
@@ -27,6 +27,7 @@ pub const CODES: [&str; 14] = [
     "report_differs",
     "list_moved",
     "quarantine_read",
+    "answer_unreadable",
 ];
 
 /// Something worth telling that is no sale, gap or quarantined record.

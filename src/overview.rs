@@ -383,7 +383,12 @@ fn hinders(condition: Condition) -> bool {
     condition.needs_technician()
         || !matches!(
             condition,
-            Condition::WindowUnproven | Condition::ListUnreliable | Condition::BrokerForgot | Condition::EventReduced
+            Condition::WindowUnproven
+                | Condition::ListUnreliable
+                | Condition::BrokerForgot
+                | Condition::EventReduced
+                | Condition::ClockDiffers
+                | Condition::ClockUnconfirmed
         )
 }
 

@@ -7,6 +7,7 @@
 mod account;
 mod backoff;
 pub mod budget;
+mod clocks;
 mod closings;
 mod credential;
 mod introduction;
@@ -19,6 +20,7 @@ use self::{
     account::{Verdict as OfAccount, weigh},
     backoff::Backoff,
     budget::Budget,
+    clocks::{Clocks, Fault},
     closings::Closings,
     credential::{Credential, Verdict},
     introduction::Introduction,
@@ -56,9 +58,6 @@ const NO_ROOM_WAIT: Duration = Duration::from_secs(5);
 
 /// A change of the clocks' difference by less than this, in seconds, is no news: a server tells whole seconds, later.
 const CLOCK_STEP_S: i64 = 5;
-
-/// A clock that differs from the server's by more than this is not to be trusted: the watermark must not follow it.
-const CLOCK_WRONG: TimeDelta = TimeDelta::hours(24);
 
 /// A credential that was refused, or is not there, is looked at this often: a new one is taken up at once.
 const SECRET_LOOK: Duration = Duration::from_secs(5);
@@ -110,6 +109,7 @@ pub struct Poller {
     backoff: Backoff,
     closings: Closings,
     last_now: DateTime<Utc>,
+    clocks: Clocks,
     /// The connector was made, or asked, by a clock that was wrong.
     clock_was_wrong: bool,
     /// From when on the connector was asked to read again.
@@ -148,6 +148,7 @@ impl Poll {
     pub fn begin(self) -> Result<Poller, OutboxError> {
         let now = self.clock.now();
         let (connector, epoch, secret) = self.resume(now)?;
+        let read_to = self.outbox.cursor(&self.connection)?.and(connector.progress().watermark);
         let budget = Budget::new(self.requests_per_minute, now);
         let closings = Closings::new(&self.calendar, self.retention);
         let credential = Credential::new(self.secret.clone(), secret);
@@ -161,6 +162,7 @@ impl Poll {
             backoff: Backoff::new(),
             closings,
             last_now: now,
+            clocks: Clocks::new(read_to, now),
             clock_was_wrong: false,
             read_again: None,
             weighed: None,
@@ -185,13 +187,9 @@ type Resumed = (Box<dyn Connector>, u64, Result<Secret, String>);
 impl Poller {
     /// Does one thing; gives how long to wait before the next, in the outlet's time.
     pub fn step(&mut self) -> Duration {
-        let now = self.poll.clock.now();
-        if now < earliest_now() {
-            let text = format!("the clock shows {}, which is before this program was made", instant::text_utc(now));
-            self.poll.health.raise(Condition::ClockWrong, &self.poll.connection, &text, now);
-            self.clock_was_wrong = true;
-            return NO_ROOM_WAIT;
-        }
+        let own = self.poll.clock.now();
+        self.clocks.passes(own);
+        let now = self.clocks.followed(own);
         if now < self.last_now - SET_BACK {
             // Whatever was to be done later is now to be done much later.
             self.budget = Budget::new(self.poll.requests_per_minute, now);
@@ -206,7 +204,8 @@ impl Poller {
             return self.start_over(now);
         }
         // No day is over because a wrong clock says so.
-        let closed = if self.clock_was_wrong { Some(Duration::ZERO) } else { self.close_days(now) };
+        let wrong = self.clock_was_wrong || now < earliest_now() || self.clocks.has_leapt(own);
+        let closed = if wrong { Some(Duration::ZERO) } else { self.close_days(now) };
         let Some(pause) = closed else { return self.start_over(now) };
         if !pause.is_zero() {
             return pause;
@@ -239,24 +238,30 @@ impl Poller {
         if self.poll.stop.is_given() {
             return Duration::ZERO;
         }
-        let now = self.poll.clock.now();
+        let own = self.poll.clock.now();
         match answered {
-            Ok(answer) => self.take(&request, &answer, now),
-            Err(failure) => self.failed(&request, &failure, now),
+            Ok(answer) => self.take(&request, answer, own),
+            Err(failure) => self.failed(&request, &failure, self.clocks.followed(own)),
         }
     }
 
-    fn take(&mut self, request: &Request, answer: &Answer, now: DateTime<Utc>) -> Duration {
+    fn take(&mut self, request: &Request, answer: Answer, own: DateTime<Utc>) -> Duration {
         self.budget.praise();
-        if !self.clock_is_right(answer.date, now) {
+        let stepped = self.clocks.learn(answer.date, own, self.poll.clock.is_synchronised());
+        let now = self.clocks.followed(own);
+        self.tell_clocks(answer.date, own);
+        if now < earliest_now() {
             self.clock_was_wrong = true;
             return UNREADABLE_WAIT;
         }
-        if std::mem::take(&mut self.clock_was_wrong) {
-            // How far back to begin, and what to ask, was planned by the wrong clock.
+        if std::mem::take(&mut self.clock_was_wrong) || stepped {
+            // How far back to begin, what to ask, and how often, was planned by another clock.
+            self.budget = Budget::new(self.poll.requests_per_minute, now);
+            self.last_now = now;
             return self.start_over(now);
         }
-        match self.connector.take(answer, now) {
+        let answer = Answer { date: self.clocks.bound(answer.date, own), ..answer };
+        match self.connector.take(&answer, now) {
             Ok(found) => self.store(found, now),
             Err(fault) => {
                 let text = format!("{} {request}: {fault}; nothing was taken from it", self.poll.system);
@@ -506,26 +511,34 @@ impl Poller {
         !full
     }
 
-    /// Compares our clock with the server's. One that is far off moves no watermark.
-    fn clock_is_right(&self, server: Option<DateTime<Utc>>, now: DateTime<Utc>) -> bool {
-        // A server that tells no time contradicts no clock.
-        let told = server.map(|server| (server - now).num_seconds());
-        let server = server.unwrap_or(now);
-        let difference = server - now;
-        self.poll.health.update_connection(&self.poll.connection, |connection| {
+    /// Tells what is wrong with the clocks, if anything is.
+    fn tell_clocks(&self, date: Option<DateTime<Utc>>, own: DateTime<Utc>) {
+        let Poll { health, connection, .. } = &self.poll;
+        let now = self.clocks.followed(own);
+        let told = date.map(|date| (date - own).num_seconds());
+        health.update_connection(connection, |connection| {
             let near = |known: i64| told.is_some_and(|told| (told - known).abs() <= CLOCK_STEP_S);
             if !connection.clock_difference_s.is_some_and(near) {
                 connection.clock_difference_s = told;
             }
         });
-        let wrong = difference.abs() > CLOCK_WRONG;
-        let text = format!(
-            "the clock shows {}, the point of sale's {}: one of them is wrong, and nothing is read until they agree",
-            instant::text_utc(now),
-            instant::text_utc(server)
-        );
-        self.poll.health.set(Condition::ClockWrong, &self.poll.connection, wrong.then_some(text.as_str()), now);
-        !wrong
+        let (wrong, differs, unconfirmed) = match self.clocks.fault(own) {
+            _ if now < earliest_now() => {
+                let text = format!(
+                    "the clock shows {}, which is before this program was made, and the point of sale tells no better: \
+                     nothing is read; let the box reach a time server, or set its clock",
+                    instant::text_utc(own)
+                );
+                (Some(text), None, None)
+            }
+            Some(Fault::Leapt(text)) => (Some(text), None, None),
+            Some(Fault::Differ(text)) => (None, Some(text), None),
+            Some(Fault::Unconfirmed(text)) => (None, None, Some(text)),
+            None => (None, None, None),
+        };
+        health.set(Condition::ClockWrong, connection, wrong.as_deref(), now);
+        health.set(Condition::ClockDiffers, connection, differs.as_deref(), now);
+        health.set(Condition::ClockUnconfirmed, connection, unconfirmed.as_deref(), now);
     }
 
     /// The one thing that is wrong with the point of sale, or nothing.

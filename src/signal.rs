@@ -348,11 +348,12 @@ mod tests {
                 | Condition::ClockUnproven => [Slow, Steady, Off],
                 // Reading goes on by itself: green would be steady if the polls were complete.
                 Condition::PosUnreachable | Condition::PosUnreadable => [Slow, Slow, Off],
-                Condition::BrokerForgot | Condition::StoreSetAside => [Slow, Fast, Off],
+                Condition::BrokerForgot | Condition::StoreSetAside | Condition::ClockUnconfirmed => [Slow, Fast, Off],
                 // Told, and nothing that a shop should act upon.
-                Condition::EventReduced | Condition::WindowUnproven | Condition::ListUnreliable => {
-                    [SteadyWink, Off, Off]
-                }
+                Condition::EventReduced
+                | Condition::WindowUnproven
+                | Condition::ListUnreliable
+                | Condition::ClockDiffers => [SteadyWink, Off, Off],
                 Condition::OutboxFull => [Slow, Off, Fast],
                 Condition::PaperLow | Condition::PaperEnd | Condition::PrinterFault => [Slow, Off, Slow],
                 _ => {

@@ -284,24 +284,54 @@ fn a_request_that_hangs_for_good_is_given_up_and_told() {
 }
 
 #[test]
-fn a_clock_two_days_off_captures_nothing_until_it_is_right() {
+fn a_clock_that_is_off_reads_by_the_servers() {
+    // Three hours, and two days; behind, and ahead.
+    for (origin, hour) in [
+        ("2026-03-14T15:00:00+07:00", "2026-03-14T14:59:00+07:00"),
+        ("2026-03-16T12:00:00+07:00", "2026-03-16T11:59:00+07:00"),
+        ("2026-03-14T09:00:00+07:00", "2026-03-14T08:59:00+07:00"),
+        ("2026-03-12T12:00:00+07:00", "2026-03-12T11:59:00+07:00"),
+    ] {
+        let wrong = Setting { server_origin: Some(origin), ..Setting::default() };
+        let stage = Stage::set(&wrong, |server| server.put(Sale::plain("C-1", 1_000, at(hour))));
+        stage.until("read by the server's clock", |stage| stage.states().len() == 1 && stage.is_complete());
+        assert!(stage.holds(Condition::ClockDiffers) && !stage.holds(Condition::ClockWrong), "{:?}", stage.held());
+        let watermark = stage.health.facts().connections["front"].progress.watermark.unwrap();
+        assert!((watermark - at(origin)).num_hours() == 0, "{watermark}");
+        stage.end();
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_right_takes_its_word_back() {
     let wrong = Setting { server_origin: Some("2026-03-16T12:00:00+07:00"), ..Setting::default() };
     let stage = Stage::set(&wrong, |server| server.put(Sale::plain("C-1", 1_000, at("2026-03-14T11:00:00+07:00"))));
-    stage.until("told", |stage| stage.holds(Condition::ClockWrong));
-    let seen = stage.server.http().requests();
-    stage.until("asked again", |stage| stage.server.http().requests() > seen + 2);
-    assert_eq!((stage.outbox.level().durable, stage.outbox.cursor("front").unwrap()), (0, None));
+    stage.until("told", |stage| stage.holds(Condition::ClockDiffers));
     stage.server.adjust(|options| options.date_skew = Some(TimeDelta::days(-2)));
-    stage.until("right again", |stage| !stage.holds(Condition::ClockWrong) && stage.states().len() == 1);
+    stage.until("right again", |stage| stage.held().is_empty() && stage.states().len() == 1);
     stage.end();
 }
 
 #[test]
-fn a_clock_in_1970_asks_nothing() {
+fn a_clock_in_1970_that_nobody_corrects_stores_nothing() {
     let setting = Setting { origin: "1970-01-01T00:00:10Z", ..Setting::default() };
     let stage = Stage::set(&setting, |_| {});
     stage.until("told", |stage| stage.holds(Condition::ClockWrong));
-    assert_eq!((stage.server.http().requests(), stage.outbox.cursor("front").unwrap()), (0, None));
+    let seen = stage.server.http().requests();
+    stage.until("asked again", |stage| stage.server.http().requests() > seen);
+    assert_eq!((stage.outbox.level().durable, stage.outbox.cursor("front").unwrap()), (0, None));
+    stage.end();
+}
+
+#[test]
+fn a_clock_in_1970_that_the_server_corrects_reads_at_once() {
+    let setting = Setting {
+        origin: "1970-01-01T00:00:10Z",
+        server_origin: Some("2026-03-14T12:00:00+07:00"),
+        ..Setting::default()
+    };
+    let stage = Stage::set(&setting, |server| server.put(Sale::plain("N-1", 1_000, at("2026-03-14T11:59:00+07:00"))));
+    stage.until("captured", |stage| stage.states().len() == 1);
     stage.end();
 }
 

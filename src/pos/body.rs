@@ -165,7 +165,9 @@ impl<'a> Body<'a> {
         let found = self.member(key).map_or(JsonType::Missing, Raw::json_type);
         let mut elements = Elements { raw: Vec::new(), stopped: self.stopped.clone() };
         let mut is_there = false;
-        for (_, list) in self.members.iter().filter(|(name, list)| name == key && (list.is_list() || is_cut_list(*list))) {
+        for (_, list) in
+            self.members.iter().filter(|(name, list)| name == key && (list.is_list() || is_cut_list(*list)))
+        {
             is_there = true;
             let Parts { parts, stopped } = list.elements();
             elements.raw.extend(parts);
@@ -238,7 +240,10 @@ fn is_cut_list(list: Raw<'_>) -> bool {
 fn not_an_object(whole: Raw<'_>, before: usize, length: usize) -> BodyFault {
     let found = whole.json_type();
     if found == JsonType::Array {
-        return whole.elements().stopped.map_or(BodyFault::NotAnObject { found }, |uncut| fault_of(uncut, before, length));
+        return whole
+            .elements()
+            .stopped
+            .map_or(BodyFault::NotAnObject { found }, |uncut| fault_of(uncut, before, length));
     }
     match whole.read() {
         Ok(_) => BodyFault::NotAnObject { found },

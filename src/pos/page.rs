@@ -311,7 +311,11 @@ impl Page {
     /// cannot be read is one all the same.
     #[must_use]
     pub fn is_of_something_else(&self) -> bool {
-        let is_record = |aside: &Quarantined| aside.reason != Reason::NotAnObject;
+        let is_record = |aside: &Quarantined| match aside.reason {
+            Reason::NotAnObject => false,
+            Reason::Unreadable | Reason::TooLarge => aside.found == JsonType::Object,
+            _ => true,
+        };
         self.rows > 0 && self.records.is_empty() && !self.quarantined.iter().any(is_record)
     }
 }

@@ -320,6 +320,32 @@ pub const ALL: &[(&str, Advice)] = &[
         ),
     ),
     (
+        "clock_differs",
+        Advice::new(
+            [
+                "The box's clock and the point of sale's differ; sales are read all the same.",
+                "Jam boks dan jam kasir berbeda; penjualan tetap terbaca.",
+            ],
+            [
+                "Check the internet connection and the date on the cashier's computer. If they stay apart, call the technician.",
+                "Periksa koneksi internet dan tanggal di komputer kasir. Jika tetap berbeda, hubungi teknisi.",
+            ],
+        ),
+    ),
+    (
+        "clock_unconfirmed",
+        Advice::new(
+            [
+                "Nothing tells the box whether its clock is right, so it cannot know that it sees the newest sales.",
+                "Tidak ada yang memastikan jam boks benar, sehingga boks tidak tahu apakah penjualan terbaru terlihat.",
+            ],
+            [
+                "Check the internet connection: the clock sets itself by it. If this stays, call the technician.",
+                "Periksa koneksi internet: jam menyetel diri melaluinya. Jika tetap begini, hubungi teknisi.",
+            ],
+        ),
+    ),
+    (
         "paper_low",
         Advice::new(
             ["The receipt printer is running low on paper.", "Kertas printer struk hampir habis."],

@@ -102,6 +102,8 @@ impl Asalta {
         let Terms { context, poll_every, backfill } = terms;
         let Begin { secret: token, cursor: stored, gaps: _, memory, now } = begin;
         let stored: Option<Cursor> = stored.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        // One that begins in the future is of a clock that was far ahead.
+        let stored = stored.filter(|cursor| cursor.since <= now);
         // What a new box reads at first, it need not compare the same night.
         let nightly = Some(context.outlet_zone.local(now).date_naive());
         let since = (now - backfill).with_nanosecond(0).unwrap_or(now - backfill);

@@ -140,6 +140,8 @@ impl PosKasir {
             _ => Session::bearer(secret),
         };
         let stored: Option<Cursor> = stored.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        // One that begins in the future is of a clock that was far ahead.
+        let stored = stored.filter(|cursor| cursor.target <= now);
         let today = context.outlet_zone.local(now).date_naive();
         let mut cursor = stored.unwrap_or_else(|| Cursor::beginning(whole_second(now - backfill), today));
         cursor.distrust_the_future(whole_second(now), CLOCK_SLACK.0, CLOCK_SLACK.1);

@@ -91,9 +91,12 @@ impl Cursor {
         self.since.is_none_or(|since| since > self.target)
     }
 
-    /// If our clock was ahead of the truth, what was claimed to be read lately may not have been.
+    /// If our clock was ahead of the truth, what was claimed to be read lately may not have been: the last `most` is read
+    /// again, or everything, if the clock was ahead by more.
     pub fn distrust_the_future(&mut self, now: DateTime<Utc>, tolerance: TimeDelta, most: TimeDelta) {
-        if self.watermark.is_some_and(|watermark| watermark > now + tolerance) {
+        if self.watermark.is_some_and(|watermark| watermark > now + most) {
+            (self.since, self.watermark) = (None, None);
+        } else if self.watermark.is_some_and(|watermark| watermark > now + tolerance) {
             self.watermark = self.watermark.min(Some(now - most));
             self.since = self.since.min(self.watermark);
         }

@@ -167,7 +167,9 @@ pub fn parse_branding(body: &[u8]) -> Result<Option<String>, String> {
 /// The body is not such an answer.
 pub fn parse_methods(body: &[u8]) -> Result<Methods, String> {
     let list = data(body)?.read().map(|read| read.value).unwrap_or_default();
-    let Value::Array(list) = list else { return Err("expected a list of objects `data`, found something else".to_owned()) };
+    let Value::Array(list) = list else {
+        return Err("expected a list of objects `data`, found something else".to_owned());
+    };
     let elements: Option<Vec<_>> = list.iter().map(Value::as_object).collect();
     let elements = elements.ok_or("expected a list of objects `data`, found something else")?;
     let method = |members: &Map<String, Value>| {

@@ -146,6 +146,8 @@ impl Qasir {
         let Terms { context, poll_every, backfill } = terms;
         let Begin { secret: token, cursor: stored, gaps: open_gaps, memory, now } = begin;
         let stored: Option<Cursor> = stored.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        // One that begins in the future is of a clock that was far ahead: nothing was read by it.
+        let stored = stored.filter(|cursor| cursor.since <= now);
         // What a new box reads at first, it need not read again the same night.
         let nightly_read = Some(context.outlet_zone.local(now).date_naive());
         let begin = whole_second(now - backfill.min(HISTORY));
@@ -288,7 +290,8 @@ impl Connector for Qasir {
                 self.take_window(purpose, (window, bounds), at, answer, now)?
             }
         };
-        let oldest = whole_second(now - HISTORY);
+        // A clock that leapt ahead ends no history.
+        let oldest = whole_second(answer.date.map_or(now, |date| date.min(now)) - HISTORY);
         if self.cursor.watermark < oldest - HISTORY_SLACK {
             let lost = self.cursor.give_up_before(oldest);
             // What was only to be read once more is not lost.

@@ -75,12 +75,13 @@ impl Cursor {
         from
     }
 
-    /// If our clock was ahead of the truth, by `most` at most, what was claimed to be read lately may not have been. A
-    /// step of `tolerance` is none.
+    /// If our clock was ahead of the truth, what was claimed to be read lately may not have been: the last `most` is read
+    /// again, or everything, if the clock was ahead by more. A step of `tolerance` is none.
     pub fn distrust_the_future(&mut self, now: DateTime<Utc>, tolerance: TimeDelta, most: TimeDelta) {
         let newest = self.ahead.map_or(self.watermark, |(_, to)| to);
         if newest > now + tolerance {
-            self.watermark = self.watermark.min(now - most);
+            let back = if newest > now + most { self.since } else { now - most };
+            self.watermark = self.watermark.min(back);
             self.since = self.since.min(self.watermark);
             self.ahead = None;
         }

@@ -106,7 +106,16 @@ pub struct Server {
 impl Reading {
     #[must_use]
     pub fn new(purpose: Purpose, begun: DateTime<Utc>, windows: Vec<Window>, whole: Option<Window>) -> Self {
-        Self { purpose, begun, windows, whole, has_gap: false, bounds: Bounds::Wide, cap_tested: false, was_readable: false }
+        Self {
+            purpose,
+            begun,
+            windows,
+            whole,
+            has_gap: false,
+            bounds: Bounds::Wide,
+            cap_tested: false,
+            was_readable: false,
+        }
     }
 
     /// The next window, and the bounds to send for it.

@@ -19,7 +19,10 @@ fn readable(list: &[u8]) -> Vec<u64> {
 fn a_list_is_cut_at_its_commas() {
     assert_eq!(elements(b"[]"), Vec::<&str>::new());
     assert_eq!(elements(b" [ ] "), Vec::<&str>::new());
-    assert_eq!(elements(b"[1, \"a,]\\\"\" ,{\"a\": [1,2]},[], null]"), ["1", "\"a,]\\\"\"", "{\"a\": [1,2]}", "[]", "null"]);
+    assert_eq!(
+        elements(b"[1, \"a,]\\\"\" ,{\"a\": [1,2]},[], null]"),
+        ["1", "\"a,]\\\"\"", "{\"a\": [1,2]}", "[]", "null"]
+    );
     assert_eq!(elements(b"[1,]"), ["1"]);
 }
 

@@ -123,7 +123,8 @@ impl<'a> Envelope<'a> {
 
     /// What the source says of the list.
     pub fn meta(&self) -> Meta {
-        let shape = self.around.as_ref().and_then(|around| around.object("_metadata").or_else(|| around.object("_meta")));
+        let shape =
+            self.around.as_ref().and_then(|around| around.object("_metadata").or_else(|| around.object("_meta")));
         let Some(shape) = shape else { return Meta::default() };
         let number = |names: [&str; 2]| names.iter().find_map(|name| whole(shape.get(*name)?));
         Meta {

@@ -112,6 +112,8 @@ impl Documented {
         let Terms { context, poll_every, backfill } = terms;
         let Begin { secret: key, cursor: stored, gaps: open_gaps, memory, now } = begin;
         let stored: Option<Cursor> = stored.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        // One that begins in the future is of a clock that was far ahead.
+        let stored = stored.filter(|cursor| cursor.target <= now);
         let mut cursor = stored.unwrap_or_else(|| Cursor::beginning(whole_second(now - backfill)));
         cursor.distrust_the_future(whole_second(now), AHEAD);
         let nightly_read = context.outlet_zone.local(now).date_naive();

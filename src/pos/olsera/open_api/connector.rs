@@ -130,6 +130,8 @@ impl OpenApi {
         let Begin { secret, cursor: stored, gaps: open_gaps, memory, now } = begin;
         let stored: Option<Cursor> = stored.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let day_of = |at: DateTime<Utc>| context.source_zone.local(at).date_naive();
+        // One that begins in the future is of a clock that was far ahead.
+        let stored = stored.filter(|cursor| cursor.first <= day_of(now));
         let begins = context.source_zone.day_begins(day_of(now), NaiveTime::MIN);
         let mut cursor = stored.unwrap_or_else(|| Cursor::beginning(day_of(now - backfill), day_of(now), begins));
         cursor.distrust_the_future(now, day_of(now), CLOCK_SLACK);

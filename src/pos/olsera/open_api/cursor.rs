@@ -89,9 +89,13 @@ impl Cursor {
         self.unread.iter().any(|range| range.0 <= to && from <= range.1)
     }
 
-    /// If our clock was ahead of the truth, by `most` at most, what was claimed to be read lately may not have been.
+    /// If our clock was ahead of the truth, what was claimed to be read lately may not have been: the last `most` is read
+    /// again, or every day, if the clock was ahead by more.
     pub fn distrust_the_future(&mut self, now: DateTime<Utc>, today: NaiveDate, most: TimeDelta) {
         if self.read_to.is_some_and(|read_to| read_to > now + TimeDelta::minutes(5)) {
+            if self.read_to.is_some_and(|read_to| read_to > now + most) {
+                self.wait_for(self.first, today.pred_opt().unwrap_or(today));
+            }
             self.read_to = Some(now - most);
         }
         self.unread.retain(|(from, _)| *from < today);

@@ -206,9 +206,7 @@ impl Qasir {
         if purpose != Purpose::Newest {
             self.cursor.readings.note(read.from, read.to, begun.min(at));
         }
-        let is_closed = |gap: &Gap| {
-            is_asked_again(gap) && read.from <= gap.from && gap.to <= read.to && gap.to <= at
-        };
+        let is_closed = |gap: &Gap| is_asked_again(gap) && read.from <= gap.from && gap.to <= read.to && gap.to <= at;
         self.open_gaps.extract_if(.., |gap| is_closed(gap)).collect()
     }
 

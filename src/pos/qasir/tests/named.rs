@@ -390,6 +390,28 @@ fn a_clock_that_was_hours_ahead_hides_nothing() {
     );
 }
 
+/// A clock that was far ahead at the first boot, or for weeks, where nobody told better: all of it is read once more.
+#[test]
+fn a_clock_that_was_months_ahead_hides_nothing() {
+    for (ahead, right_before) in [(TimeDelta::days(365), TimeDelta::zero()), (TimeDelta::days(30), TimeDelta::hours(3))]
+    {
+        let mut test = box_on(regular(30, 20), 5);
+        test.run_until(at(NOON) + right_before);
+        // The box believes that it is later than it is; the server goes on by the true time.
+        test.server.ahead = ahead;
+        test.now += ahead;
+        test.restart();
+        test.run(TimeDelta::days(2));
+        test.server.ahead = TimeDelta::zero();
+        test.set_back(test.now - ahead);
+        test.run_till(TimeDelta::hours(12), |test| test.progress().complete);
+        let since = at(NOON) - TimeDelta::days(5) + TimeDelta::days(2);
+        let missing = test.missing(since);
+        assert!(missing.iter().all(|(_, sale)| sale.at > test.now - TimeDelta::minutes(2)), "{ahead}: {missing:?}");
+        assert!(test.gaps.iter().all(|gap| gap.to <= test.now), "{:?}", test.gaps);
+    }
+}
+
 #[test]
 fn the_servers_clock_bounds_the_watermark() {
     let now = at("2026-03-15T12:05:00+07:00");

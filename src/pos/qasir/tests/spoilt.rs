@@ -89,9 +89,11 @@ fn a_window_that_fails_by_size_or_time_is_halved() {
     let fail: [fn() -> Failure; 2] = [|| Failure::TooLarge, too_slow];
     for failure in fail {
         let mut test = shop();
-        test.meddler = Some(Box::new(move |written, answered| {
-            if width(written) > TimeDelta::hours(3) { Err(failure()) } else { answered }
-        }));
+        test.meddler = Some(Box::new(
+            move |written, answered| {
+                if width(written) > TimeDelta::hours(3) { Err(failure()) } else { answered }
+            },
+        ));
         test.run_until(at(NOON) + TimeDelta::hours(12));
         assert!(all_but(&test, "") && test.gaps.is_empty(), "{:?} {:?}", failure(), test.gaps);
         assert!(test.progress().complete);
