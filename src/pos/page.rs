@@ -31,8 +31,8 @@ use crate::{
 const UNKNOWN_FIELDS_MAX: usize = 32;
 const UNKNOWN_FIELD_CHARS_MAX: usize = 64;
 
-/// Values in the records of one page, nested ones too: a hundred sales of 300 lines each have about as many.
-pub const PAGE_VALUES_MAX: usize = 300_000;
+/// Values in the records of one page, nested ones too: a hundred sales of 300 lines of three members each have fewer.
+pub const PAGE_VALUES_MAX: usize = 150_000;
 
 /// What a parser must know besides the body.
 #[derive(Debug, Clone)]

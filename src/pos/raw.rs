@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use super::body::JsonType;
 
 /// Elements of one list, or members of one object: no page of a known system holds a hundredth of it.
-pub const ELEMENTS_MAX: usize = 20_000;
+pub const ELEMENTS_MAX: usize = 10_000;
 
 /// One record: a sale of 5,000 lines takes about half of it.
 pub const RECORD_MAX_BYTES: usize = 1024 * 1024;

@@ -16,6 +16,7 @@ mod exits;
 mod foreign;
 mod killed;
 mod line;
+mod memory;
 mod normal;
 mod notify;
 mod page;
