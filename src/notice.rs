@@ -12,7 +12,7 @@ use crate::{
 
 /// What notices tell besides the codes of [`Condition`](crate::health::Condition); together they are what HQ's schema
 /// knows.
-pub const CODES: [&str; 15] = [
+pub const CODES: [&str; 16] = [
     "account_unproven",
     "new_stream",
     "store_put_aside",
@@ -28,6 +28,7 @@ pub const CODES: [&str; 15] = [
     "list_moved",
     "quarantine_read",
     "answer_unreadable",
+    "by_day",
 ];
 
 /// Something worth telling that is no sale, gap or quarantined record.

@@ -27,7 +27,7 @@ use super::{
     cursor::Cursor,
     reading::{Purpose, Reading, Server},
     vanished::Watch,
-    windows::{Counts, Window},
+    windows::{Counts, Window, days},
 };
 use crate::{
     gap::{Gap, GapReason},
@@ -193,6 +193,10 @@ impl Qasir {
     }
 
     fn plan(&self, purpose: Purpose, stretch: Window, now: DateTime<Utc>) -> Reading {
+        if self.cursor.by_day {
+            let days = days(stretch.widened(SLACK), &self.context.source_zone);
+            return Reading::of_days(purpose, now, days, stretch);
+        }
         if self.cursor.zone_proven {
             let dense = self.open_gaps.iter().filter(|gap| is_asked_again(gap));
             let cuts: Vec<_> = dense.flat_map(|gap| [gap.from, gap.to]).collect();
@@ -225,7 +229,7 @@ impl Qasir {
             return Some(self.plan(Purpose::Nightly, Window { from, to: now }, now));
         }
         // While the zone is unproven no single second can be meant.
-        if now >= self.gaps_due && self.cursor.zone_proven {
+        if now >= self.gaps_due && (self.cursor.zone_proven || self.cursor.by_day) {
             self.gaps_due = now + TRY_AGAIN;
             let dense = self.open_gaps.iter().filter(|gap| is_asked_again(gap));
             self.gaps_to_ask = dense.cloned().collect();
@@ -254,7 +258,9 @@ impl Connector for Qasir {
             self.asked = Some(Asked::Outlets);
             return Step::Ask(self.authorized(ask_outlets()));
         }
-        if let Some(at) = self.probe.filter(|_| !self.cursor.zone_proven && now >= self.probe_due) {
+        if let Some(at) =
+            self.probe.filter(|_| !self.cursor.zone_proven && !self.cursor.by_day && now >= self.probe_due)
+        {
             let at = whole_second(at);
             let bounds = Window { from: at, to: at }.widened(PROBE);
             self.asked = Some(Asked::Probe(bounds));
@@ -344,6 +350,7 @@ impl Connector for Qasir {
         let mut notes = vec!["voids, taxes and discounts are not told by this source".to_owned()];
         notes.extend(self.outlets.as_ref().and_then(Outlets::note).map(|(_, text)| text));
         notes.extend(self.cursor.naive_bounds.then(|| NAIVE_BOUNDS.to_owned()));
+        notes.extend(self.cursor.by_day.then(|| BY_DAY.to_owned()));
         notes.extend(self.unknown_fields.iter().map(|field| format!("unknown field {field}")));
         Progress {
             identity: self.outlets.as_ref().map(Outlets::names),
@@ -371,6 +378,9 @@ impl Connector for Qasir {
 fn is_asked_again(gap: &Gap) -> bool {
     matches!(gap.reason, GapReason::Truncated | GapReason::Unreadable)
 }
+
+const BY_DAY: &str = "the source filters by whole days, and is asked day by day: a day with 100 sales or more cannot be proven \
+                      complete";
 
 const NAIVE_BOUNDS: &str = "the source refuses bounds with an offset, and is asked in local time";
 

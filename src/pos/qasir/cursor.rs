@@ -19,6 +19,9 @@ pub struct Cursor {
     pub zone_proven: bool,
     /// The server refuses bounds with an offset, and gets local ones.
     pub naive_bounds: bool,
+    /// The server's filter looks at the day of its bounds alone.
+    #[serde(default)]
+    pub by_day: bool,
     /// The local day of the last nightly re-read.
     pub nightly_read: Option<NaiveDate>,
     /// The number of outlets that HQ was told of, if that was worth a word.
@@ -38,6 +41,7 @@ impl Cursor {
             ahead: None,
             zone_proven: false,
             naive_bounds: false,
+            by_day: false,
             nightly_read: None,
             outlets_told: None,
             readings: Readings::default(),

@@ -10,7 +10,8 @@ use std::collections::BTreeSet;
 
 use chrono::{DateTime, TimeDelta, Timelike, Utc};
 
-use super::windows::Window;
+use super::windows::{Window, days};
+use crate::zone::Zone;
 
 /// Rows that one answer can hold: the documented `limit`.
 pub const LIMIT_ROWS: usize = 100;
@@ -56,6 +57,8 @@ pub struct Reading {
     cap_tested: bool,
     /// An answer of it could be read.
     was_readable: bool,
+    /// The windows are local days, and no part of one can be asked.
+    by_day: bool,
 }
 
 /// The bounds that are sent for a window.
@@ -115,13 +118,23 @@ impl Reading {
             bounds: Bounds::Wide,
             cap_tested: false,
             was_readable: false,
+            by_day: false,
         }
+    }
+
+    /// A reading of local days, at a source whose filter looks at the day alone.
+    #[must_use]
+    pub fn of_days(purpose: Purpose, begun: DateTime<Utc>, days: Vec<Window>, whole: Window) -> Self {
+        Self { by_day: true, ..Self::new(purpose, begun, days, Some(whole)) }
     }
 
     /// The next window, and the bounds to send for it.
     #[must_use]
     pub fn next(&self) -> Option<(Window, Window)> {
         let window = *self.windows.last()?;
+        if self.by_day {
+            return Some((window, Window { to: window.to - TimeDelta::seconds(1), ..window }));
+        }
         let bounds = match self.bounds {
             Bounds::Wide => Window { from: window.from - TimeDelta::seconds(1), ..window },
             Bounds::Day => window.widened(TimeDelta::hours(12)),
@@ -136,13 +149,13 @@ impl Reading {
     /// that it is not the source that breaks off.
     pub fn spoilt(&mut self) -> Verdict {
         let Some((window, _)) = self.next() else { return Verdict::Whole };
-        if let Some((left, right)) = window.halves() {
+        if let Some((left, right)) = window.halves().filter(|_| !self.by_day) {
             self.windows.pop();
             self.windows.extend([right, left]);
             self.bounds = Bounds::Wide;
             return Verdict::AskOn;
         }
-        if let Some(narrower) = self.bounds.narrower() {
+        if let Some(narrower) = self.bounds.narrower().filter(|_| !self.by_day) {
             self.bounds = narrower;
             return Verdict::AskOn;
         }
@@ -161,6 +174,13 @@ impl Reading {
     pub fn judge(&mut self, rows: usize, times: &[DateTime<Utc>], server: &mut Server) -> Verdict {
         let Some((window, asked)) = self.next() else { return Verdict::Whole };
         self.was_readable = true;
+        if self.by_day {
+            // Nothing narrower can be asked, and no longer answer shows whether a shorter one was cut off.
+            let proven = rows < LIMIT_ROWS;
+            self.windows.pop();
+            self.has_gap |= !proven;
+            return if proven { Verdict::Whole } else { Verdict::Gap };
+        }
         let full = server.fills(rows);
         server.learn(rows, asked, times);
         if self.bounds == Bounds::Day {
@@ -219,6 +239,16 @@ pub fn honoured(asked: Window, times: &[DateTime<Utc>], slack: TimeDelta) -> boo
     let (Some(first), Some(last)) = (times.iter().min(), times.iter().max()) else { return true };
     let room = slack + TOLERANCE;
     *last - *first <= asked.to - asked.from + TOLERANCE && asked.holds(*first, room) && asked.holds(*last, room)
+}
+
+/// Whether a server that gives rows of these times for these bounds looks at their days alone: rows lie beside the bounds,
+/// and all of them within the days that the bounds touch.
+#[must_use]
+pub fn honoured_by_day(asked: Window, times: &[DateTime<Utc>], zone: &Zone) -> bool {
+    let days = days(asked, zone);
+    let (Some(last), Some(first)) = (days.first(), days.last()) else { return false };
+    let within = |at: &DateTime<Utc>| first.from <= *at && *at < last.to;
+    !honoured(asked, times, TimeDelta::zero()) && times.iter().all(within)
 }
 
 /// The whole seconds that hold these times.

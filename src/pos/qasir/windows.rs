@@ -5,7 +5,9 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
+
+use crate::zone::Zone;
 
 /// A planned window should hold about this many rows, well below the limit of 100.
 const ROWS_PLANNED: i64 = 60;
@@ -57,6 +59,17 @@ impl Window {
     pub fn widened(self, by: TimeDelta) -> Self {
         Self { from: self.from - by, to: self.to + by }
     }
+}
+
+/// The local days that a stretch touches, the last one first: a stack. For a source whose filter looks at the day alone.
+#[must_use]
+pub fn days(whole: Window, zone: &Zone) -> Vec<Window> {
+    let begins = |day: NaiveDate| zone.day_begins(day, NaiveTime::MIN);
+    let (first, last) = (zone.local(whole.from).date_naive(), zone.local(whole.to).date_naive());
+    let window = |day: NaiveDate| Some(Window { from: begins(day), to: begins(day.succ_opt()?) });
+    let mut days: Vec<_> = first.iter_days().take_while(|day| *day <= last).filter_map(window).collect();
+    days.reverse();
+    days
 }
 
 /// How many rows each slot held when it was read last.

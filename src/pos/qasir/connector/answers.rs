@@ -3,7 +3,7 @@
 use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
 
 use super::{
-    NARROW_GAPS_MAX, NOT_HONOURED_WAIT, OUTLETS_EVERY, Qasir, SLACK, SPOILT_MAX, TRY_AGAIN, UNKNOWN_FIELDS_MAX,
+    BY_DAY, NARROW_GAPS_MAX, NOT_HONOURED_WAIT, OUTLETS_EVERY, Qasir, SLACK, SPOILT_MAX, TRY_AGAIN, UNKNOWN_FIELDS_MAX,
     is_asked_again, whole_second,
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
         qasir::{
             account::Outlets,
             parse::parse_transactions,
-            reading::{Purpose, Verdict, honoured, hull},
+            reading::{Purpose, Verdict, honoured, honoured_by_day, hull},
             vanished::Missing,
             windows::Window,
         },
@@ -63,7 +63,7 @@ impl Qasir {
         let Some(reading) = slot else { return Ok(yield_of(page)) };
         let slack = if self.cursor.zone_proven { TimeDelta::zero() } else { SLACK };
         if !honoured(bounds, &times, slack) {
-            return Ok(self.not_honoured(page, now));
+            return Ok(self.not_honoured(bounds, page, &times, now));
         }
         let asked = bounds.widened(slack);
         page.met_within(Interval { from: asked.from, to: asked.to });
@@ -79,7 +79,8 @@ impl Qasir {
         }
         if verdict == Verdict::Gap {
             // Where the rows stand is where some are missing; a proven zone says it to the second.
-            let place = if self.cursor.zone_proven { window } else { hull(&times).unwrap_or(window) };
+            let place =
+                if self.cursor.zone_proven || self.cursor.by_day { window } else { hull(&times).unwrap_or(window) };
             found.gaps_opened.extend(self.open_gap(place, GapReason::Truncated));
         }
         if verdict == Verdict::Whole {
@@ -211,10 +212,16 @@ impl Qasir {
     }
 
     /// Rows from elsewhere prove nothing of the window: what they say is kept, and the watermark stays.
-    fn not_honoured(&mut self, page: Page, now: DateTime<Utc>) -> Yield {
+    fn not_honoured(&mut self, bounds: Window, page: Page, times: &[DateTime<Utc>], now: DateTime<Utc>) -> Yield {
         let mut found = yield_of(page);
         (self.newest, self.background) = (None, None);
         self.newest_complete = false;
+        if !self.cursor.by_day && honoured_by_day(bounds, times, &self.context.source_zone) {
+            (self.cursor.by_day, self.cursor.zone_proven) = (true, false);
+            found.notices.push(Notice::new("by_day", BY_DAY));
+            found.conditions.extend([(Condition::WindowNotHonoured, None), (Condition::WindowUnproven, None)]);
+            return found;
+        }
         if self.cursor.zone_proven {
             // Perhaps the server means another zone now: all is asked wider, until that is proven anew.
             self.cursor.zone_proven = false;

@@ -344,6 +344,35 @@ fn a_server_that_ignores_the_window_is_told_and_new_sales_still_come() {
 }
 
 #[test]
+fn a_filter_whose_grain_is_the_day_is_asked_day_by_day() {
+    // 48 sales a day fit in an answer; 144 do not, and each such day is a gap, while new sales still come.
+    for (minutes, fits) in [(30, true), (10, false)] {
+        let mut source = regular(minutes, 6);
+        source.traits.by_day = true;
+        let mut test = box_on(source, 3);
+        test.run_until(at(NOON) + TimeDelta::hours(12));
+        assert!(test.all_is_well(), "{:?}", test.conditions);
+        assert_eq!(test.notices.iter().filter(|code| **code == "by_day").count(), 1);
+        let late = test.now - TimeDelta::minutes(3);
+        let missing = test.missing(at(NOON) - TimeDelta::days(3));
+        if fits {
+            assert!(missing.iter().all(|(_, sale)| sale.at > late) && test.gaps.is_empty(), "{missing:?}");
+            assert!(test.progress().complete);
+        } else {
+            assert!(missing.iter().all(|(_, sale)| sale.at < at(NOON) || sale.at > late), "{missing:?}");
+            assert!(!test.gaps.is_empty() && test.gap_events < 10, "{:?}", test.gaps);
+        }
+        let asked = test.asked.len();
+        test.run(TimeDelta::hours(3));
+        assert!(test.asked.len() - asked <= 3 * 60 * 8, "{} requests", test.asked.len() - asked);
+        // A restart knows it.
+        test.restart();
+        test.run(TimeDelta::hours(1));
+        assert_eq!(test.notices.iter().filter(|code| **code == "by_day").count(), 1);
+    }
+}
+
+#[test]
 fn bounds_with_an_offset_that_are_refused_are_sent_in_local_time() {
     let mut source = regular(10, 2);
     source.traits = Traits { refuses_offset: true, ..Traits::default() };

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use chrono::{DateTime, NaiveDateTime, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Utc};
 use serde_json::Value;
 
 pub use crate::pos::world::{Chance, Faults, Store, at};
@@ -47,6 +47,8 @@ pub struct Traits {
     pub naive_times: bool,
     pub refuses_offset: bool,
     pub ignores_window: bool,
+    /// The filter looks at the day of its bounds alone.
+    pub by_day: bool,
     pub cap: usize,
     /// What stands in each row in the place of what: it is put aside.
     pub spoils: Option<(&'static str, &'static str)>,
@@ -62,6 +64,7 @@ impl Default for Traits {
             naive_times: true,
             refuses_offset: false,
             ignores_window: false,
+            by_day: false,
             cap: 100,
             spoils: None,
             shift: TimeDelta::zero(),
@@ -109,6 +112,13 @@ impl Source {
             }
         };
         let (from, to) = (bound("from_date")? + traits.shift, bound("to_date")? + traits.shift);
+        let (from, to) = if traits.by_day {
+            let begins = |day: NaiveDate| jakarta().day_begins(day, NaiveTime::MIN);
+            let day = |at| jakarta().local(at).date_naive();
+            (begins(day(from)), begins(day(to).succ_opt().expect("a day")) - TimeDelta::nanoseconds(1))
+        } else {
+            (from, to)
+        };
         let inside = |at: &DateTime<Utc>| {
             let (from_too, to_too) = traits.includes;
             (*at > from || from_too && *at == from) && (*at < to || to_too && *at == to)
