@@ -88,6 +88,8 @@ pub enum Condition {
     ClockDiffers,
     /// Neither a time service nor the point of sale confirms the box's clock.
     ClockUnconfirmed,
+    /// Sales are dated after now: a till's clock is ahead.
+    TillClockWrong,
     /// The printer has little paper left.
     PaperLow,
     /// The printer is out of paper.
@@ -102,7 +104,7 @@ pub enum Condition {
 
 impl Condition {
     /// Every condition, in the order of the enum.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::HqUnreachable,
         Self::HqRefused,
         Self::PublishDenied,
@@ -130,6 +132,7 @@ impl Condition {
         Self::ClockWrong,
         Self::ClockDiffers,
         Self::ClockUnconfirmed,
+        Self::TillClockWrong,
         Self::PaperLow,
         Self::PaperEnd,
         Self::PrinterFault,
@@ -168,6 +171,7 @@ impl Condition {
             Self::ClockWrong => "clock_wrong",
             Self::ClockDiffers => "clock_differs",
             Self::ClockUnconfirmed => "clock_unconfirmed",
+            Self::TillClockWrong => "till_clock_wrong",
             Self::PaperLow => "paper_low",
             Self::PaperEnd => "paper_end",
             Self::PrinterFault => "printer_fault",
@@ -246,6 +250,7 @@ impl Condition {
             | Self::OutboxFull
             | Self::ClockDiffers
             | Self::ClockUnconfirmed
+            | Self::TillClockWrong
             | Self::PaperLow
             | Self::PaperEnd
             | Self::PrinterFault => false,

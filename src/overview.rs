@@ -389,6 +389,7 @@ fn hinders(condition: Condition) -> bool {
                 | Condition::EventReduced
                 | Condition::ClockDiffers
                 | Condition::ClockUnconfirmed
+                | Condition::TillClockWrong
         )
 }
 

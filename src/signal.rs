@@ -353,7 +353,8 @@ mod tests {
                 Condition::EventReduced
                 | Condition::WindowUnproven
                 | Condition::ListUnreliable
-                | Condition::ClockDiffers => [SteadyWink, Off, Off],
+                | Condition::ClockDiffers
+                | Condition::TillClockWrong => [SteadyWink, Off, Off],
                 Condition::OutboxFull => [Slow, Off, Fast],
                 Condition::PaperLow | Condition::PaperEnd | Condition::PrinterFault => [Slow, Off, Slow],
                 _ => {

@@ -346,6 +346,16 @@ pub const ALL: &[(&str, Advice)] = &[
         ),
     ),
     (
+        "till_clock_wrong",
+        Advice::new(
+            [
+                "Sales are dated in the future: the clock of a till is wrong.",
+                "Ada penjualan bertanggal di masa depan: jam sebuah kasir salah.",
+            ],
+            ["Set date and time of the till right.", "Betulkan tanggal dan jam kasir itu."],
+        ),
+    ),
+    (
         "paper_low",
         Advice::new(
             ["The receipt printer is running low on paper.", "Kertas printer struk hampir habis."],

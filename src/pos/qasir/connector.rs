@@ -4,7 +4,7 @@
 //! - *Recent*, at the start and hourly: the last 48 h again, for tills that sync late and for records that changed.
 //! - *Catching up*: what lies between the watermark and the newest, from the oldest on, a day at a time; so after an
 //!   outage, or on a new box, the sales of this minute come first and the history follows.
-//! - *Nightly*: the last week again.
+//! - *Nightly*: the last week again, and once what lies after now: a till's clock may be far ahead.
 //! - *Gaps*: seconds that could not be proven complete are asked again.
 //!
 //! What was stored and is missing from re-readings is looked for by `vanished`.
@@ -20,7 +20,7 @@ use std::{
     sync::Arc,
 };
 
-use chrono::{DateTime, TimeDelta, Timelike, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Timelike, Utc};
 
 use super::{
     account::{Outlets, ask_outlets, ask_transactions},
@@ -64,6 +64,12 @@ const RECENT: (TimeDelta, TimeDelta) = (TimeDelta::hours(48), TimeDelta::hours(1
 /// Local hour after which the nightly tier is due.
 const NIGHT_HOUR: u32 = 3;
 
+/// Days before today of which a narrow window is asked, until one has sales.
+const GRAIN_DAYS_MAX: u64 = 7;
+
+/// Once a night what a till with a wrong clock sold is looked for so far after now.
+const FAR_AHEAD: TimeDelta = TimeDelta::days(400);
+
 /// The source keeps three months.
 const HISTORY: TimeDelta = TimeDelta::days(90);
 
@@ -98,6 +104,7 @@ enum Asked {
     Outlets,
     Window { purpose: Purpose, window: Window, bounds: Window, at: DateTime<Utc> },
     Probe(Window),
+    Grain(Window),
 }
 
 /// The connector for one Qasir account.
@@ -126,6 +133,9 @@ pub struct Qasir {
     /// A known sale for the probe of the zone.
     probe: Option<DateTime<Utc>>,
     probe_due: DateTime<Utc>,
+    /// Days that are over, of which a narrow window is asked: perhaps the filter looks at the day alone.
+    grain_days: VecDeque<NaiveDate>,
+    grain_due: DateTime<Utc>,
     counts: Counts,
     server: Server,
     memory: Arc<dyn Memory>,
@@ -174,6 +184,8 @@ impl Qasir {
             gaps_to_ask: VecDeque::new(),
             probe: None,
             probe_due: now,
+            grain_days: VecDeque::new(),
+            grain_due: now,
             counts: Counts::default(),
             server: Server::default(),
             memory,
@@ -228,6 +240,12 @@ impl Qasir {
             let from = (now - RESCAN_HORIZON).max(self.cursor.since);
             return Some(self.plan(Purpose::Nightly, Window { from, to: now }, now));
         }
+        // Only bounds that are proven show that a row which lies after now is meant so.
+        if local.hour() >= NIGHT_HOUR && self.cursor.looked_ahead != Some(local.date_naive()) && self.cursor.zone_proven
+        {
+            let beyond = Window { from: now + AHEAD, to: now + FAR_AHEAD };
+            return Some(Reading::new(Purpose::Ahead, now, vec![beyond], None));
+        }
         // While the zone is unproven no single second can be meant.
         if now >= self.gaps_due && (self.cursor.zone_proven || self.cursor.by_day) {
             self.gaps_due = now + TRY_AGAIN;
@@ -257,6 +275,12 @@ impl Connector for Qasir {
         if self.outlets.is_none() || now >= self.outlets_due {
             self.asked = Some(Asked::Outlets);
             return Step::Ask(self.authorized(ask_outlets()));
+        }
+        if let Some(day) = self.grain_days.front() {
+            let noon = self.context.source_zone.day_begins(*day, NaiveTime::MIN) + TimeDelta::hours(12);
+            let bounds = Window { from: noon, to: noon }.widened(TimeDelta::minutes(30));
+            self.asked = Some(Asked::Grain(bounds));
+            return Step::Ask(self.request_for(bounds));
         }
         if let Some(at) =
             self.probe.filter(|_| !self.cursor.zone_proven && !self.cursor.by_day && now >= self.probe_due)
@@ -291,6 +315,7 @@ impl Connector for Qasir {
         let mut found = match self.asked.take() {
             None => return Ok(Yield::default()),
             Some(Asked::Outlets) => self.take_outlets(answer, now)?,
+            Some(Asked::Grain(bounds)) => self.take_grain(bounds, answer, now)?,
             Some(Asked::Probe(bounds)) => self.take_probe(bounds, answer, now)?,
             Some(Asked::Window { purpose, window, bounds, at }) => {
                 self.take_window(purpose, (window, bounds), at, answer, now)?

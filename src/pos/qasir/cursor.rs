@@ -24,6 +24,9 @@ pub struct Cursor {
     pub by_day: bool,
     /// The local day of the last nightly re-read.
     pub nightly_read: Option<NaiveDate>,
+    /// The local day of the last look at what lies after now.
+    #[serde(default)]
+    pub looked_ahead: Option<NaiveDate>,
     /// The number of outlets that HQ was told of, if that was worth a word.
     pub outlets_told: Option<usize>,
     /// Stretches that were read whole, and when.
@@ -43,6 +46,7 @@ impl Cursor {
             naive_bounds: false,
             by_day: false,
             nightly_read: None,
+            looked_ahead: None,
             outlets_told: None,
             readings: Readings::default(),
         }

@@ -29,6 +29,8 @@ pub enum Purpose {
     Recent,
     CatchUp,
     Nightly,
+    /// What lies after now.
+    Ahead,
     Gap,
 }
 
@@ -241,14 +243,14 @@ pub fn honoured(asked: Window, times: &[DateTime<Utc>], slack: TimeDelta) -> boo
     *last - *first <= asked.to - asked.from + TOLERANCE && asked.holds(*first, room) && asked.holds(*last, room)
 }
 
-/// Whether a server that gives rows of these times for these bounds looks at their days alone: rows lie beside the bounds,
-/// and all of them within the days that the bounds touch.
+/// Whether a server that gives rows of these times for these bounds may look at their days alone: more lie beside the
+/// bounds than another zone explains, and all of them within the days that the bounds touch.
 #[must_use]
 pub fn honoured_by_day(asked: Window, times: &[DateTime<Utc>], zone: &Zone) -> bool {
     let days = days(asked, zone);
     let (Some(last), Some(first)) = (days.first(), days.last()) else { return false };
-    let within = |at: &DateTime<Utc>| first.from <= *at && *at < last.to;
-    !honoured(asked, times, TimeDelta::zero()) && times.iter().all(within)
+    let (Some(newest), Some(oldest)) = (times.iter().max(), times.iter().min()) else { return false };
+    *newest - *oldest > asked.to - asked.from + TOLERANCE && first.from <= *oldest && *newest < last.to
 }
 
 /// The whole seconds that hold these times.

@@ -1,10 +1,10 @@
 //! What the connector makes of its answers: what they prove, what they open and close, and what they lack.
 
-use chrono::{DateTime, NaiveTime, TimeDelta, Utc};
+use chrono::{DateTime, Days, NaiveTime, TimeDelta, Utc};
 
 use super::{
-    BY_DAY, NARROW_GAPS_MAX, NOT_HONOURED_WAIT, OUTLETS_EVERY, Qasir, SLACK, SPOILT_MAX, TRY_AGAIN, UNKNOWN_FIELDS_MAX,
-    is_asked_again, whole_second,
+    BY_DAY, GRAIN_DAYS_MAX, NARROW_GAPS_MAX, NOT_HONOURED_WAIT, OUTLETS_EVERY, Qasir, SLACK, SPOILT_MAX, TRY_AGAIN,
+    UNKNOWN_FIELDS_MAX, is_asked_again, whole_second,
 };
 use crate::{
     gap::{Gap, GapReason},
@@ -65,6 +65,9 @@ impl Qasir {
         if !honoured(bounds, &times, slack) {
             return Ok(self.not_honoured(bounds, page, &times, now));
         }
+        if purpose == Purpose::Ahead {
+            return Ok(self.looked_ahead(page, now));
+        }
         let asked = bounds.widened(slack);
         page.met_within(Interval { from: asked.from, to: asked.to });
         if !self.cursor.zone_proven {
@@ -106,6 +109,22 @@ impl Qasir {
             }
         }
         Ok(Yield { transactions: page.records, quarantined: page.quarantined, ..found })
+    }
+
+    /// Sales after now are sales: they are kept, and the till is told of.
+    fn looked_ahead(&mut self, page: Page, now: DateTime<Utc>) -> Yield {
+        self.background = None;
+        self.cursor.looked_ahead = Some(self.context.outlet_zone.local(now).date_naive());
+        let last = page.records.last().map(|record| record.timestamp.to_utc());
+        let text = last.map(|last| {
+            format!(
+                "qasir GET /transactions: expected no sale after now, found {}, the last at {}: a till's clock is ahead, or \
+                 the connection's timezone is wrong; they are kept as they are; set that clock right",
+                page.rows,
+                instant::text_utc(last)
+            )
+        });
+        Yield { conditions: vec![(Condition::TillClockWrong, text)], ..yield_of(page) }
     }
 
     /// The answer to a window cannot be read, or does not come: it is halved. `None`: too many in a row, so that it is
@@ -196,7 +215,7 @@ impl Qasir {
                 Purpose::Nightly => {
                     self.cursor.nightly_read = Some(self.context.outlet_zone.local(begun).date_naive());
                 }
-                Purpose::CatchUp | Purpose::Gap => {}
+                Purpose::CatchUp | Purpose::Ahead | Purpose::Gap => {}
             }
         }
         let Some((read, at)) = read else { return Vec::new() };
@@ -216,10 +235,13 @@ impl Qasir {
         let mut found = yield_of(page);
         (self.newest, self.background) = (None, None);
         self.newest_complete = false;
-        if !self.cursor.by_day && honoured_by_day(bounds, times, &self.context.source_zone) {
-            (self.cursor.by_day, self.cursor.zone_proven) = (true, false);
-            found.notices.push(Notice::new("by_day", BY_DAY));
-            found.conditions.extend([(Condition::WindowNotHonoured, None), (Condition::WindowUnproven, None)]);
+        let zone = &self.context.source_zone;
+        if !self.cursor.by_day && now >= self.grain_due && honoured_by_day(bounds, times, zone) {
+            // A source that ignores its bounds would look the same: a day that is over tells them apart.
+            self.grain_due = now + TRY_AGAIN;
+            self.grain_days = (1..=GRAIN_DAYS_MAX)
+                .filter_map(|n| zone.local(now).date_naive().checked_sub_days(Days::new(n)))
+                .collect();
             return found;
         }
         if self.cursor.zone_proven {
@@ -237,6 +259,26 @@ impl Qasir {
         self.background_due = now + TRY_AGAIN;
         self.newest_due = now + self.poll_every.max(NOT_HONOURED_WAIT);
         found
+    }
+
+    /// A narrow window of a day that is over: a server that looks at the day alone shows all of that day, one that ignores
+    /// the window shows others, and one that honours it proves nothing here.
+    pub(super) fn take_grain(&mut self, bounds: Window, answer: &Answer, now: DateTime<Utc>) -> Result<Yield, String> {
+        let page = self.parse(answer, now).map_err(|fault| fault.to_string())?;
+        let times = exact_times(&page);
+        self.grain_days.pop_front();
+        let by_day = honoured_by_day(bounds, &times, &self.context.source_zone);
+        if by_day || !times.is_empty() {
+            self.grain_days.clear();
+        }
+        let mut found = yield_of(page);
+        if by_day {
+            (self.newest, self.background, self.newest_due) = (None, None, now);
+            (self.cursor.by_day, self.cursor.zone_proven) = (true, false);
+            found.notices.push(Notice::new("by_day", BY_DAY));
+            found.conditions.extend([(Condition::WindowNotHonoured, None), (Condition::WindowUnproven, None)]);
+        }
+        Ok(found)
     }
 
     /// A server whose zone is another shows the known sale's neighbours of hours ago, or nobody.

@@ -189,7 +189,7 @@ fn what_is_no_answer_moves_nothing_and_is_asked_again() {
         assert!(connector.take(&answer(name), now).unwrap_err().contains("`transactions`"), "{name}");
         assert_eq!((connector.cursor(), ask(&mut connector, now)), (before.clone(), asked));
     }
-    for failure in [Failure::Refused(401), Failure::TooMany { retry_after: None }, Failure::TooLarge] {
+    for failure in [Failure::Refused(401), Failure::TooMany { retry_after: None }, Failure::TooSlow(String::new())] {
         assert!(connector.failed(&failure, now).is_none() && !connector.progress().complete);
         assert_eq!((connector.cursor(), ask(&mut connector, now)), (before.clone(), asked));
     }
@@ -341,6 +341,25 @@ fn a_server_that_ignores_the_window_is_told_and_new_sales_still_come() {
     test.run_until(test.now + TimeDelta::hours(3));
     assert_eq!(test.conditions[&Condition::WindowNotHonoured], None);
     assert!(test.progress().complete);
+}
+
+/// A till whose clock is hours, or a year, ahead sells in the future: what it sold is found the same night, and told.
+#[test]
+fn what_a_till_with_a_clock_that_is_ahead_sold_is_found_in_the_night() {
+    for ahead in [TimeDelta::hours(7), TimeDelta::days(365)] {
+        let mut source = regular(30, 3);
+        let uploaded = at(NOON) + TimeDelta::hours(2);
+        source.put("F-1", Sale { at: uploaded + ahead, versions: vec![(uploaded, Some(9_000))] });
+        let mut test = box_on(source, 1);
+        test.run_until(at(NOON) + TimeDelta::hours(16));
+        assert!(test.has("F-1"), "{ahead}");
+        // A sale that has become one of the past meanwhile is no news.
+        if ahead > TimeDelta::days(1) {
+            let told = test.holds(Condition::TillClockWrong).expect("it is told");
+            assert!(told.contains("a till's clock is ahead"), "{told}");
+        }
+        assert!(test.gaps.is_empty() && test.watermark() <= test.now);
+    }
 }
 
 #[test]
