@@ -12,7 +12,6 @@
 //! its own line has found.
 
 mod broker;
-mod certificate;
 mod clock;
 mod folder;
 mod line;

@@ -377,6 +377,20 @@ impl Config {
         board
     }
 
+    /// Where the daemon of a config can be asked, and a zone to show its times in, however faulty the rest is: a running
+    /// daemon goes on with what it read at its start. `None` where nothing can be said.
+    #[must_use]
+    pub fn to_be_asked(path: &Path) -> Option<(PathBuf, Zone)> {
+        let (text, mode) = Self::read(path).ok()?;
+        let origin = Origin { path, mode, arriving: None };
+        let mut place = None;
+        let _the_faults_are_told_by_who_reads_all_of_it = read::Document::parse(&text).read(path, |root| {
+            place = schema::to_be_asked(root, &origin);
+            None::<()>
+        });
+        place
+    }
+
     /// The board of a profile that comes with the program.
     #[must_use]
     pub fn known_board(name: &str) -> Option<Board> {

@@ -62,9 +62,9 @@ pub enum Condition {
     StoredRejected,
     /// Another box publishes for this outlet.
     OutletConflict,
-    /// The point of sale does not answer, or asks to wait.
+    /// The point of sale does not answer or asks to wait, or something in front of it refuses.
     PosUnreachable,
-    /// The point of sale refuses the credentials.
+    /// The point of sale refuses the credentials, or its certificate cannot be trusted.
     PosRefused,
     /// The point of sale answers something else than its API promises.
     PosUnreadable,

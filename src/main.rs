@@ -305,19 +305,32 @@ fn try_all(path: &Path, config: &Config, json: bool) -> ExitCode {
     }
 }
 
+/// The running daemon is asked also where the config, or a secret that it names, is faulty by now: it goes on with what it
+/// has, and what it says of that is what a technician needs.
 fn status(path: &Path, json: bool) -> ExitCode {
-    let config = match Config::load(path) {
-        Ok(config) => config,
-        Err(faults) => {
-            eprint!("{faults}");
+    let (folder, zone, faults) = match Config::load(path) {
+        Ok(config) => (config.outbox.path, config.outlet.timezone, None),
+        Err(faults) => match Config::to_be_asked(path) {
+            Some((folder, zone)) => (folder, zone, Some(faults)),
+            None => {
+                eprint!("{faults}");
+                return ExitCode::from(CONFIG);
+            }
+        },
+    };
+    let asked = client::overview(&folder);
+    if let Some(faults) = faults {
+        eprint!("{faults}");
+        if asked.is_err() {
             return ExitCode::from(CONFIG);
         }
-    };
-    let asked = client::overview(&config.outbox.path).and_then(|(overview, line)| {
-        let text = if json { line } else { overview::text::status(&overview, &config.outlet.timezone) };
+        eprintln!("tillbox: the running tillbox goes on with the config that it read at its start");
+    }
+    let told_of = asked.and_then(|(overview, line)| {
+        let text = if json { line } else { overview::text::status(&overview, &zone) };
         say(text.trim_end())
     });
-    told(asked)
+    told(told_of)
 }
 
 fn outbox(path: &Path, look: &Look) -> ExitCode {

@@ -11,6 +11,7 @@ mod clocks;
 mod closings;
 mod credential;
 mod introduction;
+mod reception;
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,8 +23,9 @@ use self::{
     budget::Budget,
     clocks::{Clocks, Fault},
     closings::Closings,
-    credential::{Credential, Verdict},
+    credential::{Credential, REFUSED_WAIT, Verdict},
     introduction::Introduction,
+    reception::{Meaning, Reception},
 };
 use crate::{
     clock::Clock,
@@ -61,6 +63,9 @@ const CLOCK_STEP_S: i64 = 5;
 
 /// A credential that was refused, or is not there, is looked at this often: a new one is taken up at once.
 const SECRET_LOOK: Duration = Duration::from_secs(5);
+
+/// Credentials that were refused are shown a second time after this, before anybody is told.
+const SECOND_TRY: Duration = Duration::from_secs(5);
 
 /// A step is over within this: its request, a night's closings, a commit to a slow card, each with time to spare.
 const STEP_MAX: Duration = Duration::from_secs(180);
@@ -107,6 +112,7 @@ pub struct Poller {
     introduction: Introduction,
     budget: Budget,
     backoff: Backoff,
+    reception: Reception,
     closings: Closings,
     last_now: DateTime<Utc>,
     clocks: Clocks,
@@ -160,6 +166,7 @@ impl Poll {
             introduction: Introduction::default(),
             budget,
             backoff: Backoff::new(),
+            reception: Reception::default(),
             closings,
             last_now: now,
             clocks: Clocks::new(read_to, now),
@@ -193,6 +200,7 @@ impl Poller {
         if now < self.last_now - SET_BACK {
             // Whatever was to be done later is now to be done much later.
             self.budget = Budget::new(self.poll.requests_per_minute, now);
+            self.reception = Reception::default();
             self.last_now = now;
             return self.start_over(now);
         }
@@ -249,6 +257,7 @@ impl Poller {
         self.budget.praise();
         let stepped = self.clocks.learn(answer.date, own, self.poll.clock.is_synchronised());
         let now = self.clocks.followed(own);
+        self.reception.answered(request, now);
         self.tell_clocks(answer.date, own);
         if now < earliest_now() {
             self.clock_was_wrong = true;
@@ -262,7 +271,7 @@ impl Poller {
         }
         let answer = Answer { date: self.clocks.bound(answer.date, own), ..answer };
         match self.connector.take(&answer, now) {
-            Ok(found) => self.store(found, now),
+            Ok(found) => self.store(found, true, now),
             Err(fault) => {
                 let text = format!("{} {request}: {fault}; nothing was taken from it", self.poll.system);
                 self.trouble(Some((Condition::PosUnreadable, &text)), now);
@@ -289,8 +298,9 @@ impl Poller {
         Some(SECRET_LOOK)
     }
 
-    /// Stores a yield and the cursor in one commit, unless it is of another account.
-    fn store(&mut self, found: Yield, now: DateTime<Utc>) -> Duration {
+    /// Stores a yield and the cursor in one commit, unless it is of another account. `answered`: the source said
+    /// something that was made sense of; a request that only failed is no sign that it does.
+    fn store(&mut self, found: Yield, answered: bool, now: DateTime<Utc>) -> Duration {
         match self.keep_strangers_out(now) {
             Ok(None) => {}
             Ok(Some(pause)) => return pause,
@@ -315,7 +325,7 @@ impl Poller {
         };
         match self.poll.outbox.capture(capture) {
             Ok(captured) => {
-                self.stored(&captured, now);
+                self.stored(&captured, answered, now);
                 self.closings.touched(&captured, gaps_moved, now);
                 let mut refused = None;
                 for (condition, text) in found.conditions {
@@ -325,16 +335,18 @@ impl Poller {
                     }
                     self.poll.health.set(condition, &self.poll.connection, text.as_deref(), now);
                 }
-                self.backoff.succeeded();
+                if answered {
+                    self.backoff.succeeded();
+                }
                 // A source may refuse the credentials in an answer of another status than 401.
                 let Some(text) = refused else {
-                    self.trouble(None, now);
+                    if answered {
+                        self.trouble(None, now);
+                    }
                     return Duration::ZERO;
                 };
-                let text = format!("{text}; {}", self.poll.remedy);
-                self.trouble(Some((Condition::PosRefused, &text)), now);
-                self.credential.refuse(now);
-                SECRET_LOOK
+                let remedy = self.poll.remedy.clone();
+                self.refuse(&text, &remedy, now)
             }
             Err(error) => self.not_stored(&error, now),
         }
@@ -376,7 +388,7 @@ impl Poller {
         Ok(None)
     }
 
-    fn stored(&mut self, captured: &Captured, now: DateTime<Utc>) {
+    fn stored(&mut self, captured: &Captured, answered: bool, now: DateTime<Utc>) {
         if captured.events > 0 {
             let Captured { new, changed, quarantined, .. } = captured;
             tracing::debug!(connection = %self.poll.connection, new, changed, quarantined, "poll: stored");
@@ -392,7 +404,9 @@ impl Poller {
             facts.open_gaps = open_gaps;
             let connection = facts.connections.entry(self.poll.connection.clone()).or_default();
             connection.progress = progress;
-            connection.last_answer = Some(now);
+            if answered {
+                connection.last_answer = Some(now);
+            }
             if captured.quarantined > 0 {
                 connection.put_aside = (connection.put_aside.0 + captured.quarantined, Some(now));
             }
@@ -410,37 +424,87 @@ impl Poller {
     }
 
     fn failed(&mut self, request: &Request, failure: &Failure, now: DateTime<Utc>) -> Duration {
-        if matches!(failure, Failure::Refused(_)) {
+        if matches!(failure, Failure::Refused(_) | Failure::Unsendable(_)) {
             self.credential.doubt(now);
         }
-        if let Some(found) = self.connector.failed(failure, now) {
-            return self.store(found, now);
+        let meaning = self.reception.failed(request, failure, now);
+        let text = format!("{} {request}: {failure}", self.poll.system);
+        // Neither is known to be more than chance, so the connector asks the same again and begins nothing anew.
+        match (meaning, failure) {
+            (Meaning::Passing, _) => return SECOND_TRY,
+            (Meaning::Limit, Failure::Busy { retry_after }) => {
+                let chance = self.backoff.chance();
+                self.budget.ease(*retry_after, now, chance);
+                return self.limited(&text, now);
+            }
+            _ => {}
+        }
+        if let Failure::Busy { retry_after: Some(after) } = failure {
+            self.budget.put_off(*after, now);
+        }
+        let trouble = Failure::Trouble(503);
+        let told = if matches!(failure, Failure::Busy { .. }) { &trouble } else { failure };
+        if let Some(found) = self.connector.failed(told, now) {
+            let answered = matches!(failure, Failure::Refused(_) | Failure::Unexpected(_));
+            return self.store(found, answered, now);
         }
         let progress = self.connector.progress();
         self.poll.health.update_connection(&self.poll.connection, |connection| connection.progress = progress);
-        let text = format!("{} {request}: {failure}", self.poll.system);
+        let remedy = self.poll.remedy.clone();
         match failure {
             Failure::TooMany { retry_after } => {
                 let chance = self.backoff.chance();
                 self.budget.complain(*retry_after, now, chance);
-                self.trouble(Some((Condition::PosUnreachable, &text)), now);
-                self.budget.wait(now)
+                self.limited(&text, now)
             }
-            Failure::Refused(_) => {
-                let text = format!("{text}; {}", self.poll.remedy);
+            Failure::Refused(_) | Failure::Unsendable(_) => self.refuse(&text, &remedy, now),
+            Failure::Barred { .. } if meaning == Meaning::Refusal => {
+                let remedy = format!("let whoever runs it or the server admit this box; or {remedy}");
+                self.refuse(&format!("{text}, and nothing else has answered for a while"), &remedy, now)
+            }
+            Failure::Barred { retry_after, .. } => {
+                self.trouble(Some((Condition::PosUnreachable, &text)), now);
+                let after = retry_after.map(|after| after.min(REFUSED_WAIT.to_std().unwrap_or_default()));
+                if after.is_some() && !self.reception.is_away(now) {
+                    let chance = self.backoff.chance();
+                    self.budget.ease(after, now, chance);
+                }
+                self.backoff.failed().max(after.unwrap_or_default())
+            }
+            Failure::Untrusted(_) => {
                 self.trouble(Some((Condition::PosRefused, &text)), now);
-                self.credential.refuse(now);
-                SECRET_LOOK
+                self.backoff.failed().max(UNREADABLE_WAIT)
             }
             Failure::Unexpected(_) | Failure::TooLarge => {
                 self.trouble(Some((Condition::PosUnreadable, &format!("{text}; check the base-url"))), now);
                 self.backoff.failed().max(UNREADABLE_WAIT)
             }
-            Failure::Unreachable(_) | Failure::TooSlow(_) | Failure::Trouble(_) => {
+            // One request is in trouble, and the source is there.
+            Failure::Busy { .. } if !self.reception.is_away(now) => self.backoff.failed().max(self.budget.wait(now)),
+            Failure::Unreachable(_) | Failure::TooSlow(_) | Failure::Trouble(_) | Failure::Busy { .. } => {
                 self.trouble(Some((Condition::PosUnreachable, &text)), now);
-                self.backoff.failed()
+                self.backoff.failed().max(self.budget.wait(now))
             }
         }
+    }
+
+    /// The source is there and asks for patience: that is told only where nothing else is answered meanwhile.
+    fn limited(&self, text: &str, now: DateTime<Utc>) -> Duration {
+        let wait = self.budget.wait(now);
+        let until = TimeDelta::from_std(wait).map_or(now, |wait| now + wait);
+        if self.reception.is_away(until) {
+            self.trouble(Some((Condition::PosUnreachable, text)), now);
+        }
+        wait
+    }
+
+    /// Somebody has to come; meanwhile the same is tried now and then, and another credential is looked for.
+    fn refuse(&mut self, text: &str, remedy: &str, now: DateTime<Utc>) -> Duration {
+        let every = REFUSED_WAIT.num_minutes();
+        let text = format!("{text}; the box tries again every {every} minutes; {remedy}");
+        self.trouble(Some((Condition::PosRefused, &text)), now);
+        self.credential.refuse(now);
+        SECRET_LOOK
     }
 
     /// Sends the closings that are due. `None` asks to start over.

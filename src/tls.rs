@@ -1,16 +1,22 @@
 //! Whom the box trusts, and how it proves itself: one rustls with ring for both of its clients.
 
+pub mod certificate;
+pub mod fault;
+mod trust;
+
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig,
     crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 use thiserror::Error;
+
+use self::trust::Trust;
 
 /// Why a certificate or key cannot be used.
 #[derive(Debug, Error)]
@@ -57,17 +63,29 @@ pub fn authorities(file: Option<&Path>) -> Result<Vec<CertificateDer<'static>>, 
     Ok(found.certs)
 }
 
-/// A client's side of TLS, with a certificate of its own if one is given (certificate chain, key).
+/// Whether a server's certificate is the very one that the file names. Such a one is taken as it stands.
+#[must_use]
+pub fn names(file: Option<&Path>, certificate: &[u8]) -> bool {
+    file.and_then(|path| certificates(path).ok())
+        .is_some_and(|named| named.iter().any(|one| one.as_ref() == certificate))
+}
+
+/// A client's side of TLS, with a certificate of its own if one is given (certificate chain, key). It takes a server whose
+/// very certificate the file names, whatever that certificate says of itself, and else whom an authority of the file, or
+/// of the system's, certifies for the name or address by which the server is reached.
 ///
 /// # Errors
 /// A file cannot be used, or the key does not fit the certificate.
 pub fn client(authority_file: Option<&Path>, identity: Option<(&Path, &Path)>) -> Result<Arc<ClientConfig>, TlsError> {
-    let mut roots = RootCertStore::empty();
-    // The system's list may hold old certificates that rustls does not read; the others count.
-    let (_added, _passed_over) = roots.add_parsable_certificates(authorities(authority_file)?);
+    let trusted = authorities(authority_file)?;
+    let trust = match authority_file {
+        Some(_) => Trust::named(trusted),
+        None => Trust::authorities(trusted),
+    };
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
-        .with_root_certificates(roots);
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(trust));
     let config = match identity {
         None => builder.with_no_client_auth(),
         Some((certificate, key)) => {

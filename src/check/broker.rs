@@ -28,7 +28,6 @@ use tokio::{
 use self::{connection::Connection, topics::Topics};
 use super::{
     Finding, Outcome,
-    certificate::Validity,
     line::{Secured, Server, Unreached},
     patience::Waits,
 };
@@ -36,7 +35,7 @@ use crate::{
     config::{Broker, Hq, Outlet},
     inspect::Probe,
     mqtt::wire::{Connect, Wire, WireError},
-    tls,
+    tls::{self, certificate::Validity},
 };
 
 /// What is tried at one broker is over within this, and what must be put back within three seconds more.
@@ -92,11 +91,8 @@ pub fn check(hq: &Hq, outlet: &Outlet, broker: &Broker, now: DateTime<Utc>, runn
         Ok(tried) => tried,
         Err(unreached) => not_ok(unreached).into(),
     };
-    let ends = secured.and_then(|secured| secured.validity).filter(|validity| validity.ends_soon(now));
-    let ends = ends.map(|validity| {
-        let text = format!("found that the broker's certificate {}; expected 30 days", validity.text(now));
-        Finding::warn(&item, text, "let HQ renew it")
-    });
+    let ends = secured.and_then(|secured| secured.ends_soon("found that the broker's", "let HQ", now));
+    let ends = ends.map(|(text, remedy)| Finding::warn(&item, text, remedy));
     let behind_first = tried.findings.len().min(1);
     tried.findings.splice(behind_first..behind_first, ends);
     tried
@@ -191,7 +187,7 @@ fn reach(hq: &Hq, broker: &Broker, now: DateTime<Utc>, waits: &Waits) -> Result<
         text: error.to_string(),
         remedy: "correct ca-certificate, client-certificate or client-key-file in [hq]".to_owned(),
     })?;
-    let secured = server.secure(stream, Arc::clone(&config))?;
+    let secured = server.secure(stream, Arc::clone(&config), hq.ca_certificate.as_deref())?;
     Ok((Some(secured), Some(config)))
 }
 
@@ -257,11 +253,5 @@ fn told(error: &WireError, outlet: &Outlet) -> Unreached {
 }
 
 fn line(secured: Option<&Secured>, now: DateTime<Utc>) -> String {
-    match secured {
-        None => "plain mqtt".to_owned(),
-        Some(Secured { version, validity: None }) => (*version).to_owned(),
-        Some(Secured { version, validity: Some(validity) }) => {
-            format!("{version}, a certificate that {}", validity.text(now))
-        }
-    }
+    secured.map_or_else(|| "plain mqtt".to_owned(), |secured| secured.text(now))
 }

@@ -3,16 +3,17 @@
 use std::{
     io::{self, Write as _},
     net::{SocketAddr, TcpStream, ToSocketAddrs as _},
+    path::Path,
     sync::{Arc, mpsc},
     thread,
     time::Duration,
 };
 
 use chrono::{DateTime, Utc};
-use rustls::{AlertDescription, CertificateError, ClientConfig, ClientConnection, pki_types::ServerName};
+use rustls::{ClientConfig, ClientConnection, pki_types::ServerName};
 
-use super::{Outcome, certificate::Validity, clock::shown, patience::Waits};
-use crate::instant;
+use super::{Outcome, patience::Waits};
+use crate::tls::{self, certificate::Validity, fault::TlsFault};
 
 /// How long a name may take to resolve, a connection to be made, and each read or write of the TLS handshake.
 const STEP_MAX: Duration = Duration::from_secs(5);
@@ -20,8 +21,8 @@ const STEP_MAX: Duration = Duration::from_secs(5);
 /// Addresses of one name that are tried, at most.
 const ADDRESSES_MAX: usize = 3;
 
-/// Names of a certificate that are shown, at most.
-const NAMES_MAX: usize = 3;
+/// How a certificate is taken that the config names.
+const NAMED: &str = "the very certificate that ca-certificate names, taken as it stands";
 
 /// Whoever is asked.
 #[derive(Debug, Clone)]
@@ -48,8 +49,32 @@ pub struct Unreached {
 pub struct Secured {
     /// Such as `TLS 1.3`.
     pub version: &'static str,
-    /// Of the certificate of its chain that ends first.
+    /// Of the certificate of its chain that ends first; of its own alone where that is named.
     pub validity: Option<Validity>,
+    /// The config's ca-certificate names this very certificate, so it is taken as it stands.
+    pub named: bool,
+}
+
+impl Secured {
+    /// How it was accepted: `TLS 1.3, a certificate that holds until 2027-03-01, 97 days, of a trusted authority`.
+    pub fn text(&self, now: DateTime<Utc>) -> String {
+        let Self { version, validity, named } = self;
+        let lasts = validity.map(|validity| validity.text(now));
+        match (named, lasts) {
+            (false, None) => format!("{version}, a certificate of a trusted authority"),
+            (false, Some(lasts)) => format!("{version}, a certificate that {lasts}, of a trusted authority"),
+            (true, None) => format!("{version}, {NAMED}"),
+            (true, Some(lasts)) => format!("{version}, {NAMED}, which {lasts}"),
+        }
+    }
+
+    /// A word on a certificate that ends soon: what was found, and what to do.
+    pub fn ends_soon(&self, whose: &str, who: &str, now: DateTime<Utc>) -> Option<(String, String)> {
+        let validity = self.validity.filter(|validity| validity.ends_soon(now))?;
+        let found = format!("{whose} certificate {}; expected 30 days", validity.text(now));
+        let renew = if self.named { "renew it, and name the new one as ca-certificate" } else { "renew it" };
+        Some((found, format!("{who} {renew}")))
+    }
 }
 
 impl Server<'_> {
@@ -101,8 +126,13 @@ impl Server<'_> {
         }
     }
 
-    /// Secures a connection and closes it again.
-    pub fn secure(&self, mut stream: TcpStream, config: Arc<ClientConfig>) -> Result<Secured, Unreached> {
+    /// Secures a connection and closes it again. The config of rustls is the one that was made of `authority_file`.
+    pub fn secure(
+        &self,
+        mut stream: TcpStream,
+        config: Arc<ClientConfig>,
+        authority_file: Option<&Path>,
+    ) -> Result<Secured, Unreached> {
         let name = ServerName::try_from(self.host.to_owned());
         let made = name.map_err(|error| error.to_string()).and_then(|name| {
             let limited =
@@ -116,6 +146,9 @@ impl Server<'_> {
             connection.complete_io(&mut stream).map_err(|error| self.failed(&error))?;
         }
         let chain = connection.peer_certificates().unwrap_or_default();
+        let named = chain.first().is_some_and(|own| tls::names(authority_file, own));
+        // What else is sent with one that is named proves nothing, and ends nothing.
+        let chain = if named { &chain[..1] } else { chain };
         let validity = chain.iter().filter_map(|der| Validity::of(der)).min_by_key(|validity| validity.to);
         let version = match connection.protocol_version() {
             Some(rustls::ProtocolVersion::TLSv1_2) => "TLS 1.2",
@@ -123,7 +156,7 @@ impl Server<'_> {
         };
         connection.send_close_notify();
         let _gone_already = connection.write_tls(&mut stream).and_then(|_| stream.flush());
-        Ok(Secured { version, validity })
+        Ok(Secured { version, validity, named })
     }
 
     fn insecure(&self, found: &str, remedy: &str) -> Unreached {
@@ -138,87 +171,7 @@ impl Server<'_> {
                 format!("check that {} leads to a port that speaks TLS, and that no firewall cuts it", self.key);
             return Unreached { outcome: Outcome::Later, text, remedy };
         };
-        match cause {
-            rustls::Error::InvalidCertificate(cause) => self.untrusted(cause),
-            rustls::Error::InvalidMessage(_) => self
-                .insecure("an answer that is not TLS", &format!("write the port of the server's TLS in {}", self.key)),
-            rustls::Error::AlertReceived(
-                AlertDescription::CertificateRequired | AlertDescription::HandshakeFailure,
-            ) => self.insecure(
-                &format!("that the server ends the handshake ({cause})"),
-                "give the client-certificate that it asks for, with its client-key-file",
-            ),
-            other => {
-                self.insecure(&other.to_string(), "check the server's TLS settings, client-certificate and the clock")
-            }
-        }
-    }
-
-    /// Why the server's certificate is not taken.
-    fn untrusted(&self, cause: &CertificateError) -> Unreached {
-        let now = shown(self.now);
-        let instant = |time: &rustls::pki_types::UnixTime| {
-            let seconds = i64::try_from(time.as_secs()).ok();
-            seconds.and_then(|seconds| DateTime::from_timestamp(seconds, 0)).map_or_else(String::new, instant::text_utc)
-        };
-        let renew = "renew the server's certificate, or set the clock if that is wrong";
-        match cause {
-            CertificateError::ExpiredContext { not_after, .. } => self.insecure(
-                &format!("a certificate that ended at {}, while the clock shows {now}", instant(not_after)),
-                renew,
-            ),
-            CertificateError::Expired => {
-                self.insecure(&format!("a certificate that has ended, while the clock shows {now}"), renew)
-            }
-            CertificateError::NotValidYetContext { not_before, .. } => self.insecure(
-                &format!("a certificate that begins at {}, while the clock shows {now}", instant(not_before)),
-                "set the clock, or give the server a certificate that holds already",
-            ),
-            CertificateError::NotValidYet => self.insecure(
-                &format!("a certificate that does not hold yet, while the clock shows {now}"),
-                "set the clock, or give the server a certificate that holds already",
-            ),
-            CertificateError::UnknownIssuer => self.insecure(
-                "a certificate of an authority that is not trusted (UnknownIssuer)",
-                "name the authority's certificate as ca-certificate, or let the server send its whole chain",
-            ),
-            CertificateError::NotValidForNameContext { presented, .. } if !presented.is_empty() => self.insecure(
-                &format!("a certificate for {}", names(presented)),
-                &format!("write a name of the certificate in {}, or certify the server for this one", self.key),
-            ),
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => self.insecure(
-                "a certificate for another name",
-                &format!("write the certificate's name in {}, or certify the server for this one", self.key),
-            ),
-            other => self.insecure(
-                &format!("a certificate that cannot be taken ({other})"),
-                "give the server another certificate",
-            ),
-        }
-    }
-}
-
-/// The first names of a certificate. The library writes each as `DnsName("mqtt.hq.example")`.
-fn names(presented: &[String]) -> String {
-    let plain = |name: &String| {
-        let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
-        inner.unwrap_or(name).trim_matches('"').to_owned()
-    };
-    let shown = presented.iter().take(NAMES_MAX).map(plain).collect::<Vec<_>>().join(", ");
-    match presented.len().saturating_sub(NAMES_MAX) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_names_of_a_certificate_are_plain_and_few() {
-        let presented = |names: &[&str]| -> Vec<String> { names.iter().map(|name| (*name).to_owned()).collect() };
-        assert_eq!(names(&presented(&["DnsName(\"a.example\")", "IpAddress(10.0.0.1)"])), "a.example, 10.0.0.1");
-        assert_eq!(names(&presented(&["a", "b", "c", "d", "e"])), "a, b, c and 2 more");
+        let TlsFault { found, remedy } = TlsFault::of(cause, self.key, self.now);
+        self.insecure(&found, &remedy)
     }
 }

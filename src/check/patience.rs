@@ -127,7 +127,7 @@ mod tests {
         let dripping = Trying::begin("x", move |waits| {
             let server = Server { host: "127.0.0.1", port, key: "brokers", now: Utc::now(), waits };
             let stream = server.connect().expect("it accepts");
-            server.secure(stream, tls::client(None, None).expect("a client")).is_ok()
+            server.secure(stream, tls::client(None, None).expect("a client"), None).is_ok()
         });
         let left = dripping.end(Instant::now() + 4 * SOON).expect_err("it drips");
         assert_eq!(left, Left::Waiting(format!("127.0.0.1:{port} in the TLS handshake")));

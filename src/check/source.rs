@@ -61,11 +61,9 @@ pub fn check(outlet: &Outlet, pos: &Pos, now: DateTime<Utc>, waits: &Waits) -> T
         Err(Unreached { outcome, text, remedy }) => findings.push(Finding::not_ok(&item, outcome, text, remedy)),
         Ok(secured) => {
             findings.push(let_in(&item, outlet, pos, secured.as_ref(), now, (waits, &mut date)));
-            let ends = secured.and_then(|secured| secured.validity).filter(|validity| validity.ends_soon(now));
-            findings.extend(ends.map(|validity| {
-                let text = format!("found that the server's certificate {}; expected 30 days", validity.text(now));
-                Finding::warn(&item, text, "tell whoever runs the server to renew it")
-            }));
+            let ends = secured
+                .and_then(|secured| secured.ends_soon("found that the server's", "tell whoever runs it to", now));
+            findings.extend(ends.map(|(text, remedy)| Finding::warn(&item, text, remedy)));
         }
     }
     Tried { findings, date }
@@ -84,7 +82,7 @@ fn reach(pos: &Pos, now: DateTime<Utc>, waits: &Waits) -> Result<Option<Secured>
         text: error.to_string(),
         remedy: "correct ca-certificate".to_owned(),
     })?;
-    server.secure(stream, config).map(Some)
+    server.secure(stream, config, pos.ca_certificate.as_deref()).map(Some)
 }
 
 /// Scheme, host and port of a base URL, which the config has judged.
@@ -189,23 +187,27 @@ impl Trial<'_> {
     fn failed(&self, asked: &str, failure: &Failure) -> Finding {
         let text = format!("{asked}: {failure}");
         match failure {
-            Failure::Refused(_) => Finding::correct(self.item, text, remedy(&self.pos.credentials, &self.pos.name)),
+            Failure::Refused(_) | Failure::Unsendable(_) => {
+                Finding::correct(self.item, text, remedy(&self.pos.credentials, &self.pos.name))
+            }
+            Failure::Barred { .. } => {
+                let remedy = "check again; if it stays, let whoever runs the server or its firewall admit this box";
+                Finding::later(self.item, text, remedy)
+            }
+            Failure::Untrusted(fault) => {
+                let text = format!("{asked}: found {}; expected a secure connection", fault.found);
+                Finding::correct(self.item, text, fault.remedy.clone())
+            }
             Failure::Unexpected(_) | Failure::TooLarge => Finding::correct(self.item, text, "check the base-url"),
             Failure::TooMany { .. } => Finding::later(self.item, text, "check again in some minutes"),
-            Failure::Trouble(_) | Failure::TooSlow(_) | Failure::Unreachable(_) => {
+            Failure::Trouble(_) | Failure::TooSlow(_) | Failure::Busy { .. } | Failure::Unreachable(_) => {
                 Finding::later(self.item, text, "check again; if it stays, ask whoever runs the server")
             }
         }
     }
 
     fn welcome(&self, secured: Option<&Secured>) -> Finding {
-        let line = match secured {
-            None => "plain http".to_owned(),
-            Some(Secured { version, validity: None }) => (*version).to_owned(),
-            Some(Secured { version, validity: Some(validity) }) => {
-                format!("{version}, a certificate that {}", validity.text(Utc::now()))
-            }
-        };
+        let line = secured.map_or_else(|| "plain http".to_owned(), |secured| secured.text(Utc::now()));
         let system = self.pos.system.name();
         let text = match self.connector.progress().identity {
             Some(identity) => format!("{system} lets the box in and shows the sales of {identity} ({line})"),

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::read::Read;
-use crate::secret::Secret;
+use crate::secret::{Secret, bare};
 
 /// A password of MQTT is counted in 16 bits; no secret is longer.
 const MAX_SECRET_BYTES: u64 = 64 * 1024 - 1;
@@ -125,14 +125,13 @@ impl Origin<'_> {
         check(text).map(|()| Secret::new(text))
     }
 
-    /// A secret in a file of its own, without the line's end behind it.
+    /// A secret in a file of its own, without what nobody sees around it.
     pub(super) fn secret(&self, text: &str, check: fn(&str) -> Read<()>) -> Read<Secret> {
         let path = self.resolve(text)?;
         let bytes = read_private(&path, MAX_SECRET_BYTES, self.others(&path))?;
         let content = String::from_utf8(bytes)
             .map_err(|_| format!("{} is not text; write the secret alone into it", path.display()))?;
-        let content =
-            content.strip_suffix('\n').map_or(content.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
+        let content = bare(&content);
         check(content).map_err(|message| format!("what {} holds {message}", path.display()))?;
         Ok(Secret::new(content))
     }

@@ -82,6 +82,13 @@ pub(super) fn config(root: &mut Table, origin: &Origin) -> Option<Config> {
     })
 }
 
+/// Where the daemon can be asked, and a zone for its times: the outlet's, or UTC where that cannot be read.
+pub(super) fn to_be_asked(root: &mut Table, origin: &Origin) -> Option<(PathBuf, Zone)> {
+    let zone = root.table("outlet", None, |table| table.optional("timezone", value::zone));
+    let path = root.table("outbox", None, |table| Some(outbox(table, origin).path));
+    Some((path.unwrap_or_else(|| Outbox::default().path), zone.or_else(|| Zone::load("UTC").ok())?))
+}
+
 fn outlet(table: &mut Table) -> Option<Outlet> {
     let id = table.required("id", "add a line such as `id = \"jkt-014\"`", value::identifier);
     let name = table.optional("name", value::name);

@@ -260,6 +260,11 @@ impl<S: Service> Shared<S> {
                 seconds.map_or(answer.clone(), |seconds| answer.with("Retry-After", &seconds))
             }
             Fault::Broken(status) => Answer::message(status, "Server Error"),
+            Fault::Page(status, seconds) => {
+                let page = b"<html><head><title>Request blocked</title></head><body>Ray ID</body></html>".to_vec();
+                let answer = Answer::new(status, "text/html", page);
+                seconds.map_or(answer.clone(), |seconds| answer.with("Retry-After", &seconds))
+            }
             Fault::Garbled(garbling) => {
                 let sending = match garbling {
                     Garbling::Truncated => Sending::Half,

@@ -17,7 +17,7 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{queued, wire::WireError};
-use crate::config::Broker;
+use crate::{clock::Clock, config::Broker, tls::fault::TlsFault};
 
 /// The system holds about twice this, at most, of what was written and not yet taken by the broker: the kernel doubles what
 /// it is asked for.
@@ -118,10 +118,9 @@ async fn secure(
 
 /// What an error of the system means to a person: a fault of TLS does not pass by waiting.
 pub(super) fn describe_io(error: &io::Error) -> WireError {
-    if error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some() {
-        return WireError::Refused(format!(
-            "no secure connection to the broker: {error}; check ca-certificate, client-certificate and the clock"
-        ));
+    if let Some(cause) = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+        let TlsFault { found, remedy } = TlsFault::of(cause, "brokers", Clock::system().now());
+        return WireError::Refused(format!("no secure connection to the broker: {found}; {remedy}"));
     }
     match error.kind() {
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {

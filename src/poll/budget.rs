@@ -15,6 +15,12 @@ const RECOVER_AFTER: TimeDelta = TimeDelta::minutes(10);
 /// A delay that the source gives is kept, up to this.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(3_600);
 
+/// The rate is halved once in this time at most: what was sent before the source complained says nothing more.
+const HALVED_FOR: TimeDelta = TimeDelta::minutes(1);
+
+/// What may not be meant as a complaint lowers the rate to this part of it at most.
+const EASED_TO: u32 = 8;
+
 /// Wait after a 429 without `Retry-After`: the first, and the longest.
 const COMPLAINT_WAIT: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(600));
 
@@ -28,6 +34,7 @@ pub struct Budget {
     not_before: DateTime<Utc>,
     complaints: u32,
     quiet_since: DateTime<Utc>,
+    halved: Option<DateTime<Utc>>,
 }
 
 impl Budget {
@@ -37,13 +44,23 @@ impl Budget {
         let per_minute = per_minute.max(1);
         let past = DateTime::UNIX_EPOCH;
         let (spent_until, not_before) = (past, past);
-        Self { per_minute_max: per_minute, per_minute, spent_until, not_before, complaints: 0, quiet_since: now }
+        Self {
+            per_minute_max: per_minute,
+            per_minute,
+            spent_until,
+            not_before,
+            complaints: 0,
+            quiet_since: now,
+            halved: None,
+        }
     }
 
     /// How long to wait before the next request.
     #[must_use]
     pub fn wait(&self, now: DateTime<Utc>) -> Duration {
-        let burst = self.spacing() * i32::try_from(BURST.min(self.per_minute)).unwrap_or(1);
+        // A source that complained is spared the bursts too: some count requests by the second.
+        let at_once = if self.per_minute < self.per_minute_max { 1 } else { BURST.min(self.per_minute) };
+        let burst = self.spacing() * i32::try_from(at_once).unwrap_or(1);
         let next = (self.spent_until + self.spacing() - burst).max(self.not_before);
         (next - now).to_std().unwrap_or_default()
     }
@@ -64,14 +81,35 @@ impl Budget {
 
     /// The source answered 429: ask half as often, and not before the delay that it gave. `chance` is any number.
     pub fn complain(&mut self, retry_after: Option<Duration>, now: DateTime<Utc>, chance: u64) {
+        self.slow_down(retry_after, now, chance, 1);
+    }
+
+    /// The same for an answer that may have other causes than how often it is asked (503 among good answers): that brings
+    /// no box to a crawl.
+    pub fn ease(&mut self, retry_after: Option<Duration>, now: DateTime<Utc>, chance: u64) {
+        self.slow_down(retry_after, now, chance, self.per_minute_max.div_ceil(EASED_TO));
+    }
+
+    fn slow_down(&mut self, retry_after: Option<Duration>, now: DateTime<Utc>, chance: u64, least: u32) {
         let (first, longest) = COMPLAINT_WAIT;
         let doubled = first * (1 << self.complaints.min(7));
         let jitter = Duration::from_millis(chance % 1_000);
-        let wait = retry_after.map_or(doubled.min(longest), |after| after.min(RETRY_AFTER_MAX)) + jitter;
         self.complaints = self.complaints.saturating_add(1);
-        self.per_minute = (self.per_minute / 2).max(1);
+        self.hold(retry_after.unwrap_or(doubled.min(longest)), jitter, now);
         self.quiet_since = now;
-        self.not_before = self.not_before.max(now + wait);
+        if self.halved.is_none_or(|halved| now - halved >= HALVED_FOR) {
+            self.per_minute = (self.per_minute / 2).max(least.min(self.per_minute)).max(1);
+            self.halved = Some(now);
+        }
+    }
+
+    /// Not before this delay, which the source gave for another reason than how often it is asked.
+    pub fn put_off(&mut self, retry_after: Duration, now: DateTime<Utc>) {
+        self.hold(retry_after, Duration::ZERO, now);
+    }
+
+    fn hold(&mut self, delay: Duration, jitter: Duration, now: DateTime<Utc>) {
+        self.not_before = self.not_before.max(now + (delay.min(RETRY_AFTER_MAX) + jitter));
     }
 
     /// Requests per minute at present.
@@ -123,6 +161,44 @@ mod tests {
             budget.complain(None, START, 0);
             assert_eq!(budget.wait(START), Duration::from_secs(seconds));
             assert!(budget.per_minute() >= 1);
+        }
+    }
+
+    #[test]
+    fn a_delay_is_kept_up_to_an_hour_and_lowers_no_rate_by_itself() {
+        for ask in [60, 3_600, 86_400] {
+            let mut budget = Budget::new(8, START);
+            budget.put_off(Duration::from_secs(ask), START);
+            assert_eq!((budget.per_minute(), budget.wait(START).as_secs()), (8, ask.min(3_600)));
+            budget.complain(Some(Duration::from_secs(ask)), START, 0);
+            assert_eq!((budget.per_minute(), budget.wait(START).as_secs()), (4, ask.min(3_600)));
+        }
+    }
+
+    #[test]
+    fn complaints_of_the_same_minute_halve_once_and_a_lower_rate_has_no_bursts() {
+        let mut budget = Budget::new(40, START);
+        for seconds in 0..60 {
+            budget.complain(Some(Duration::ZERO), START + TimeDelta::seconds(seconds), 0);
+        }
+        assert_eq!(budget.per_minute(), 20);
+        let now = START + TimeDelta::seconds(59);
+        assert!(budget.wait(now).is_zero());
+        budget.spend(now);
+        assert_eq!(budget.wait(now), Duration::from_secs(3));
+        budget.complain(None, START + TimeDelta::seconds(60), 0);
+        assert_eq!(budget.per_minute(), 10);
+    }
+
+    #[test]
+    fn what_may_have_other_causes_brings_no_box_to_a_crawl() {
+        for (full, least) in [(40, 5), (20, 3), (8, 1), (1, 1)] {
+            let mut budget = Budget::new(full, START);
+            (0..9).for_each(|minutes| budget.ease(None, START + TimeDelta::minutes(minutes), 0));
+            assert_eq!(budget.per_minute(), least);
+            (9..18).for_each(|minutes| budget.complain(None, START + TimeDelta::minutes(minutes), 0));
+            budget.ease(None, START + TimeDelta::minutes(18), 0);
+            assert_eq!(budget.per_minute(), 1, "and raises no rate");
         }
     }
 

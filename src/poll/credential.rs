@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::secret::{Secret, SecretAt};
 
 /// Wait before credentials that were refused are tried again.
-const REFUSED_WAIT: TimeDelta = TimeDelta::minutes(5);
+pub const REFUSED_WAIT: TimeDelta = TimeDelta::minutes(5);
 
 /// For so long after a refusal another credential is looked for: a connector that goes on asks again within the hour.
 const DOUBT: TimeDelta = TimeDelta::minutes(90);

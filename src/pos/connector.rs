@@ -161,7 +161,8 @@ pub trait Connector: Send {
     /// the request will be asked again.
     fn take(&mut self, answer: &Answer, now: DateTime<Utc>) -> Result<Yield, String>;
 
-    /// Learns that the request failed. Waiting and asking again is the poll thread's part; a connector answers only
+    /// Learns that the request failed; not where it may be chance (a first refusal, a limit), as then the same is asked
+    /// once more. Waiting and asking again is the poll thread's part; a connector answers only
     /// where a failure means something to it, and says so by giving a yield: it is stored, and the next step follows
     /// without a wait. So it must not answer the same failure again before an answer was taken: a session that is
     /// refused is one login, a login that is refused is for a person.

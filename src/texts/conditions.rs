@@ -216,10 +216,13 @@ pub const ALL: &[(&str, Advice)] = &[
     (
         "pos_refused",
         Advice::new(
-            ["The point of sale does not let the box in.", "Aplikasi kasir menolak boks ini."],
             [
-                "The technician renews the key or password of this connection.",
-                "Teknisi memperbarui kunci atau kata sandi sambungan ini.",
+                "The point of sale does not let the box in, or cannot be trusted.",
+                "Aplikasi kasir menolak boks ini, atau tidak dapat dipercaya.",
+            ],
+            [
+                "The technician does what the cause says: the key, the password or a certificate of this connection.",
+                "Teknisi melakukan yang disebut pada penyebabnya: kunci, kata sandi, atau sertifikat sambungan ini.",
             ],
         ),
     ),

@@ -32,7 +32,7 @@ use tillbox::{
 use crate::{
     parts::{
         broker::{KEEPING, Mosquitto, free_address},
-        certificates::{Authority, Identity},
+        certificates::{Authority, Identity, Own},
         hq::Access,
         shop::{Shop, TOKEN, ZONE},
         tillbox::{PROGRAM, Setup},

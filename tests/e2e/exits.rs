@@ -1,6 +1,6 @@
 //! How the program ends, and what it says then.
 
-use std::{fs, time::Duration};
+use std::{fs, os::unix::fs::PermissionsExt as _, time::Duration};
 
 use crate::parts::{shop::TOKEN, stage::Stage, tillbox::Setup};
 
@@ -32,6 +32,31 @@ fn a_renamed_connection_is_refused_with_a_way_out() {
     let log = renamed.log();
     assert!(log.lines().count() == 1 && log.contains("name it `front` again"), "{log}");
     assert!(log.contains("add `front` to retired-connections in [outbox]"), "{log}");
+}
+
+/// Row 16: a secret that is no good by now is what a technician comes for, and the running daemon tells how it stands.
+#[test]
+fn status_asks_the_daemon_also_where_a_secret_is_faulty_by_now() {
+    let stage = Stage::new("broker");
+    stage.shop.sell(1);
+    let mut daemon = stage.start();
+    stage.wait_for_books(&daemon);
+    let token = stage.path().join("qasir.token");
+    fs::write(&token, "no token\n").expect("a file");
+    fs::set_permissions(&token, fs::Permissions::from_mode(0o600)).expect("a mode");
+    let text = fs::read_to_string(&stage.setup.config).expect("the config");
+    let line = text.lines().find(|line| line.starts_with("token = ")).expect("the token's line");
+    fs::write(&stage.setup.config, text.replace(line, "token-file = \"qasir.token\"")).expect("the config");
+    let status = stage.setup.run("status");
+    let (said, complained) = (String::from_utf8_lossy(&status.stdout), String::from_utf8_lossy(&status.stderr));
+    assert_eq!(status.status.code(), Some(0), "{said}{complained}");
+    assert!(said.contains("outlet") && said.contains("front"), "{said}");
+    for part in ["has a character that no token has, as number 3", "goes on with the config that it read at its start"]
+    {
+        assert!(complained.contains(part), "{part}: {complained}");
+    }
+    daemon.stop();
+    assert_eq!(stage.setup.run("status").status.code(), Some(78), "nobody can be asked");
 }
 
 #[test]

@@ -31,6 +31,8 @@ pub enum Fault {
     TooMany(Option<u32>),
     /// This status instead of the answer: 500, 503 …
     Broken(u16),
+    /// A page with this status, of something that stands before the server, with `Retry-After` in seconds if given.
+    Page(u16, Option<u32>),
     /// 200 with a body that must not be taken for an answer.
     Garbled(Garbling),
 }

@@ -68,6 +68,11 @@ fn a_point_of_sale_that_is_not_reached_may_come_back() {
     place.setup.pos_url = place.shop.base_url();
     place.shop.http().fail(Fault::Broken(503));
     has(&place.fault(75), &["the server answered 503", "ask whoever runs the server"]);
+    place.shop.http().fail(Fault::Page(403, Some(30)));
+    has(
+        &place.fault(75),
+        &["something in front of it, such as a firewall, refuses; it asks to wait 30 s; check again", "admit this box"],
+    );
     place.shop.http().fail(Fault::TooMany(Some(30)));
     has(&place.fault(75), &["too many requests", "check again in some minutes"]);
 }
@@ -143,6 +148,21 @@ fn the_certificate_of_a_point_of_sale_is_judged() {
     place.setup.pos_url = place.setup.pos_url.replace(&old.port().to_string(), &good.port().to_string());
     place.setup.pos_url = place.setup.pos_url.replace("127.0.0.1", "ip6-localhost.invalid");
     has(&place.fault(75), &["from DNS"]);
+    // A server's own certificate, named by hand: it has ended, and is taken all the same, with a word on it.
+    let own = Identity::own(place.folder.path(), "own", Own::Ended);
+    let own_front = front(&own, place.shop.http().address()).expect("a TLS server");
+    let plain = place.setup.pos.clone();
+    let trusts = plain.find("ca-certificate").expect("the key");
+    place.setup.pos = format!("{}ca-certificate = \"{}\"\n", &plain[..trusts], own.certificate.display());
+    place.setup.pos_url = format!("https://127.0.0.1:{}/v1", own_front.port());
+    let checked = place.checked();
+    assert_eq!(checked.code, Some(0), "{}", checked.text);
+    has(checked.line("ok    pos front"), &["the very certificate that ca-certificate names", ", which ended on "]);
+    has(
+        checked.line("warn  pos front"),
+        &["certificate ended on ", "to renew it, and name the new one as ca-certificate"],
+    );
+    place.setup.pos = plain;
     // TLS is asked of a port that speaks none.
     place.setup.pos_url = format!("https://{}/v1", place.shop.http().address());
     has(

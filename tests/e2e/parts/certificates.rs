@@ -55,10 +55,62 @@ impl Authority {
     }
 
     fn openssl(&self, arguments: &str) {
-        let run = Command::new("openssl").args(arguments.split(' ')).current_dir(&self.folder).output();
-        let output = run.unwrap_or_else(|error| panic!("openssl: {error}; install Debian's package openssl"));
-        assert!(output.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+        openssl(&self.folder, arguments);
     }
+}
+
+/// How a server's own certificate was made, which nobody else vouches for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Own {
+    /// `openssl req -x509`: it calls itself an authority, and has no name but `kasir`.
+    Usual,
+    /// The same with an RSA key.
+    Rsa,
+    /// X.509 v1, as `openssl x509 -req -signkey` makes it.
+    Version1,
+    /// It has ended.
+    Ended,
+}
+
+impl Identity {
+    /// A server's own certificate, in a folder of its own.
+    pub fn own(folder: &Path, name: &str, own: Own) -> Self {
+        let folder = folder.join(name);
+        fs::create_dir(&folder).expect("a folder for the certificate");
+        let file = |name: &str| folder.join(name);
+        let this = Self { certificate: file("own.crt"), key: file("own.key") };
+        let key = if own == Own::Rsa { "-newkey rsa:2048 -nodes" } else { NEW_KEY };
+        match own {
+            Own::Usual | Own::Rsa => {
+                openssl(&folder, &format!("req -x509 {key} -keyout own.key -out own.crt -days 90 -subj /CN=kasir"));
+            }
+            Own::Version1 | Own::Ended => {
+                let days = if own == Own::Ended { 0 } else { 90 };
+                openssl(&folder, &format!("req -new {key} -keyout own.key -out own.csr -subj /CN=kasir"));
+                openssl(&folder, &format!("x509 -req -in own.csr -signkey own.key -out own.crt -days {days}"));
+            }
+        }
+        let shown = openssl(&folder, "x509 -in own.crt -noout -text");
+        let (version, calls_itself) = match own {
+            Own::Usual | Own::Rsa => ("Version: 3", shown.contains("CA:TRUE")),
+            Own::Version1 | Own::Ended => ("Version: 1", true),
+        };
+        assert!(shown.contains(version) && calls_itself, "{own:?}: {shown}");
+        this
+    }
+
+    /// The same certificate, shown by somebody who has another key.
+    pub fn impostor(&self, folder: &Path) -> Self {
+        openssl(folder, "ecparam -name prime256v1 -genkey -noout -out impostor.key");
+        Self { certificate: self.certificate.clone(), key: folder.join("impostor.key") }
+    }
+}
+
+fn openssl(folder: &Path, arguments: &str) -> String {
+    let run = Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output();
+    let output = run.unwrap_or_else(|error| panic!("openssl: {error}; install Debian's package openssl"));
+    assert!(output.status.success(), "openssl {arguments}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
 const NEW_KEY: &str = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes";
