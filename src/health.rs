@@ -16,7 +16,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::{notice::Notice, progress::Progress};
+use crate::{notice::Notice, plain::plain, progress::Progress};
 
 /// A condition is told again after this long at the earliest.
 const TELL_AGAIN_AFTER: TimeDelta = TimeDelta::hours(1);
@@ -421,6 +421,8 @@ impl Health {
 
     /// A condition holds. It is logged when it begins, and when it still holds or begins again an hour later.
     pub fn raise(&self, condition: Condition, connection: &str, text: &str, now: DateTime<Utc>) {
+        // It travels to HQ, too, and a source or a broker may have a say in it.
+        let text = &*plain(text);
         self.update(|facts| {
             let key = (condition, connection.to_owned());
             let code = condition.code();

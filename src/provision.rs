@@ -31,6 +31,7 @@ use self::{
 use crate::{
     config::{Arrival, Config, is_remains_of},
     instant,
+    plain::Plain,
     texts::report as words,
 };
 
@@ -76,7 +77,7 @@ pub fn provision(options: &Options, now: DateTime<Utc>) -> Outcome {
         Found::Misnamed(boot, names) => {
             let advice = "is not the config's name; rename it to tillbox.toml. (Windows hides endings: in the \
                           Explorer, View, switch on \"File name extensions\" to see them.)";
-            let lines: Vec<_> = names.iter().map(|name| format!("{}: {advice}", name.escape_debug())).collect();
+            let lines: Vec<_> = names.iter().map(|name| format!("{}: {advice}", Plain(name))).collect();
             (boot, Outcome::Refused(lines.join("\n")))
         }
         Found::Config(path) => {

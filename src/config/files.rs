@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::read::Read;
+use super::{meant, read::Read};
 use crate::secret::Secret;
 
 /// A password of MQTT is counted in 16 bits; no secret is longer.
@@ -100,6 +100,9 @@ impl Origin<'_> {
         if text.is_empty() {
             return Err("is empty; write a path".to_owned());
         }
+        if let Some(odd) = text.chars().find(|c| meant::is_unseen(*c)) {
+            return Err(format!("holds {}; write the path anew", meant::called(odd)));
+        }
         let folder = self.path.parent().unwrap_or(Path::new(""));
         let path = folder.join(text);
         // `./box.crt` lies beside the config, too.
@@ -131,8 +134,10 @@ impl Origin<'_> {
         let bytes = read_private(&path, MAX_SECRET_BYTES, self.others(&path))?;
         let content = String::from_utf8(bytes)
             .map_err(|_| format!("{} is not text; write the secret alone into it", path.display()))?;
+        // An editor's mark for UTF-8 belongs to the file, not to what stands in it.
+        let content = content.strip_prefix('\u{feff}').unwrap_or(&content);
         let content =
-            content.strip_suffix('\n').map_or(content.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
+            content.strip_suffix('\n').map_or(content, |line| line.strip_suffix('\r').unwrap_or(line));
         check(content).map_err(|message| format!("what {} holds {message}", path.display()))?;
         Ok(Secret::new(content))
     }

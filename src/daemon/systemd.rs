@@ -15,6 +15,7 @@ use crate::{
     config::Acknowledge,
     health::{Facts, Health, Phase},
     outbox::Level,
+    plain::plain,
     stop::Stop,
     watchdog::Watchdog,
 };
@@ -115,10 +116,10 @@ fn sentence(facts: &Facts, level: &Level, acknowledge: Acknowledge) -> String {
 
 /// A text of so many characters at most, in one line: a line's end would begin another word to systemd.
 fn cut(text: &str, most: usize) -> String {
-    let line = text.replace(char::is_control, " ");
+    let line = plain(text);
     match line.char_indices().nth(most) {
         Some(_) => line.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
-        None => line,
+        None => line.into_owned(),
     }
 }
 
