@@ -6,8 +6,7 @@
 
 use std::fmt;
 
-use super::{fault::Fault, keys, nearest::nearest};
-use crate::plain::plain;
+use super::{fault::Fault, keys, meant::visible, nearest::nearest};
 
 /// A line that is longer is cut around the place.
 const WIDTH_CHARS: usize = 100;
@@ -31,15 +30,16 @@ impl Excerpt {
         let line = line.strip_prefix('\u{feff}').filter(|_| at.line == 1).unwrap_or(line);
         let shown = harmless(line, &fault.key)?;
         let rest = line[shown.len()..].trim_start();
-        let indent = shown.chars().take_while(|c| c.is_whitespace()).count();
+        let indent = shown.chars().take_while(|c| matches!(c, ' ' | '\t')).count();
         // Behind what is shown the caret stands below the sign for what is not.
         let before = at.column.saturating_sub(1).min(shown.chars().count());
         let before: String = shown.chars().take(before).skip(indent).collect();
-        let mut line = plain(shown.trim_start()).into_owned();
+        let shown: String = shown.chars().skip(indent).collect();
+        let mut line = visible(&shown);
         if !rest.is_empty() && !rest.starts_with('#') {
             line.push('…');
         }
-        let (line, caret) = around(&line, plain(&before).chars().count());
+        let (line, caret) = around(&line, visible(&before).chars().count());
         (!line.is_empty()).then_some(Self { number: at.line, line, caret })
     }
 }
@@ -59,19 +59,22 @@ fn harmless<'l>(line: &'l str, fault: &str) -> Option<&'l str> {
         let name = |c: char| c.is_ascii_alphanumeric() || "[]-_. ".contains(c);
         return Some(line[..line.find(|c| !name(c)).unwrap_or(line.len())].trim_end());
     }
-    let last = |path: &'l str| path.rsplit('.').next().unwrap_or_default().trim().trim_matches(['"', '\'']);
-    let Some((before, value)) = line.split_once('=') else {
-        // An element of a list on a line of its own.
-        let list = fault.rsplit('.').next().and_then(|key| key.split_once('[')).is_some_and(|(key, _)| keys::is_shown(key));
-        return (list && is_value(line)).then(|| line[..comment(line)].trim_end());
-    };
-    let key = last(before);
+    // What stands between a key and its value may be wrong, too.
+    let begin = line.len() - line.trim_start_matches([' ', '\t']).len();
+    let end = line[begin..].find(['=', ':', ' ', '\t']).map_or(line.len(), |end| begin + end);
+    let key = line[begin..end].rsplit('.').next().unwrap_or_default().trim_matches(['"', '\'']);
+    let between = line[end..].trim_start_matches([' ', '\t']);
+    let value = between.strip_prefix(['=', ':']).unwrap_or(between).trim_start_matches([' ', '\t']);
     if keys::is_shown(key) && is_value(value) {
         return Some(line[..line.len() - value.len() + comment(value)].trim_end());
     }
-    let is_named = fault == key || fault.strip_suffix(key).is_some_and(|table| table.ends_with('.'));
-    let is_meant = is_named || keys::is_known(key) || nearest(key, keys::all()).is_some();
-    is_meant.then(|| &line[..line.len() - value.trim_start().len()])
+    let is_named = !key.is_empty() && (fault == key || fault.strip_suffix(key).is_some_and(|table| table.ends_with('.')));
+    if is_named || keys::is_known(key) || between.starts_with('=') && nearest(key, keys::all()).is_some() {
+        return Some(&line[..line.len() - value.len()]);
+    }
+    // An element of a list on a line of its own.
+    let list = fault.rsplit('.').next().and_then(|key| key.split_once('[')).is_some_and(|(key, _)| keys::is_shown(key));
+    (list && is_value(line)).then(|| line[..comment(line)].trim_end())
 }
 
 /// Whether it may be the value of one key, and holds no address with a password in it.

@@ -134,10 +134,8 @@ impl Origin<'_> {
         let bytes = read_private(&path, MAX_SECRET_BYTES, self.others(&path))?;
         let content = String::from_utf8(bytes)
             .map_err(|_| format!("{} is not text; write the secret alone into it", path.display()))?;
-        // An editor's mark for UTF-8 belongs to the file, not to what stands in it.
-        let content = content.strip_prefix('\u{feff}').unwrap_or(&content);
         let content =
-            content.strip_suffix('\n').map_or(content, |line| line.strip_suffix('\r').unwrap_or(line));
+            content.strip_suffix('\n').map_or(content.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
         check(content).map_err(|message| format!("what {} holds {message}", path.display()))?;
         Ok(Secret::new(content))
     }

@@ -66,6 +66,12 @@ pub(super) fn is_truth(key: &str) -> bool {
     ["allow-plain-text", "active-low", "used"].contains(&key)
 }
 
+/// Whether the key is set to a text: not to a number, a truth value, a list or a table.
+pub(super) fn is_text(key: &str) -> bool {
+    const OTHERS: [&str; 5] = ["requests-per-minute", "window", "brokers", "retired-connections", "lines"];
+    all().any(|known| known == key) && !OTHERS.contains(&key) && !is_truth(key)
+}
+
 /// Where a key belongs that the table at `path` does not have: `it belongs to [hq]`.
 pub(super) fn place_of(key: &str, path: &str) -> Option<String> {
     let here = path.split(['[', '.']).next().unwrap_or_default();
@@ -81,9 +87,9 @@ pub(super) fn system_of(key: &str, system: &str) -> Option<String> {
     if of.is_empty() || of.contains(&system) {
         return None;
     }
-    let given = SYSTEMS.iter().find(|(name, _)| *name == system).map(|(_, keys)| keys.join(", ")).unwrap_or_default();
-    let (of, or) = (of.join(" and "), of.iter().map(|name| format!("`system = \"{name}\"`")).collect::<Vec<_>>());
-    Some(format!("it is a key of {of}, and here stands {system}, which has {given}; take it out, or write {}", or.join(" or ")))
+    let write: Vec<_> = of.iter().map(|name| format!("`system = \"{name}\"`")).collect();
+    let (of, write) = (of.join(" and "), write.join(" or "));
+    Some(format!("it is a key of {of}, and this connection's system is {system}; take it out, or write {write}"))
 }
 
 #[cfg(test)]
@@ -96,7 +102,7 @@ mod tests {
         assert_eq!(place_of("timezone", "hq").unwrap(), "it belongs to [outlet] or [[pos]]: write it below that line");
         assert_eq!(place_of("id", "").unwrap(), "it belongs to [outlet]: write it below that line");
         assert_eq!((place_of("token", "pos[0]"), place_of("colour", "hq")), (None, None));
-        assert!(system_of("email", "qasir").unwrap().starts_with("it is a key of pos-kasir, and here stands qasir"));
+        assert!(system_of("email", "qasir").unwrap().starts_with("it is a key of pos-kasir, and this connection's system is qasir"));
         assert!(system_of("token", "olsera").unwrap().contains("of qasir and pos-kasir and asalta"));
         assert_eq!((system_of("token", "asalta"), system_of("colour", "qasir")), (None, None));
     }

@@ -191,6 +191,18 @@ pub(super) fn is_unseen(c: char) -> bool {
     matches!(odd(c), Some(Odd::Blank | Odd::Unseen))
 }
 
+/// The text with every character escaped that would not be seen for what it is.
+pub(super) fn visible(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut shown, c| {
+        if is_unseen(c) || !crate::plain::is_plain(c) {
+            shown.extend(c.escape_default());
+        } else {
+            shown.push(c);
+        }
+        shown
+    })
+}
+
 /// What a character is called: `a no-break blank (U+00A0)`.
 pub(super) fn called(c: char) -> String {
     let name = match c {
@@ -228,9 +240,9 @@ pub(super) fn odd_within(text: &str, is_shown: bool) -> Option<String> {
     let meant: String = text
         .chars()
         .filter_map(|c| match odd(c) {
-            Some(Odd::Quote | Odd::Unseen) => None,
+            // Of the values that are refused for a blank none has one.
+            Some(Odd::Quote | Odd::Blank | Odd::Unseen) => None,
             Some(Odd::Dash) => Some('-'),
-            Some(Odd::Blank) => Some(' '),
             None => Some(c),
         })
         .collect();
@@ -247,7 +259,8 @@ pub(super) fn syntax(line: &str) -> Option<(Option<usize>, String)> {
                 let is_shown = keys::is_shown(key.trim()) && !value.contains(['@', '?', '=', '#', '[', '{']);
                 let meant: String = value.chars().filter(|c| odd(*c).is_none() && *c != '"').collect();
                 let meant = if is_shown { meant.trim().to_owned() } else { "…".to_owned() };
-                format!("write straight ones, `{} = \"{meant}\"`", key.trim())
+                let [open, close] = if value.contains('[') { ["[", "]"] } else { ["", ""] };
+                format!("write straight ones, `{} = {open}\"{meant}\"{close}`", key.trim())
             }
             _ => remedy(c).to_owned(),
         };
@@ -255,8 +268,14 @@ pub(super) fn syntax(line: &str) -> Option<(Option<usize>, String)> {
     }
     if let Some((key, value)) = line.split_once('=') {
         let (key, value) = (key.trim(), value[..value.find('#').unwrap_or(value.len())].trim());
-        let meant = boolean(value).filter(|_| keys::is_truth(key))?;
-        return Some((None, format!("{} is no truth value; write `{key} = {meant}`", shown(value))));
+        if keys::is_truth(key) {
+            let meant = boolean(value)?;
+            return Some((None, format!("{} is no truth value; write `{key} = {meant}`", shown(value))));
+        }
+        let bare = |c: char| c.is_ascii_alphanumeric() || "/_.:-+@ ".contains(c);
+        let is_bare = value.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/') && value.chars().all(bare);
+        let text = if keys::is_shown(key) && !value.contains('@') { value } else { "…" };
+        return (is_bare && keys::is_text(key)).then(|| (None, format!("text stands in quotes; write `{key} = \"{text}\"`")));
     }
     let (key, _) = line.split_once(':')?;
     keys::all().any(|known| known == key.trim()).then(|| {
@@ -299,7 +318,7 @@ pub(super) fn other_language(text: &str) -> Option<(usize, String)> {
     let write = |key: &str, example: &str| format!("`{key} = \"{}\"`", scalar(text, key).unwrap_or(example));
     let lines = [write("id", "jkt-014"), write("timezone", "Asia/Jakarta"), write("currency", "IDR")].join(", ");
     let at = text.find(first).unwrap_or_default();
-    Some((at, format!("this is {language}, and the config is TOML; write it so, a line each: `[outlet]`, {lines}; docs/tillbox.toml has all of it")))
+    Some((at, format!("this is {language}, and the config is TOML; write it so, a line each: `[outlet]`, {lines}; the example tillbox.toml has all of it")))
 }
 
 fn is_word(text: &str) -> bool {

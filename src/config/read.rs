@@ -400,11 +400,16 @@ impl<'d> Value<'d> {
     pub(super) fn boolean(&self) -> Read<bool> {
         match self.value {
             DeValue::Boolean(flag) => Ok(*flag),
-            DeValue::String(text) => {
-                let told = meant::boolean(text).map(|meant| format!("; for {} write {meant}", shown(text)));
+            _ => {
+                let word = match self.value {
+                    DeValue::String(text) => Some(text.to_string()),
+                    DeValue::Integer(digits) => Some(digits.to_string()),
+                    _ => None,
+                };
+                let meant = word.and_then(|word| meant::boolean(&word).map(|meant| (word, meant)));
+                let told = meant.map(|(word, meant)| format!("; for {} write {meant}", shown(&word)));
                 Err(self.unexpected("true or false, without quotes") + &told.unwrap_or_default())
             }
-            _ => Err(self.unexpected("true or false, without quotes")),
         }
     }
 
@@ -431,9 +436,10 @@ impl<'d> Value<'d> {
 fn said(value: &DeValue, is_shown: bool, message: String) -> String {
     let DeValue::String(text) = value else { return message };
     match meant::odd_within(text, is_shown && !text.contains(['@', '?'])) {
-        Some(words) if is_shown => format!("{} {words}", shown(text)),
-        Some(words) => words,
-        None => message,
+        Some(words) if is_shown => format!("{} {words}", shown(&meant::visible(text))),
+        // Which character of a token it is stands in its own words.
+        Some(words) if !message.contains("U+") => words,
+        _ => message,
     }
 }
 

@@ -204,7 +204,7 @@ pub(super) fn token(text: &str) -> Read<()> {
         return Err("begins with `Bearer`, which the box says itself; write only what stands behind it".to_owned());
     }
     if meant::is_placeholder(text) {
-        return Err(format!("{A_PLACEHOLDER} token"));
+        return Err(A_PLACEHOLDER.to_owned());
     }
     let quoted = |quote: char| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
     if ['"', '\''].into_iter().any(quoted) {
@@ -221,10 +221,10 @@ pub(super) fn token(text: &str) -> Read<()> {
     }
 }
 
-const A_PLACEHOLDER: &str = "is a placeholder that was left in; write the real";
+const A_PLACEHOLDER: &str = "is a placeholder that was left in; write the real one";
 
 fn refuse_placeholder(text: &str) -> Read<()> {
-    if meant::is_placeholder(text) { Err(format!("{} {A_PLACEHOLDER} one", shown(text))) } else { Ok(()) }
+    if meant::is_placeholder(text) { Err(format!("{} {A_PLACEHOLDER}", shown(text))) } else { Ok(()) }
 }
 
 /// Whether a text can be an MQTT password, which other than a header's text need not be ASCII.
@@ -233,7 +233,7 @@ pub(super) fn password(text: &str) -> Read<()> {
         return Err("is empty; write the password".to_owned());
     }
     if meant::is_placeholder(text) {
-        return Err(format!("{A_PLACEHOLDER} password"));
+        return Err(A_PLACEHOLDER.to_owned());
     }
     if text.contains(char::is_control) {
         return Err("has a control character, such as a line's end; write the password alone".to_owned());

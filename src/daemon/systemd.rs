@@ -211,7 +211,7 @@ mod tests {
         let now = DateTime::UNIX_EPOCH;
         health.raise(Condition::HqUnreachable, "", "the line is down", now);
         health.raise(Condition::PosRefused, "front", "qasir: the token\nis refused", now);
-        assert_eq!(sentence(&health, &level), "qasir: the token is refused; and 1 more");
+        assert_eq!(sentence(&health, &level), r"qasir: the token\nis refused; and 1 more");
         health.raise(Condition::PosRefused, "front", &"x".repeat(1_000), now);
         let long = sentence(&health, &level);
         assert!(long.chars().count() <= SENTENCE_MAX_CHARS && long.ends_with("…; and 1 more"), "{long}");

@@ -161,6 +161,7 @@ fn a_faulty_config_stays_with_a_report_of_every_fault_and_the_box_goes_on() {
     assert_eq!(fs::read_to_string(the.path("boot/tillbox.toml")).unwrap(), faulty);
     let report = the.report();
     assert!(report.contains("\r\ntillbox.toml:3:12: outlet.timezone: "), "{report}");
+    assert!(report.contains("\r\n    3 | timezone = ") && report.contains("\r\n      |            ^\r\n"), "{report}");
     assert!(report.contains("\r\ntillbox.toml:13:1: hq.acknowlege: unknown key; did you mean `acknowledge`?\r\n"));
     assert!(report.contains("goes on with the settings that it has") && report.contains("BELUM"), "{report}");
     let told = refused(&the.path("run")).unwrap();
