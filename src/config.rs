@@ -419,7 +419,7 @@ impl Config {
     /// Every fault, at once.
     pub fn parse(text: &str, origin: &Origin) -> Result<Self, Faults> {
         if let Some((at, message)) = meant::other_language(text) {
-            return Err(read::Document::parse(text).refused(origin.path, at, message));
+            return Err(read::Document::parse(text).refused(origin.path, at, &message));
         }
         read::Document::parse(text).read(origin.path, |root| schema::config(root, origin))
     }

@@ -276,8 +276,9 @@ fn check(path: &Path, online: bool, json: bool) -> ExitCode {
         Ok(config) if online => try_all(path, &config, json),
         Ok(config) => {
             let doubts = check::doubts(&config);
-            let lines: Vec<String> =
-                std::iter::once(config.summary().trim_end().to_owned()).chain(doubts.iter().map(ToString::to_string)).collect();
+            let lines: Vec<String> = std::iter::once(config.summary().trim_end().to_owned())
+                .chain(doubts.iter().map(ToString::to_string))
+                .collect();
             told(say(&lines.join("\n")))
         }
         Err(faults) => {

@@ -97,8 +97,27 @@ mod tests {
 
     /// What may not reach whoever reads, as the issue names it.
     const HOSTILE: [char; 22] = [
-        '\n', '\r', '\t', '\u{0}', '\u{1b}', '\u{7f}', '\u{85}', '\u{9b}', '\u{61c}', '\u{200b}', '\u{200d}', '\u{200e}',
-        '\u{200f}', '\u{2028}', '\u{2029}', '\u{202a}', '\u{202e}', '\u{2060}', '\u{2066}', '\u{2069}', '\u{feff}',
+        '\n',
+        '\r',
+        '\t',
+        '\u{0}',
+        '\u{1b}',
+        '\u{7f}',
+        '\u{85}',
+        '\u{9b}',
+        '\u{61c}',
+        '\u{200b}',
+        '\u{200d}',
+        '\u{200e}',
+        '\u{200f}',
+        '\u{2028}',
+        '\u{2029}',
+        '\u{202a}',
+        '\u{202e}',
+        '\u{2060}',
+        '\u{2066}',
+        '\u{2069}',
+        '\u{feff}',
         '\u{e0041}',
     ];
 
@@ -113,7 +132,8 @@ mod tests {
 
     #[test]
     fn what_people_write_stays() {
-        for text in ["Warung Sabang №3", "مقهى", "咖啡", "Caf\u{e9} ☕\u{fe0f}", "C:\\kasir\\n", "“Kopi” – 5\u{a0}%"] {
+        for text in ["Warung Sabang №3", "مقهى", "咖啡", "Caf\u{e9} ☕\u{fe0f}", "C:\\kasir\\n", "“Kopi” – 5\u{a0}%"]
+        {
             assert!(matches!(plain(text), Cow::Borrowed(same) if same == text), "{text}");
         }
     }

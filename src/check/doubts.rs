@@ -30,7 +30,9 @@ pub fn doubts(config: &Config) -> Vec<Finding> {
         all.extend(broker_port(&item, broker));
     }
     let outlet = config.outlet.timezone.name();
-    all.extend(reversed_zone("outlet timezone", outlet).filter(|_| config.pos.iter().all(|pos| pos.timezone.name() != outlet)));
+    all.extend(
+        reversed_zone("outlet timezone", outlet).filter(|_| config.pos.iter().all(|pos| pos.timezone.name() != outlet)),
+    );
     all
 }
 
@@ -69,10 +71,12 @@ fn web_port(item: &str, url: &str) -> Option<Finding> {
 
 /// `Etc/GMT+7` is seven hours behind Greenwich, as POSIX has it, and people mean the opposite.
 fn reversed_zone(item: &str, zone: &str) -> Option<Finding> {
-    let offset = zone.strip_prefix("Etc/GMT").filter(|offset| offset.len() > 1 && *offset != "+0" && *offset != "-0")?;
+    let offset =
+        zone.strip_prefix("Etc/GMT").filter(|offset| offset.len() > 1 && *offset != "+0" && *offset != "-0")?;
     let (sign, hours) = offset.split_at_checked(1)?;
     let side = if sign == "+" { "behind" } else { "ahead of" };
-    let text = format!("found `{zone}`, which is {hours} h {side} UTC: its sign is turned round; expected a place's zone");
+    let text =
+        format!("found `{zone}`, which is {hours} h {side} UTC: its sign is turned round; expected a place's zone");
     Some(Finding::warn(item, text, "write the zone by its city, such as `Asia/Jakarta`"))
 }
 
@@ -104,7 +108,9 @@ mod tests {
             assert_eq!(broker_port("hq", &broker(tls, port)), None);
         }
         assert!(web_port("pos", "http://10.0.0.5:443/api").is_some() && web_port("pos", "https://a:80").is_some());
-        for good in ["http://10.0.0.5:8080/api", "https://a:443", "http://a:80", "https://api.qasir.id/v1", "https://a:8080"] {
+        for good in
+            ["http://10.0.0.5:8080/api", "https://a:443", "http://a:80", "https://api.qasir.id/v1", "https://a:8080"]
+        {
             assert_eq!(web_port("pos", good), None, "{good}");
         }
     }
@@ -122,6 +128,9 @@ mod tests {
         for zone in ["Asia/Jakarta", "UTC", "Etc/GMT", "Etc/GMT+0", "Etc/UTC"] {
             assert_eq!(reversed_zone("outlet", zone), None, "{zone}");
         }
-        assert_eq!((host_of("https://[::1]:80/v1"), host_of("http://till:8080/api"), host_of("http://a")), ("::1", "till", "a"));
+        assert_eq!(
+            (host_of("https://[::1]:80/v1"), host_of("http://till:8080/api"), host_of("http://a")),
+            ("::1", "till", "a")
+        );
     }
 }

@@ -68,7 +68,8 @@ fn harmless<'l>(line: &'l str, fault: &str) -> Option<&'l str> {
     if keys::is_shown(key) && is_value(value) {
         return Some(line[..line.len() - value.len() + comment(value)].trim_end());
     }
-    let is_named = !key.is_empty() && (fault == key || fault.strip_suffix(key).is_some_and(|table| table.ends_with('.')));
+    let is_named =
+        !key.is_empty() && (fault == key || fault.strip_suffix(key).is_some_and(|table| table.ends_with('.')));
     if is_named || keys::is_known(key) || between.starts_with('=') && nearest(key, keys::all()).is_some() {
         return Some(&line[..line.len() - value.len()]);
     }

@@ -8,18 +8,52 @@ const TABLES: &[(&str, &[&str])] = &[
     (
         "[[pos]]",
         &[
-            "name", "system", "base-url", "poll-every", "backfill", "requests-per-minute", "timezone", "currency",
-            "ca-certificate", "allow-plain-text", "token", "token-file", "merchant-id", "api-key", "api-key-file", "app-id",
-            "secret-key", "secret-key-file", "email", "password", "password-file", "client-id", "client-secret",
-            "client-secret-file", "redirect-uri",
+            "name",
+            "system",
+            "base-url",
+            "poll-every",
+            "backfill",
+            "requests-per-minute",
+            "timezone",
+            "currency",
+            "ca-certificate",
+            "allow-plain-text",
+            "token",
+            "token-file",
+            "merchant-id",
+            "api-key",
+            "api-key-file",
+            "app-id",
+            "secret-key",
+            "secret-key-file",
+            "email",
+            "password",
+            "password-file",
+            "client-id",
+            "client-secret",
+            "client-secret-file",
+            "redirect-uri",
         ],
     ),
     (
         "[hq]",
         &[
-            "brokers", "acknowledge", "topic-prefix", "protocol", "echo", "without-subscribers", "username", "password",
-            "password-file", "ca-certificate", "client-certificate", "client-key-file", "window", "keep-alive",
-            "event-max-size", "allow-plain-text",
+            "brokers",
+            "acknowledge",
+            "topic-prefix",
+            "protocol",
+            "echo",
+            "without-subscribers",
+            "username",
+            "password",
+            "password-file",
+            "ca-certificate",
+            "client-certificate",
+            "client-key-file",
+            "window",
+            "keep-alive",
+            "event-max-size",
+            "allow-plain-text",
         ],
     ),
     ("[outbox]", &["path", "max-size", "retired-connections"]),
@@ -32,18 +66,41 @@ const SYSTEMS: &[(&str, &[&str])] = &[
     ("qasir", &["token", "token-file"]),
     ("olsera", &["merchant-id", "api-key", "api-key-file", "app-id", "secret-key", "secret-key-file"]),
     ("pos-kasir", &["email", "password", "password-file", "token", "token-file"]),
-    (
-        "asalta",
-        &["client-id", "client-secret", "client-secret-file", "redirect-uri", "token", "token-file"],
-    ),
+    ("asalta", &["client-id", "client-secret", "client-secret-file", "redirect-uri", "token", "token-file"]),
 ];
 
 /// Keys whose values are neither secrets nor names of people, nor paths where a secret may stand by mistake.
 const SHOWN: &[&str] = &[
-    "id", "name", "timezone", "currency", "business-day-starts", "system", "base-url", "poll-every", "backfill",
-    "requests-per-minute", "allow-plain-text", "brokers", "acknowledge", "topic-prefix", "protocol", "echo",
-    "without-subscribers", "window", "keep-alive", "event-max-size", "max-size", "retired-connections", "profile", "listen",
-    "language", "active-low", "used", "pin", "offset", "bias",
+    "id",
+    "name",
+    "timezone",
+    "currency",
+    "business-day-starts",
+    "system",
+    "base-url",
+    "poll-every",
+    "backfill",
+    "requests-per-minute",
+    "allow-plain-text",
+    "brokers",
+    "acknowledge",
+    "topic-prefix",
+    "protocol",
+    "echo",
+    "without-subscribers",
+    "window",
+    "keep-alive",
+    "event-max-size",
+    "max-size",
+    "retired-connections",
+    "profile",
+    "listen",
+    "language",
+    "active-low",
+    "used",
+    "pin",
+    "offset",
+    "bias",
 ];
 
 /// Every key of every table.
@@ -53,7 +110,8 @@ pub(super) fn all() -> impl Iterator<Item = &'static str> {
 
 /// Whether it is a table, or some table has the key.
 pub(super) fn is_known(key: &str) -> bool {
-    all().chain(TABLES.iter().map(|(table, _)| table.trim_matches(['[', ']']))).any(|known| known == key) || is_shown(key)
+    all().chain(TABLES.iter().map(|(table, _)| table.trim_matches(['[', ']']))).any(|known| known == key)
+        || is_shown(key)
 }
 
 /// Whether what the key is set to may be shown.
@@ -102,7 +160,11 @@ mod tests {
         assert_eq!(place_of("timezone", "hq").unwrap(), "it belongs to [outlet] or [[pos]]: write it below that line");
         assert_eq!(place_of("id", "").unwrap(), "it belongs to [outlet]: write it below that line");
         assert_eq!((place_of("token", "pos[0]"), place_of("colour", "hq")), (None, None));
-        assert!(system_of("email", "qasir").unwrap().starts_with("it is a key of pos-kasir, and this connection's system is qasir"));
+        assert!(
+            system_of("email", "qasir")
+                .unwrap()
+                .starts_with("it is a key of pos-kasir, and this connection's system is qasir")
+        );
         assert!(system_of("token", "olsera").unwrap().contains("of qasir and pos-kasir and asalta"));
         assert_eq!((system_of("token", "asalta"), system_of("colour", "qasir")), (None, None));
     }

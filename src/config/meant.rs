@@ -24,16 +24,50 @@ const PLACES: &[(&str, &[&str])] = &[
     (
         "Asia/Jakarta",
         &[
-            "surabaya", "bandung", "medan", "semarang", "yogyakarta", "jogja", "palembang", "malang", "bogor", "depok",
-            "tangerang", "bekasi", "batam", "padang", "pekanbaru", "solo", "surakarta", "lampung", "java", "jawa", "sumatra",
-            "sumatera", "indonesia",
+            "surabaya",
+            "bandung",
+            "medan",
+            "semarang",
+            "yogyakarta",
+            "jogja",
+            "palembang",
+            "malang",
+            "bogor",
+            "depok",
+            "tangerang",
+            "bekasi",
+            "batam",
+            "padang",
+            "pekanbaru",
+            "solo",
+            "surakarta",
+            "lampung",
+            "java",
+            "jawa",
+            "sumatra",
+            "sumatera",
+            "indonesia",
         ],
     ),
     (
         "Asia/Makassar",
         &[
-            "bali", "denpasar", "lombok", "mataram", "kupang", "manado", "banjarmasin", "balikpapan", "samarinda", "palu",
-            "kendari", "gorontalo", "sulawesi", "flores", "ubud", "kuta",
+            "bali",
+            "denpasar",
+            "lombok",
+            "mataram",
+            "kupang",
+            "manado",
+            "banjarmasin",
+            "balikpapan",
+            "samarinda",
+            "palu",
+            "kendari",
+            "gorontalo",
+            "sulawesi",
+            "flores",
+            "ubud",
+            "kuta",
         ],
     ),
     ("Asia/Jayapura", &["ambon", "sorong", "papua", "ternate", "manokwari", "merauke", "timika", "maluku"]),
@@ -42,8 +76,15 @@ const PLACES: &[(&str, &[&str])] = &[
 
 /// Zones that are named first of those with an offset.
 const NEAR: &[&str] = &[
-    "Asia/Jakarta", "Asia/Makassar", "Asia/Jayapura", "Asia/Singapore", "Asia/Kuala_Lumpur", "Asia/Manila",
-    "Asia/Bangkok", "Asia/Ho_Chi_Minh", "Asia/Dili",
+    "Asia/Jakarta",
+    "Asia/Makassar",
+    "Asia/Jayapura",
+    "Asia/Singapore",
+    "Asia/Kuala_Lumpur",
+    "Asia/Manila",
+    "Asia/Bangkok",
+    "Asia/Ho_Chi_Minh",
+    "Asia/Dili",
 ];
 
 /// How many zones are named for an offset.
@@ -145,14 +186,17 @@ pub(super) fn is_placeholder(text: &str) -> bool {
     let told = text.trim().to_lowercase().replace(['_', ' '], "-");
     let within = |begin: &str, end: &str| told.len() > 1 && told.starts_with(begin) && told.ends_with(end);
     let filled = |c: char| "x*.…-?".contains(c);
-    let words = ["changeme", "change-me", "replaceme", "replace-me", "placeholder", "todo", "tbd", "isi-di-sini", "ganti-ini"];
+    let words =
+        ["changeme", "change-me", "replaceme", "replace-me", "placeholder", "todo", "tbd", "isi-di-sini", "ganti-ini"];
     told == "…"
         || told.chars().count() >= 3 && told.chars().all(filled) && told.chars().all(|c| told.starts_with(c))
         || within("<", ">")
         || within("{{", "}}")
         || within("${", "}")
         || words.contains(&told.as_str())
-        || ["your-", "insert-", "enter-your", "paste-", "put-your", "change-this", "my-secret-"].iter().any(|begin| told.starts_with(begin))
+        || ["your-", "insert-", "enter-your", "paste-", "put-your", "change-this", "my-secret-"]
+            .iter()
+            .any(|begin| told.starts_with(begin))
         || told.ends_with("-here")
 }
 
@@ -176,8 +220,18 @@ enum Odd {
 
 fn odd(c: char) -> Option<Odd> {
     match c {
-        '\u{ab}' | '\u{bb}' | '\u{b4}' | '`' | '\u{2018}'..='\u{201f}' | '\u{2032}' | '\u{2033}' | '\u{2039}' | '\u{203a}'
-        | '\u{300c}'..='\u{300f}' | '\u{ff02}' | '\u{ff07}' => Some(Odd::Quote),
+        '\u{ab}'
+        | '\u{bb}'
+        | '\u{b4}'
+        | '`'
+        | '\u{2018}'..='\u{201f}'
+        | '\u{2032}'
+        | '\u{2033}'
+        | '\u{2039}'
+        | '\u{203a}'
+        | '\u{300c}'..='\u{300f}'
+        | '\u{ff02}'
+        | '\u{ff07}' => Some(Odd::Quote),
         '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe63}' | '\u{ff0d}' => Some(Odd::Dash),
         '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => Some(Odd::Blank),
         '\t' | '\r' | '\n' => None,
@@ -275,7 +329,8 @@ pub(super) fn syntax(line: &str) -> Option<(Option<usize>, String)> {
         let bare = |c: char| c.is_ascii_alphanumeric() || "/_.:-+@ ".contains(c);
         let is_bare = value.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/') && value.chars().all(bare);
         let text = if keys::is_shown(key) && !value.contains('@') { value } else { "…" };
-        return (is_bare && keys::is_text(key)).then(|| (None, format!("text stands in quotes; write `{key} = \"{text}\"`")));
+        return (is_bare && keys::is_text(key))
+            .then(|| (None, format!("text stands in quotes; write `{key} = \"{text}\"`")));
     }
     let (key, _) = line.split_once(':')?;
     keys::all().any(|known| known == key.trim()).then(|| {
@@ -306,9 +361,13 @@ fn outside_of_quotes(line: &str) -> impl Iterator<Item = (usize, char)> {
 /// Words for a document in another language, with the byte at which it begins.
 pub(super) fn other_language(text: &str) -> Option<(usize, String)> {
     let begin = text.trim_start_matches(['\u{feff}', ' ', '\t', '\r', '\n']);
-    let mut lines = begin.lines().map(str::trim_end).filter(|line| !line.trim_start().is_empty() && !line.trim_start().starts_with('#'));
+    let mut lines = begin
+        .lines()
+        .map(str::trim_end)
+        .filter(|line| !line.trim_start().is_empty() && !line.trim_start().starts_with('#'));
     let first = lines.next()?;
-    let is_yaml = first == "---" || first.split_once(':').is_some_and(|(key, rest)| is_word(key) && (rest.is_empty() || rest.starts_with(' ')));
+    let is_yaml = first == "---"
+        || first.split_once(':').is_some_and(|(key, rest)| is_word(key) && (rest.is_empty() || rest.starts_with(' ')));
     let language = match first.chars().next() {
         Some('{') => "JSON",
         Some('<') => "XML",
@@ -318,7 +377,12 @@ pub(super) fn other_language(text: &str) -> Option<(usize, String)> {
     let write = |key: &str, example: &str| format!("`{key} = \"{}\"`", scalar(text, key).unwrap_or(example));
     let lines = [write("id", "jkt-014"), write("timezone", "Asia/Jakarta"), write("currency", "IDR")].join(", ");
     let at = text.find(first).unwrap_or_default();
-    Some((at, format!("this is {language}, and the config is TOML; write it so, a line each: `[outlet]`, {lines}; the example tillbox.toml has all of it")))
+    Some((
+        at,
+        format!(
+            "this is {language}, and the config is TOML; write it so, a line each: `[outlet]`, {lines}; the example tillbox.toml has all of it"
+        ),
+    ))
 }
 
 fn is_word(text: &str) -> bool {
@@ -349,15 +413,30 @@ mod tests {
         for text in ["GMT", "7", "+", "UTC+", "UTC+x", "+15:00", "+7:60", "Asia/Jakarta", "GMT+007", "+é1"] {
             assert_eq!(offset(text), None, "{text}");
         }
-        assert_eq!(with_offset(FixedOffset::east_opt(7 * 3_600).unwrap()), ["Asia/Jakarta", "Asia/Bangkok", "Asia/Ho_Chi_Minh"]);
+        assert_eq!(
+            with_offset(FixedOffset::east_opt(7 * 3_600).unwrap()),
+            ["Asia/Jakarta", "Asia/Bangkok", "Asia/Ho_Chi_Minh"]
+        );
         assert_eq!(with_offset(FixedOffset::east_opt(9 * 3_600).unwrap()), ["Asia/Jayapura", "Asia/Dili"]);
     }
 
     #[test]
     fn a_placeholder_is_told_from_what_a_system_gives() {
         for text in [
-            "<token>", "YOUR_TOKEN", "your-token-here", "xxx", "XXXXXXXX", "changeme", "CHANGE_ME", "...", "…", "***",
-            "${TOKEN}", "{{ token }}", "paste-it-here", "TODO",
+            "<token>",
+            "YOUR_TOKEN",
+            "your-token-here",
+            "xxx",
+            "XXXXXXXX",
+            "changeme",
+            "CHANGE_ME",
+            "...",
+            "…",
+            "***",
+            "${TOKEN}",
+            "{{ token }}",
+            "paste-it-here",
+            "TODO",
         ] {
             assert!(is_placeholder(text), "{text}");
         }
@@ -365,14 +444,19 @@ mod tests {
             assert!(!is_placeholder(text), "{text}");
         }
         assert!(has_placeholder("mqtts://<host>:8883") && has_placeholder("https://your-server.id/api/v1"));
-        assert!(!has_placeholder("mqtts://mqtt.hq.example:8883") && !has_placeholder("http://192.168.1.10:8080/api/v1"));
+        assert!(
+            !has_placeholder("mqtts://mqtt.hq.example:8883") && !has_placeholder("http://192.168.1.10:8080/api/v1")
+        );
     }
 
     #[test]
     fn what_stands_in_quotes_or_in_a_comment_is_no_fault_of_the_syntax() {
         assert_eq!(syntax("name = \"Warung “Sabang”\" # “so”"), None);
         let (at, words) = syntax("id = “jkt-014”").unwrap();
-        assert_eq!((at, words.as_str()), (Some(5), "a typographic quote (U+201C) stands here; write straight ones, `id = \"jkt-014\"`"));
+        assert_eq!(
+            (at, words.as_str()),
+            (Some(5), "a typographic quote (U+201C) stands here; write straight ones, `id = \"jkt-014\"`")
+        );
         let (_, words) = syntax("token = “hunter2”").unwrap();
         assert!(words.ends_with("`token = \"…\"`"), "{words}");
         let (_, words) = syntax("hunter2 “x” = 1").unwrap();

@@ -86,7 +86,11 @@ impl<'d> Document<'d> {
                 let begin = document.line_starts[line];
                 let habit = meant::syntax(document.line_text(line)).filter(|_| !duplicate);
                 if let Some((place, words)) = habit {
-                    document.fault(place.map_or(at, |place| begin + place), String::new(), format!("not TOML: {words}"));
+                    document.fault(
+                        place.map_or(at, |place| begin + place),
+                        String::new(),
+                        format!("not TOML: {words}"),
+                    );
                     continue;
                 }
                 let remedy = match (error.message(), error.span().and_then(|span| text.get(span))) {
@@ -112,8 +116,9 @@ impl<'d> Document<'d> {
     }
 
     /// The one fault of a document that is none, whatever else was found.
-    pub(super) fn refused(&self, file: &Path, at: usize, message: String) -> Faults {
-        let fault = Fault { position: Some(self.position(at)), key: String::new(), message: format!("not TOML: {message}") };
+    pub(super) fn refused(&self, file: &Path, at: usize, message: &str) -> Faults {
+        let fault =
+            Fault { position: Some(self.position(at)), key: String::new(), message: format!("not TOML: {message}") };
         Faults::new(file, vec![fault], self.text)
     }
 
@@ -398,19 +403,15 @@ impl<'d> Value<'d> {
 
     /// The value as `true` or `false`.
     pub(super) fn boolean(&self) -> Read<bool> {
-        match self.value {
-            DeValue::Boolean(flag) => Ok(*flag),
-            _ => {
-                let word = match self.value {
-                    DeValue::String(text) => Some(text.to_string()),
-                    DeValue::Integer(digits) => Some(digits.to_string()),
-                    _ => None,
-                };
-                let meant = word.and_then(|word| meant::boolean(&word).map(|meant| (word, meant)));
-                let told = meant.map(|(word, meant)| format!("; for {} write {meant}", shown(&word)));
-                Err(self.unexpected("true or false, without quotes") + &told.unwrap_or_default())
-            }
-        }
+        let word = match self.value {
+            DeValue::Boolean(flag) => return Ok(*flag),
+            DeValue::String(text) => Some(text.to_string()),
+            DeValue::Integer(digits) => Some(digits.to_string()),
+            _ => None,
+        };
+        let meant = word.and_then(|word| meant::boolean(&word).map(|meant| (word, meant)));
+        let told = meant.map(|(word, meant)| format!("; for {} write {meant}", shown(&word)));
+        Err(self.unexpected("true or false, without quotes") + &told.unwrap_or_default())
     }
 
     fn unexpected(&self, expected: &str) -> String {

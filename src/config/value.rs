@@ -176,7 +176,9 @@ pub(super) fn count<T: TryFrom<i64> + PartialOrd + std::fmt::Display>(
 /// Levels of an MQTT topic.
 pub(super) fn topic_prefix(value: &Value) -> Read<String> {
     let text = value.text("MQTT topic levels in quotes, such as \"tillbox\"")?;
-    let level = |level: &str| !level.is_empty() && !level.contains(|c: char| c == '+' || c == '#' || c.is_control() || meant::is_unseen(c));
+    let level = |level: &str| {
+        !level.is_empty() && !level.contains(|c: char| c == '+' || c == '#' || c.is_control() || meant::is_unseen(c))
+    };
     if text.len() <= MAX_TOPIC_PREFIX_BYTES && !text.starts_with('$') && text.split('/').all(level) {
         return Ok(text.to_owned());
     }
@@ -191,7 +193,8 @@ pub(super) fn topic_prefix(value: &Value) -> Read<String> {
 pub(super) fn username(value: &Value) -> Read<String> {
     let text = value.text("text in quotes")?;
     refuse_placeholder(text)?;
-    if (1..=MAX_USERNAME_BYTES).contains(&text.len()) && !text.contains(|c: char| c.is_control() || meant::is_unseen(c)) {
+    if (1..=MAX_USERNAME_BYTES).contains(&text.len()) && !text.contains(|c: char| c.is_control() || meant::is_unseen(c))
+    {
         return Ok(text.to_owned());
     }
     Err(format!("{} is no user name; expected 1 to {MAX_USERNAME_BYTES} bytes on one line", shown(text)))

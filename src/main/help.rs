@@ -39,7 +39,8 @@ Options:
   --stay          show a config that cannot be used in red, and wait for a better one
   -h, --help      this text
 
-The service runs `tillbox run --stay`. What it does is logged to the journal, or to standard error where there is none.
+The service runs `tillbox run --stay`. What it does is logged to the journal, or to standard error where there is
+none.
 
 Exit codes: 0 stopped as told, 70 a stage failed, 75 another tillbox has the store, 78 the config must be corrected.
 ";
@@ -57,7 +58,8 @@ Options:
 The files that the config names and that lie beside it go with it. What was taken over is erased on the partition, and
 tillbox-report.txt there says what was done or what must be corrected.
 
-Exit codes: 0 taken over, or nothing was there; 74 the config is right and could not be stored, 78 it must be corrected.
+Exit codes: 0 taken over, or nothing was there; 74 the config is right and could not be stored, 78 it must be
+corrected.
 ";
 
 const CHECK: &str = "\
@@ -74,10 +76,10 @@ Options:
 Each fault has its line and column, what was found and what to write; below it stands the line with a mark under the
 place, without what may be a secret. A good config is told in a few lines, with what is doubtful in it.
 
-With --online nothing changes on disk, and it may run beside the daemon, best as the same user. It logs in where a point of
-sale has a login. At each broker it publishes hellos on the events' topics, as `tillbox-OUTLET-check`, and where no daemon
-runs a status that says `checking`, which it takes back. It takes 30 s at most: what has no end by then is left, with what
-it waited for.
+With --online nothing changes on disk, and it may run beside the daemon, best as the same user. It logs in where a
+point of sale has a login. At each broker it publishes hellos on the events' topics, as `tillbox-OUTLET-check`, and
+where no daemon runs a status that says `checking`, which it takes back. It takes 30 s at most: what has no end by
+then is left, with what it waited for.
 
 Exit codes: 0 all is well or merely doubtful, 75 something does not answer now, 78 something must be corrected.
 ";
@@ -114,8 +116,8 @@ Commands:
 Options:
   -h, --help      this text; `tillbox outbox COMMAND --help` tells more of each
 
-list, show and export change nothing. They ask the running daemon, as the same user; while none runs they look into the
-store itself, which a daemon cannot open meanwhile. move and send need the store for themselves; take-over and
+list, show and export change nothing. They ask the running daemon, as the same user; while none runs they look into
+the store itself, which a daemon cannot open meanwhile. move and send need the store for themselves; take-over and
 same-account tell the running daemon, or the store. Each of the four says first what it will do, and asks.
 ";
 
@@ -146,8 +148,8 @@ Options:
 
 `tillbox outbox list` tells the numbers. It changes nothing.
 
-Exit codes: 0 done, 1 no such event waits, 70 the store cannot be read, 75 the daemon does not answer now, 78 the config
-must be corrected.
+Exit codes: 0 done, 1 no such event waits, 70 the store cannot be read, 75 the daemon does not answer now, 78 the
+config must be corrected.
 ";
 
 const EXPORT: &str = "\
@@ -177,11 +179,11 @@ Options:
   --yes             ask nobody
   -h, --help        this text
 
-What waits is sent first, under the old name; then the new outlet begins with an empty store, and its points of sale are
-read from their backfill. Stop the service first.
+What waits is sent first, under the old name; then the new outlet begins with an empty store, and its points of sale
+are read from their backfill. Stop the service first.
 
-Exit codes: 0 done, 64 nobody said yes, 70 the store cannot be read, 75 not all could be sent or a daemon has the store, 78
-the config must be corrected.
+Exit codes: 0 done, 64 nobody said yes, 70 the store cannot be read, 75 not all could be sent or a daemon has the
+store, 78 the config must be corrected.
 ";
 
 const SEND: &str = "\
@@ -197,8 +199,8 @@ Options:
 
 The service may run meanwhile. The folder has `.sent` behind its name when everything in it was delivered.
 
-Exit codes: 0 all is delivered, 64 nobody said yes or no such store, 70 the store cannot be read, 75 not all could be sent,
-78 the config must be corrected.
+Exit codes: 0 all is delivered, 64 nobody said yes or no such store, 70 the store cannot be read, 75 not all could
+be sent, 78 the config must be corrected.
 ";
 
 const TAKE_OVER: &str = "\
@@ -213,8 +215,8 @@ Options:
 
 What waits here leaves first, then a new stream begins and the other box stands back. Switch the other one off.
 
-Exit codes: 0 ordered, 64 nobody said yes, 70 the store cannot be read, 75 the daemon does not answer now, 78 the config
-must be corrected.
+Exit codes: 0 ordered, 64 nobody said yes, 70 the store cannot be read, 75 the daemon does not answer now, 78 the
+config must be corrected.
 ";
 
 const SAME_ACCOUNT: &str = "\
@@ -227,11 +229,11 @@ Options:
   --yes           ask nobody
   -h, --help      this text
 
-NAME is the connection's, as the config has it. If it is another shop's account, their sales would be mixed: then give the
-connection another name instead.
+NAME is the connection's, as the config has it. If it is another shop's account, their sales would be mixed: then
+give the connection another name instead.
 
-Exit codes: 0 noted, 64 nobody said yes, 70 the store cannot be read, 75 the daemon does not answer now, 78 the config has
-no such connection or must be corrected.
+Exit codes: 0 noted, 64 nobody said yes, 70 the store cannot be read, 75 the daemon does not answer now, 78 the
+config has no such connection or must be corrected.
 ";
 
 const AUTHORIZE: &str = "\
@@ -244,11 +246,11 @@ Options:
   --config FILE       the config file (default /etc/tillbox/tillbox.toml)
   -h, --help          this text
 
-It prints an address to open, waits for the browser to come back, and writes the connection's token-file. Where the browser
-is on another machine, the address to which it was sent back can be typed in.
+It prints an address to open, waits for the browser to come back, and writes the connection's token-file. Where the
+browser is on another machine, the address to which it was sent back can be typed in.
 
-Exit codes: 0 the token is written, 64 the command line cannot be understood, 70 it could not be written, 75 try again, 78
-the config must be corrected.
+Exit codes: 0 the token is written, 64 the command line cannot be understood, 70 it could not be written, 75 try
+again, 78 the config must be corrected.
 ";
 
 const DEMO: &str = "\

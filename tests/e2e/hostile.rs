@@ -29,7 +29,8 @@ use crate::{
 };
 
 /// Begins a line, steers a terminal, turns the direction of writing, ends a line in three ways more, and hides.
-const HOSTILE: &str = "\r\n2026-01-01T00:00:00.000000Z ERROR tillbox: forged\u{1b}[2J\u{202e}\u{85}\u{2028}\u{61c}\u{200b}\u{feff}";
+const HOSTILE: &str =
+    "\r\n2026-01-01T00:00:00.000000Z ERROR tillbox: forged\u{1b}[2J\u{202e}\u{85}\u{2028}\u{61c}\u{200b}\u{feff}";
 
 /// An id that a point of sale may give: it has no control character.
 const TURNED: &str = "H-\u{202e}1";
@@ -94,7 +95,8 @@ fn no_name_from_a_point_of_sale_forges_a_line_or_turns_one() {
         let known_at = clock.now() - TimeDelta::minutes(30);
         let id = if stall.connection == "warung" { TURNED } else { "P-1" };
         stall.simulator.play(&[Movement { known_at, change: Change::Sold, sale: Sale::plain(id, 25_000, known_at) }]);
-        let server = HttpServer::start(Hostile { inner: Arc::clone(&stall.simulator) }).expect("a port on the loopback");
+        let server =
+            HttpServer::start(Hostile { inner: Arc::clone(&stall.simulator) }).expect("a port on the loopback");
         let url = format!("http://{}{}", server.address(), stall.simulator.base_path());
         blocks.push_str(&stall.pos_block(&url, "poll-every = \"1s\"\nrequests-per-minute = 6000\nbackfill = \"1d\"\n"));
         servers.push(server);
@@ -102,9 +104,10 @@ fn no_name_from_a_point_of_sale_forges_a_line_or_turns_one() {
     setup.blocks = Some(blocks);
     let mut daemon = setup.start();
     let told = |connection: &str| {
-        let sold = hq.record().events_of("transaction").any(|event| {
-            event["source"].as_str().is_some_and(|source| source.ends_with(&format!("/{connection}")))
-        });
+        let sold = hq
+            .record()
+            .events_of("transaction")
+            .any(|event| event["source"].as_str().is_some_and(|source| source.ends_with(&format!("/{connection}"))));
         let log = daemon.log();
         // The name of the unknown member, and of whoever answers, where that is told.
         let shown = log.lines().any(|line| line.contains(connection) && line.contains(r"\u{202e}"));
@@ -147,7 +150,8 @@ fn no_name_from_a_point_of_sale_forges_a_line_or_turns_one() {
 
     let log = daemon.log();
     clean("the log", &log);
-    let level = |line: &str| [" INFO ", " WARN ", "ERROR "].iter().any(|level| line[..40.min(line.len())].contains(level));
+    let level =
+        |line: &str| [" INFO ", " WARN ", "ERROR "].iter().any(|level| line[..40.min(line.len())].contains(level));
     for line in log.lines() {
         assert!(level(line) && !line.starts_with("2026-01-01"), "a line that nobody logged: {line}");
     }

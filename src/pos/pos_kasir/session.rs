@@ -167,9 +167,7 @@ fn no_session(answer: &Answer) -> String {
             "it has no such path; correct the connection's base-url, which as a rule ends in /api/v1"
         }
         (400, _) => "it takes the e-mail or the password for none; correct the connection's email or password",
-        _ => {
-            "it knows no user of this e-mail, or has no such path; correct the connection's email or base-url"
-        }
+        _ => "it knows no user of this e-mail, or has no such path; correct the connection's email or base-url",
     };
     format!("pos-kasir POST /auth/login: the server answered {}: {told}", answer.status)
 }
@@ -188,13 +186,25 @@ mod tests {
     #[test]
     fn the_two_kinds_of_404_at_login_are_told_apart() {
         let user = told(404, r#"{"message":"User not found"}"#);
-        assert!(user.contains("knows no user of this e-mail; correct the connection's email") && !user.contains("path"), "{user}");
+        assert!(
+            user.contains("knows no user of this e-mail; correct the connection's email") && !user.contains("path"),
+            "{user}"
+        );
         for body in [r#"{"message":"Not Found"}"#, "<html>404</html>", ""] {
             let path = told(404, body);
-            assert!(path.contains("has no such path; correct the connection's base-url") && !path.contains("user"), "{path}");
+            assert!(
+                path.contains("has no such path; correct the connection's base-url") && !path.contains("user"),
+                "{path}"
+            );
         }
         let other = told(404, r#"{"message":"Shop \u202e closed"}"#);
-        assert!(other.contains("knows no user of this e-mail, or has no such path") && !other.contains("closed"), "{other}");
-        assert!(told(400, r#"{"message":"bad form"}"#).contains("answered 400: it takes the e-mail or the password for none"));
+        assert!(
+            other.contains("knows no user of this e-mail, or has no such path") && !other.contains("closed"),
+            "{other}"
+        );
+        assert!(
+            told(400, r#"{"message":"bad form"}"#)
+                .contains("answered 400: it takes the e-mail or the password for none")
+        );
     }
 }
