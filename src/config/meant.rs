@@ -142,7 +142,7 @@ fn offset(text: &str) -> Option<FixedOffset> {
     let digits = digits.trim();
     let (hours, minutes) = match digits.split_once([':', '.']) {
         Some(parts) => parts,
-        None if digits.len() > 2 => digits.split_at_checked(digits.len() - 2)?,
+        None if digits.len() == 4 => digits.split_at_checked(digits.len() - 2)?,
         None => (digits, "0"),
     };
     let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<i32>().ok())?;
