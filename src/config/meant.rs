@@ -145,7 +145,8 @@ fn offset(text: &str) -> Option<FixedOffset> {
         None if digits.len() == 4 => digits.split_at_checked(digits.len() - 2)?,
         None => (digits, "0"),
     };
-    let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<i32>().ok())?;
+    let is_number = |text: &str| matches!(text.len(), 1 | 2) && text.bytes().all(|b| b.is_ascii_digit());
+    let number = |text: &str| is_number(text).then(|| text.parse::<i32>().ok())?;
     let (hours, minutes) = (number(hours).filter(|hours| *hours <= 14)?, number(minutes).filter(|at| *at < 60)?);
     FixedOffset::east_opt(east * (hours * 3_600 + minutes * 60))
 }
