@@ -157,8 +157,8 @@ fn a_faulty_config_stays_with_a_report_of_every_fault_and_the_box_goes_on() {
     the.put("boot/tillbox.toml", &faulty);
     let outcome = the.start();
     // Below each fault stands its line of the file.
-    let faults = refusal(&outcome).lines().filter(|line| !line.starts_with(' '));
-    assert_eq!(faults.count(), 2, "{outcome:?}");
+    let told = refusal(&outcome).lines().filter(|line| !line.starts_with(' '));
+    assert_eq!(told.count(), 2, "{outcome:?}");
     assert_eq!(fs::read(the.path("etc/tillbox.toml")).unwrap(), before);
     assert_eq!(fs::read_to_string(the.path("boot/tillbox.toml")).unwrap(), faulty);
     let report = the.report();
