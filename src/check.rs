@@ -13,6 +13,7 @@
 
 mod broker;
 mod clock;
+mod doubts;
 mod folder;
 mod line;
 mod names;
@@ -28,12 +29,13 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use tokio::sync::watch;
 
-pub use self::names::names;
+pub use self::doubts::doubts;
 use self::patience::{Left, Trying};
 use crate::{
     board::gpio,
     config::{Board, Config},
     inspect::client,
+    plain::Plain,
 };
 
 /// No item takes longer: a resolver that hangs, or a server that drips, has its end here at the latest.
@@ -103,8 +105,7 @@ impl fmt::Display for Finding {
             line.push_str(remedy);
         }
         // Servers have a say in it: what would break the line, or steer a terminal, is escaped.
-        line.chars()
-            .try_for_each(|c| if c.is_control() { write!(f, "{}", c.escape_default()) } else { write!(f, "{c}") })
+        Plain(line).fmt(f)
     }
 }
 
@@ -162,7 +163,7 @@ pub fn online(config: &Config, now: DateTime<Utc>) -> Vec<Finding> {
         )),
         Err(left) => found.push(left.finding("hq")),
     }
-    let mut all = names(config);
+    let mut all = doubts(config);
     all.extend(clock::check(config, &dates, now));
     all.extend(folder.end(until).unwrap_or_else(|left| vec![left.finding("outbox")]));
     all.extend(found);

@@ -14,8 +14,11 @@
 mod address;
 mod board;
 mod currency;
+mod excerpt;
 mod fault;
 mod files;
+mod keys;
+mod meant;
 mod nearest;
 mod read;
 mod schema;
@@ -429,6 +432,9 @@ impl Config {
     /// # Errors
     /// Every fault, at once.
     pub fn parse(text: &str, origin: &Origin) -> Result<Self, Faults> {
+        if let Some((at, message)) = meant::other_language(text) {
+            return Err(read::Document::parse(text).refused(origin.path, at, &message));
+        }
         read::Document::parse(text).read(origin.path, |root| schema::config(root, origin))
     }
 }

@@ -16,7 +16,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
-use crate::{notice::Notice, progress::Progress};
+use crate::{notice::Notice, plain::plain, progress::Progress};
 
 /// A condition is told again after this long at the earliest.
 const TELL_AGAIN_AFTER: TimeDelta = TimeDelta::hours(1);
@@ -445,6 +445,8 @@ impl Health {
     }
 
     fn raise_with(&self, condition: Condition, connection: &str, text: &str, now: DateTime<Utc>, noticed: bool) {
+        // It travels to HQ, too, and a source or a broker may have a say in it.
+        let text = &*plain(text);
         self.update(|facts| {
             let key = (condition, connection.to_owned());
             let code = condition.code();

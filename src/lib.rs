@@ -13,6 +13,7 @@
 //! - [`forward`] decides what is published, and [`mqtt`] publishes it; a [`checkpoint`] lets the next box go on;
 //! - [`health`] knows how the box is doing; [`signal`] shows it on lights ([`board`]), [`status`] tells it to HQ,
 //!   and [`inspect`] answers whoever asks;
+//! - whatever they tell of foreign text is [`plain`];
 //! - [`overview`] is the box at a glance, for `tillbox status` and the [`page`] on the shop's network; what a shop reads
 //!   stands in [`texts`];
 //! - [`moving`] gives the box to another outlet, once what waits has left under the old name;
@@ -72,6 +73,7 @@ pub mod clock;
 pub mod daemon;
 pub mod log;
 pub mod moving;
+pub mod plain;
 pub mod provision;
 pub mod secret;
 pub mod stop;

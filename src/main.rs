@@ -1,10 +1,12 @@
 //! The `tillbox` program: its commands and exit codes.
 
+#[path = "main/help.rs"]
+mod help;
 #[path = "main/moving.rs"]
 mod moving;
 
 use std::{
-    fs,
+    fmt, fs,
     io::{self, BufReader, Write as _},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -27,6 +29,7 @@ use tillbox::{
     log,
     outbox::OutboxError,
     overview,
+    plain::{Plain, plain_json, plain_lines},
     provision::{self, Outcome},
 };
 
@@ -175,7 +178,7 @@ fn main() -> ExitCode {
         #[cfg(feature = "demo")]
         Ok(Command::Demo(options)) => tillbox::demo::run(&options),
         Err(error) => {
-            eprintln!("tillbox: {error}; see tillbox --help");
+            complain(&format_args!("{error}; see tillbox --help"));
             ExitCode::from(USAGE)
         }
     }
@@ -213,7 +216,7 @@ fn run(path: &Path, mode: &Mode, stay: bool) -> ExitCode {
                 })
             }
             Err(faults) => {
-                eprint!("{faults}");
+                eprint!("{}", faults.shown());
                 return ExitCode::from(CONFIG);
             }
         };
@@ -254,15 +257,15 @@ fn provision(options: &provision::Options) -> ExitCode {
     match provision::provision(options, Clock::system().now()) {
         Outcome::Nothing => ExitCode::SUCCESS,
         Outcome::TakenOver(text) => {
-            println!("{}", text.trim_end());
+            let _nobody_reads = say(text.trim_end());
             ExitCode::SUCCESS
         }
         Outcome::Refused(text) => {
-            eprintln!("{}", text.trim_end());
+            eprintln!("{}", plain_lines(text.trim_end()));
             ExitCode::from(CONFIG)
         }
         Outcome::NotStored(text) => {
-            eprintln!("{}", text.trim_end());
+            eprintln!("{}", plain_lines(text.trim_end()));
             ExitCode::from(INPUT_OUTPUT)
         }
     }
@@ -272,14 +275,14 @@ fn check(path: &Path, online: bool, json: bool) -> ExitCode {
     match Config::load(path) {
         Ok(config) if online => try_all(path, &config, json),
         Ok(config) => {
-            println!("{}", config.summary().trim_end());
-            for doubt in check::names(&config) {
-                println!("{doubt}");
-            }
-            ExitCode::SUCCESS
+            let doubts = check::doubts(&config);
+            let lines: Vec<String> = std::iter::once(config.summary().trim_end().to_owned())
+                .chain(doubts.iter().map(ToString::to_string))
+                .collect();
+            told(say(&lines.join("\n")))
         }
         Err(faults) => {
-            eprint!("{faults}");
+            eprint!("{}", faults.shown());
             ExitCode::from(CONFIG)
         }
     }
@@ -289,15 +292,14 @@ fn check(path: &Path, online: bool, json: bool) -> ExitCode {
 fn try_all(path: &Path, config: &Config, json: bool) -> ExitCode {
     let findings = check::online(config, chrono::Utc::now());
     let worst = check::worst(&findings);
-    let text = if json {
-        format!("{:#}", serde_json::json!({ "config": path, "outcome": worst, "findings": findings }))
+    // Whoever reads may have enough; the exit code says it all the same.
+    let _nobody_reads = if json {
+        say_json(&format!("{:#}", serde_json::json!({ "config": path, "outcome": worst, "findings": findings })))
     } else {
         let read = format!("ok    config: {} is read without a fault", path.display());
         let lines = std::iter::once(read).chain(findings.iter().map(ToString::to_string));
-        lines.collect::<Vec<_>>().join("\n")
+        say(&lines.collect::<Vec<_>>().join("\n"))
     };
-    // Whoever reads may have enough; the exit code says it all the same.
-    let _nobody_reads = say(&text);
     match worst {
         check::Outcome::Ok | check::Outcome::Warn => ExitCode::SUCCESS,
         check::Outcome::Later => ExitCode::from(TRY_AGAIN),
@@ -313,22 +315,21 @@ fn status(path: &Path, json: bool) -> ExitCode {
         Err(faults) => match Config::to_be_asked(path) {
             Some((folder, zone)) => (folder, zone, Some(faults)),
             None => {
-                eprint!("{faults}");
+                eprint!("{}", faults.shown());
                 return ExitCode::from(CONFIG);
             }
         },
     };
     let asked = client::overview(&folder);
     if let Some(faults) = faults {
-        eprint!("{faults}");
+        eprint!("{}", faults.shown());
         if asked.is_err() {
             return ExitCode::from(CONFIG);
         }
         eprintln!("tillbox: the running tillbox goes on with the config that it read at its start");
     }
     let told_of = asked.and_then(|(overview, line)| {
-        let text = if json { line } else { overview::text::status(&overview, &zone) };
-        say(text.trim_end())
+        if json { say_json(line.trim_end()) } else { say(overview::text::status(&overview, &zone).trim_end()) }
     });
     told(told_of)
 }
@@ -337,7 +338,7 @@ fn outbox(path: &Path, look: &Look) -> ExitCode {
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(faults) => {
-            eprint!("{faults}");
+            eprint!("{}", faults.shown());
             return ExitCode::from(CONFIG);
         }
     };
@@ -347,9 +348,9 @@ fn outbox(path: &Path, look: &Look) -> ExitCode {
             Look::Show(number) => {
                 let event: serde_json::Value = serde_json::from_str(&inspected.event(*number)?)
                     .map_err(|e| InspectError::Broken(e.to_string()))?;
-                say(&format!("{event:#}"))
+                say_json(&format!("{event:#}"))
             }
-            Look::Export { from } => inspected.export(*from, say),
+            Look::Export { from } => inspected.export(*from, say_json),
         });
     told(looked)
 }
@@ -358,7 +359,7 @@ fn obey(path: &Path, order: &Order, yes: bool) -> ExitCode {
     match Config::load(path) {
         Ok(config) => moving::obey(&config, order, yes),
         Err(faults) => {
-            eprint!("{faults}");
+            eprint!("{}", faults.shown());
             ExitCode::from(CONFIG)
         }
     }
@@ -371,7 +372,7 @@ fn told(asked: Result<(), InspectError>) -> ExitCode {
         // Whoever reads has enough.
         Err(InspectError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("tillbox: {error}");
+            complain(&error);
             ExitCode::from(match error {
                 InspectError::NoSuchEvent { .. } => MISSING,
                 InspectError::NotRunning { .. } => UNAVAILABLE,
@@ -392,22 +393,37 @@ fn list(inspected: &Inspected, json: bool, limit: usize) -> Result<(), InspectEr
             "outlet": outlet, "acknowledge": acknowledge, "outbox": outbox, "open_gaps": open_gaps, "put_aside": put_aside,
             "set_aside": set_aside, "waiting": heads,
         });
-        say(&format!("{listed:#}"))
+        say_json(&format!("{listed:#}"))
     } else {
         say(text::list(&summary, &heads).trim_end())
     }
 }
 
-fn say(line: &str) -> Result<(), InspectError> {
+/// Lines for a person. Each may hold foreign text, in which nothing may steer the terminal.
+fn say(lines: &str) -> Result<(), InspectError> {
+    print_line(&plain_lines(lines))
+}
+
+/// JSON, for a program or a person: what would steer the terminal stands there as JSON's own escapes.
+fn say_json(json: &str) -> Result<(), InspectError> {
+    print_line(&plain_json(json))
+}
+
+fn print_line(line: &str) -> Result<(), InspectError> {
     let mut out = std::io::stdout().lock();
     out.write_all(line.as_bytes()).and_then(|()| out.write_all(b"\n")).map_err(InspectError::Output)
+}
+
+/// Why something cannot be done, in one line.
+fn complain(error: &dyn fmt::Display) {
+    eprintln!("tillbox: {}", Plain(error));
 }
 
 fn authorize(path: &Path, connection: &str) -> ExitCode {
     let config = match Config::load(path) {
         Ok(config) => config,
         Err(faults) => {
-            eprint!("{faults}");
+            eprint!("{}", faults.shown());
             return ExitCode::from(CONFIG);
         }
     };
@@ -415,7 +431,7 @@ fn authorize(path: &Path, connection: &str) -> ExitCode {
     let authorized = authorize::choose(&config, connection)
         .and_then(|pos| authorize::authorize(pos, input, &mut io::stdout(), authorize::PATIENCE));
     let Err(error) = authorized else { return ExitCode::SUCCESS };
-    eprintln!("tillbox: {error}");
+    complain(&error);
     ExitCode::from(match error {
         AuthorizeError::Unknown { .. }
         | AuthorizeError::OtherSystem { .. }
@@ -452,7 +468,7 @@ fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
     let mut demo = tillbox::demo::Options::default();
     while let Some(argument) = parser.next()? {
         match (command.as_str(), argument) {
-            (_, Long("help") | Short('h')) => return Ok(Command::Print(HELP.to_owned())),
+            (_, Long("help") | Short('h')) => return Ok(Command::Print(help())),
             ("run" | "check" | "status" | "outbox" | "authorize" | "provision", Long("config")) => {
                 config = parser.value()?.into();
             }
@@ -504,7 +520,7 @@ fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
         "outbox" => match word {
             Some(Word::Look(look)) => Ok(Command::Outbox { config, look }),
             Some(Word::Order(order)) => Ok(Command::Obey { config, order, yes }),
-            None => Ok(Command::Print(HELP.to_owned())),
+            None => Ok(Command::Print(help())),
         },
         "authorize" => match connection {
             Some(connection) => Ok(Command::Authorize { config, connection }),
@@ -516,6 +532,12 @@ fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
         "demo" => Err("this build leaves the demonstration out; build it with --features demo".into()),
         other => Err(format!("unknown command `{other}`").into()),
     }
+}
+
+/// The help of the command that was said.
+fn help() -> String {
+    let said = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    help::of(said).unwrap_or(HELP).to_owned()
 }
 
 /// The word behind `outbox`, and what stands behind it: a number, a folder, a name; `None` for `--help`.

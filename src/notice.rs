@@ -7,6 +7,7 @@ use crate::{
     content::ContentId,
     event::{Draft, EventType},
     instant,
+    plain::Plain,
     transaction::Resource,
 };
 
@@ -65,7 +66,7 @@ impl Notice {
     /// A notice of one code: of [`CODES`], or a condition's.
     #[must_use]
     pub fn new(code: &'static str, text: impl Into<String>) -> Self {
-        Self { code, text: text.into(), record: None }
+        Self { code, text: Plain(text.into()).to_string(), record: None }
     }
 
     /// The same, of one record.

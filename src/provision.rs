@@ -31,6 +31,7 @@ use self::{
 use crate::{
     config::{Arrival, Config, is_remains_of},
     instant,
+    plain::Plain,
     texts::report as words,
 };
 
@@ -76,7 +77,7 @@ pub fn provision(options: &Options, now: DateTime<Utc>) -> Outcome {
         Found::Misnamed(boot, names) => {
             let advice = "is not the config's name; rename it to tillbox.toml. (Windows hides endings: in the \
                           Explorer, View, switch on \"File name extensions\" to see them.)";
-            let lines: Vec<_> = names.iter().map(|name| format!("{}: {advice}", name.escape_debug())).collect();
+            let lines: Vec<_> = names.iter().map(|name| format!("{}: {advice}", Plain(name))).collect();
             (boot, Outcome::Refused(lines.join("\n")))
         }
         Found::Config(path) => {
@@ -114,7 +115,7 @@ fn take(options: &Options, path: &Path, now: DateTime<Utc>) -> Outcome {
     }
     let (config, text, beside) = match Config::load_arriving(path, &options.config) {
         Ok(arrived) => arrived,
-        Err(faults) => return Outcome::Refused(faults.named(Path::new(NAME)).to_string()),
+        Err(faults) => return Outcome::Refused(faults.named(Path::new(NAME)).shown().to_string()),
     };
     let name = options.config.file_name().map_or(NAME.into(), |name| name.to_string_lossy().into_owned());
     let mut pieces: Vec<Piece> = Vec::new();
@@ -203,7 +204,9 @@ impl Options {
         let mark = runtime.join(REFUSED);
         let told = match &outcome {
             Outcome::Refused(text) | Outcome::NotStored(text) => {
-                let (first, more) = (text.lines().next().unwrap_or_default(), text.lines().count().saturating_sub(1));
+                // What begins with a blank is a line of the config, shown below its fault.
+                let faults = text.lines().filter(|line| !line.starts_with(' '));
+                let (first, more) = (text.lines().next().unwrap_or_default(), faults.count().saturating_sub(1));
                 let more = if more > 0 { format!(" (and {more} more in {REPORT})") } else { String::new() };
                 let text = format!("the config on the boot partition was not taken over: {first}{more}\n");
                 // The folder is the daemon's: nothing that lies there is written through.

@@ -80,6 +80,16 @@ impl<'a> Address<'a> {
     }
 }
 
+impl Address<'_> {
+    /// The host as an address has it: IPv6 in brackets.
+    pub(super) fn host_in_address(&self) -> String {
+        match self.host {
+            Host::V6(address) => format!("[{address}]"),
+            _ => self.host.to_string(),
+        }
+    }
+}
+
 impl<'a> Host<'a> {
     fn parse(text: &'a str) -> Option<Self> {
         if let Ok(address) = text.parse() {

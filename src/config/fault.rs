@@ -1,10 +1,13 @@
-//! What is wrong with a config file, one line for each fault.
+//! What is wrong with a config file: one line for each fault, and to whoever sits there the line of the file as well.
 
 use std::{
     error::Error,
     fmt::{self, Write as _},
     path::{Path, PathBuf},
 };
+
+use super::excerpt::Excerpt;
+use crate::plain::Plain;
 
 /// A file may be wrong in so many places that the list would bury its reader: more faults are only counted.
 const SHOWN_FAULTS: usize = 100;
@@ -34,18 +37,21 @@ pub struct Fault {
 pub struct Faults {
     file: PathBuf,
     list: Vec<Fault>,
+    /// What of the file may be shown for the first of them, each where there is something to show.
+    excerpts: Vec<Option<Excerpt>>,
 }
 
 impl Faults {
-    /// The faults of one file, put in the file's order.
-    pub(super) fn new(file: &Path, mut list: Vec<Fault>) -> Self {
+    /// The faults of one file of this text, put in the file's order.
+    pub(super) fn new(file: &Path, mut list: Vec<Fault>, text: &str) -> Self {
         list.sort_by_key(|fault| fault.position);
-        Self { file: file.to_owned(), list }
+        let excerpts = list.iter().take(SHOWN_FAULTS).map(|fault| Excerpt::of(text, fault)).collect();
+        Self { file: file.to_owned(), list, excerpts }
     }
 
     /// The file as a whole cannot be read.
     pub(super) fn whole(file: &Path, message: String) -> Self {
-        Self::new(file, vec![Fault { position: None, key: String::new(), message }])
+        Self::new(file, vec![Fault { position: None, key: String::new(), message }], "")
     }
 
     /// The same faults of a file that is called otherwise.
@@ -63,24 +69,49 @@ impl Faults {
 
 impl Error for Faults {}
 
+impl Faults {
+    /// As a terminal shows them: below each fault its line of the file with a caret under the place, and a line's end
+    /// behind the last. What may be a secret is left out of the line.
+    #[must_use]
+    pub fn shown(&self) -> impl fmt::Display + '_ {
+        Shown(self)
+    }
+
+    /// How the faults are called, one after the other, and how many are not.
+    fn lines(&self) -> impl Iterator<Item = (String, Option<&Excerpt>)> {
+        let file = self.file.display();
+        let faults = self.list.iter().zip(&self.excerpts).map(move |(fault, excerpt)| {
+            let gap = if fault.position.is_some() { "" } else { " " };
+            (Plain(format_args!("{file}:{gap}{fault}")).to_string(), excerpt.as_ref())
+        });
+        let more = self.list.len().saturating_sub(SHOWN_FAULTS);
+        let file = self.file.display();
+        let more = (more > 0).then(|| Plain(format_args!("{file}: and {more} more; correct these first")).to_string());
+        faults.chain(more.map(|more| (more, None)))
+    }
+}
+
 /// One line for each fault: `tillbox.toml:12:3: pos[0].pol-every: unknown key; did you mean …`.
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = self.file.display().to_string();
-        for (index, fault) in self.list.iter().take(SHOWN_FAULTS).enumerate() {
+        for (index, (line, _)) in self.lines().enumerate() {
             if index > 0 {
                 f.write_char('\n')?;
             }
-            let gap = if fault.position.is_some() { "" } else { " " };
-            write_line(f, &format!("{file}:{gap}{fault}"))?;
+            f.write_str(&line)?;
         }
-        match self.list.len().saturating_sub(SHOWN_FAULTS) {
-            0 => Ok(()),
-            more => {
-                f.write_char('\n')?;
-                write_line(f, &format!("{file}: and {more} more; correct these first"))
-            }
-        }
+        Ok(())
+    }
+}
+
+struct Shown<'a>(&'a Faults);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.lines().try_for_each(|(line, excerpt)| {
+            writeln!(f, "{line}")?;
+            excerpt.map_or(Ok(()), |excerpt| excerpt.fmt(f))
+        })
     }
 }
 
@@ -95,15 +126,4 @@ impl fmt::Display for Fault {
         }
         f.write_str(&self.message)
     }
-}
-
-/// Keys and paths come from the file: whatever would break the line, or steer a terminal, is escaped.
-fn write_line(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
-    text.chars().try_for_each(|c| match c {
-        '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-            write!(f, "{}", c.escape_unicode())
-        }
-        c if c.is_control() => write!(f, "{}", c.escape_default()),
-        c => f.write_char(c),
-    })
 }

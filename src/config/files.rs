@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::read::Read;
+use super::{meant, read::Read};
 use crate::secret::{Secret, bare};
 
 /// A password of MQTT is counted in 16 bits; no secret is longer.
@@ -99,6 +99,9 @@ impl Origin<'_> {
     pub(super) fn resolve(&self, text: &str) -> Read<PathBuf> {
         if text.is_empty() {
             return Err("is empty; write a path".to_owned());
+        }
+        if let Some(odd) = text.chars().find(|c| meant::is_unseen(*c)) {
+            return Err(format!("holds {}; write the path anew", meant::called(odd)));
         }
         let folder = self.path.parent().unwrap_or(Path::new(""));
         let path = folder.join(text);

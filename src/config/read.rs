@@ -12,6 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::{
     fault::{Fault, Faults, Position},
+    keys, meant,
     nearest::nearest,
 };
 
@@ -38,7 +39,11 @@ pub(super) struct Table<'d> {
     entries: &'d DeTable<'d>,
     asked: Vec<&'static str>,
     missing: Vec<Missing>,
+    /// What is told of a key that nobody asked for, if that is known.
+    elsewhere: Option<Box<Elsewhere<'d>>>,
 }
+
+type Elsewhere<'d> = dyn Fn(&str) -> Option<String> + 'd;
 
 struct Missing {
     /// Any of them will do.
@@ -78,6 +83,16 @@ impl<'d> Document<'d> {
             }
             // The parser stumbles again where it fell; the first fault of a line tells what happened.
             if document.broken_lines.insert(line) {
+                let begin = document.line_starts[line];
+                let habit = meant::syntax(document.line_text(line)).filter(|_| !duplicate);
+                if let Some((place, words)) = habit {
+                    document.fault(
+                        place.map_or(at, |place| begin + place),
+                        String::new(),
+                        format!("not TOML: {words}"),
+                    );
+                    continue;
+                }
                 let remedy = match (error.message(), error.span().and_then(|span| text.get(span))) {
                     (_, Some(key)) if duplicate => format!("duplicate key {}; take one of the two out", shown(key)),
                     (message, _) => message.to_owned(),
@@ -96,8 +111,21 @@ impl<'d> Document<'d> {
         let faults = self.faults.take();
         match read {
             Some(config) if faults.is_empty() => Ok(config),
-            _ => Err(Faults::new(file, faults)),
+            _ => Err(Faults::new(file, faults, self.text)),
         }
+    }
+
+    /// The one fault of a document that is none, whatever else was found.
+    pub(super) fn refused(&self, file: &Path, at: usize, message: &str) -> Faults {
+        let fault =
+            Fault { position: Some(self.position(at)), key: String::new(), message: format!("not TOML: {message}") };
+        Faults::new(file, vec![fault], self.text)
+    }
+
+    /// A line without its end; the number counts from 0.
+    fn line_text(&self, line: usize) -> &'d str {
+        let begin = self.line_starts.get(line).copied().unwrap_or(self.text.len());
+        self.text.get(begin..).and_then(|rest| rest.lines().next()).unwrap_or_default()
     }
 
     fn fault(&self, at: usize, key: String, message: String) {
@@ -132,7 +160,12 @@ impl<'d> Document<'d> {
 
 impl<'d> Table<'d> {
     fn new(document: &'d Document<'d>, path: String, header: usize, entries: &'d DeTable<'d>) -> Self {
-        Self { document, path, header, entries, asked: Vec::new(), missing: Vec::new() }
+        Self { document, path, header, entries, asked: Vec::new(), missing: Vec::new(), elsewhere: None }
+    }
+
+    /// Says what is told of a key that nobody asks for, and that is known to belong elsewhere.
+    pub(super) fn elsewhere(&mut self, told: impl Fn(&str) -> Option<String> + 'd) {
+        self.elsewhere = Some(Box::new(told));
     }
 
     /// The dotted path, such as `pos[0]`.
@@ -213,7 +246,10 @@ impl<'d> Table<'d> {
         for (index, element) in list.iter().enumerate() {
             match read(&Value { value: element.get_ref(), hidden: false }) {
                 Ok(element) => elements.push(element),
-                Err(message) => self.note(element.span().start, format!("{}[{index}]", self.path_of(key)), message),
+                Err(message) => {
+                    let message = said(element.get_ref(), keys::is_shown(key), message);
+                    self.note(element.span().start, format!("{}[{index}]", self.path_of(key)), message);
+                }
             }
         }
         Some(elements)
@@ -289,7 +325,7 @@ impl<'d> Table<'d> {
         match read(&Value { value: value.get_ref(), hidden }) {
             Ok(read) => Some(read),
             Err(message) => {
-                self.note(value.span().start, self.path_of(key), message);
+                self.note(value.span().start, self.path_of(key), said(value.get_ref(), keys::is_shown(key), message));
                 None
             }
         }
@@ -304,14 +340,18 @@ impl<'d> Table<'d> {
                 continue;
             }
             // A key that is not there yet is more likely to be meant than one that is.
+            let of_another = self.elsewhere.as_ref().and_then(|told| told(name));
             let meant = nearest(name, absent.iter().copied()).or_else(|| nearest(name, self.asked.iter().copied()));
+            let meant = meant.filter(|_| of_another.is_none());
+            let elsewhere = of_another.or_else(|| keys::place_of(name, &self.path).filter(|_| meant.is_none()));
             let kind = match value.get_ref() {
                 DeValue::Table(_) => "table",
                 _ => "key",
             };
-            let advice = match meant {
-                Some(meant) => format!("did you mean `{meant}`?"),
-                None => format!("known here: {}", self.asked.join(", ")),
+            let advice = match (meant, elsewhere) {
+                (Some(meant), _) => format!("did you mean `{meant}`?"),
+                (None, Some(elsewhere)) => format!("{elsewhere}; known here: {}", self.asked.join(", ")),
+                (None, None) => format!("known here: {}", self.asked.join(", ")),
             };
             if !self.document.is_broken(value.span().start) {
                 self.note(key.span().start, self.path_of(name), format!("unknown {kind}; {advice}"));
@@ -363,10 +403,15 @@ impl<'d> Value<'d> {
 
     /// The value as `true` or `false`.
     pub(super) fn boolean(&self) -> Read<bool> {
-        match self.value {
-            DeValue::Boolean(flag) => Ok(*flag),
-            _ => Err(self.unexpected("true or false, without quotes")),
-        }
+        let word = match self.value {
+            DeValue::Boolean(flag) => return Ok(*flag),
+            DeValue::String(text) => Some(text.to_string()),
+            DeValue::Integer(digits) => Some(digits.to_string()),
+            _ => None,
+        };
+        let meant = word.and_then(|word| meant::boolean(&word).map(|meant| (word, meant)));
+        let told = meant.map(|(word, meant)| format!("; for {} write {meant}", shown(&word)));
+        Err(self.unexpected("true or false, without quotes") + &told.unwrap_or_default())
     }
 
     fn unexpected(&self, expected: &str) -> String {
@@ -385,6 +430,17 @@ impl<'d> Value<'d> {
             DeValue::Table(_) => return "a table".to_owned(),
         };
         if self.hidden { format!("{kind} (not shown)") } else { format!("{kind} {}", shown(&text)) }
+    }
+}
+
+/// What is told of a refused value: where it holds what is not seen for what it is, that.
+fn said(value: &DeValue, is_shown: bool, message: String) -> String {
+    let DeValue::String(text) = value else { return message };
+    match meant::odd_within(text, is_shown && !text.contains(['@', '?'])) {
+        Some(words) if is_shown => format!("{} {words}", shown(&meant::visible(text))),
+        // Which character of a token it is stands in its own words.
+        Some(words) if !message.contains("U+") => words,
+        _ => message,
     }
 }
 

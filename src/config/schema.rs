@@ -13,6 +13,7 @@ use super::{
     Acknowledge, Board, Broker, Config, Credentials, Currency, Echo, Hq, OAuthClient, Outbox, Outlet, Page, Pos,
     Protocol, System, WithoutSubscribers, board,
     files::Origin,
+    keys,
     read::{Read, Table, Value},
     value,
 };
@@ -47,6 +48,9 @@ const DEFAULT_KEEP_ALIVE: Duration = Duration::from_secs(30);
 const KEEP_ALIVE: RangeInclusive<Duration> = Duration::from_secs(5)..=Duration::from_secs(10 * 60);
 const DEFAULT_EVENT_MAX_BYTES: usize = 128 << 10;
 const EVENT_MAX_BYTES: RangeInclusive<u64> = 4 * KIB..=192 * KIB;
+
+/// What lets the box in at Olsera's open API; its documented one has other keys.
+const OPEN_API: [&str; 3] = ["app-id", "secret-key", "secret-key-file"];
 
 const DEFAULT_OUTBOX_PATH: &str = "/var/lib/tillbox";
 const DEFAULT_OUTBOX_MAX_BYTES: u64 = 512 * MIB;
@@ -128,6 +132,17 @@ fn pos(table: &mut Table, origin: &Origin, inherited: Option<&(Zone, Currency)>,
     });
     let system = table.required("system", "add a line such as `system = \"qasir\"`", value::system);
     let assumed = system.unwrap_or_else(|| meant(table));
+    let is_open_api = assumed == System::Olsera && OPEN_API.iter().any(|key| table.has(key));
+    let is_bearer = assumed == System::PosKasir && ["token", "token-file"].iter().any(|key| table.has(key));
+    table.elsewhere(move |key| match key {
+        "merchant-id" | "api-key" | "api-key-file" if is_open_api => {
+            Some(format!("Olsera has two ways in, and {} are the other; take out those of one", OPEN_API.join(", ")))
+        }
+        "email" | "password" | "password-file" if is_bearer => {
+            Some("a token is given, and lets the box in by itself; take out one of the two ways".to_owned())
+        }
+        _ => keys::system_of(key, assumed.name()),
+    });
     let (whose, credentials) = credentials(table, origin, assumed).unzip();
     let allow_plain_text = table.or("allow-plain-text", false, Value::boolean);
     let base_url = |found: &Value| value::base_url(found, allow_plain_text);
@@ -192,7 +207,7 @@ fn meant(table: &Table) -> System {
 fn credentials(table: &mut Table, origin: &Origin, system: System) -> Option<(Secret, Credentials)> {
     match system {
         System::Qasir => bearer(table, origin, "add a line such as `token-file = \"/etc/tillbox/qasir.token\"`"),
-        System::Olsera if ["app-id", "secret-key", "secret-key-file"].iter().any(|key| table.has(key)) => {
+        System::Olsera if OPEN_API.iter().any(|key| table.has(key)) => {
             let app_id = table.required("app-id", "add the line `app-id = \"…\"`, as Olsera gave it", value::account);
             let remedy = "add a line such as `secret-key-file = \"/etc/tillbox/olsera.key\"`";
             let secret_key = secret_at(table, origin, ["secret-key", "secret-key-file"], value::token, Some(remedy));

@@ -7,6 +7,7 @@ use chrono::NaiveTime;
 use super::{
     Broker, Currency, System,
     address::Address,
+    meant,
     nearest::{nearest, suggestion},
     read::{Read, Value, shown},
     unit,
@@ -28,6 +29,7 @@ pub(super) fn identifier(value: &Value) -> Read<String> {
     let rule = format!("1 to {MAX_IDENTIFIER_CHARS} of A-Z a-z 0-9 . _ -");
     let text = value.text(&format!("text in quotes, {rule}"))?;
     let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    refuse_placeholder(text)?;
     if plain && (1..=MAX_IDENTIFIER_CHARS).contains(&text.len()) {
         return Ok(text.to_owned());
     }
@@ -63,6 +65,7 @@ pub(super) fn system(value: &Value) -> Read<System> {
 pub(super) fn account(value: &Value) -> Read<String> {
     let expected = format!("1 to {MAX_IDENTIFIER_CHARS} printable characters without spaces, in quotes");
     let text = value.text(&expected)?;
+    refuse_placeholder(text)?;
     if (1..=MAX_IDENTIFIER_CHARS).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic()) {
         return Ok(text.to_owned());
     }
@@ -73,7 +76,9 @@ pub(super) fn account(value: &Value) -> Read<String> {
 pub(super) fn email(value: &Value) -> Read<String> {
     let expected = "an e-mail address in quotes, such as \"box@shop.example\"";
     let text = value.text(expected)?;
-    let plain = text.len() <= MAX_USERNAME_BYTES && !text.contains(|c: char| c.is_control() || c == ' ');
+    refuse_placeholder(text)?;
+    let odd = |c: char| c.is_control() || c == ' ' || meant::is_unseen(c);
+    let plain = text.len() <= MAX_USERNAME_BYTES && !text.contains(odd);
     match text.split_once('@') {
         Some((user, host)) if plain && !user.is_empty() && !host.is_empty() => Ok(text.to_owned()),
         _ => Err(format!("{} is no e-mail address; expected {expected}", shown(text))),
@@ -107,6 +112,9 @@ pub(super) fn listen(value: &Value) -> Read<SocketAddr> {
 pub(super) fn zone(value: &Value) -> Read<Zone> {
     let text = value.text("an IANA zone name in quotes, such as \"Asia/Jakarta\"")?;
     Zone::load(text).map_err(|error| {
+        if let Some(told) = meant::zone(text) {
+            return told;
+        }
         let names = Zone::names();
         let city = |name: &str| name.rsplit('/').next().unwrap_or_default().to_lowercase();
         // "Jakarta" is no misspelling of "Asia/Jakarta", but it is what people write.
@@ -125,7 +133,8 @@ pub(super) fn zone(value: &Value) -> Read<Zone> {
 pub(super) fn currency(value: &Value) -> Read<Currency> {
     let text = value.text("an ISO 4217 code in quotes, such as \"IDR\"")?;
     Currency::parse(text).ok_or_else(|| {
-        let meant = suggestion(text, Currency::codes());
+        let meant = meant::currency(text).map(|code| format!("; did you mean `{code}`?"));
+        let meant = meant.unwrap_or_else(|| suggestion(text, Currency::codes()));
         format!("{} is not an active ISO 4217 code; expected three capitals such as \"IDR\"{meant}", shown(text))
     })
 }
@@ -167,7 +176,9 @@ pub(super) fn count<T: TryFrom<i64> + PartialOrd + std::fmt::Display>(
 /// Levels of an MQTT topic.
 pub(super) fn topic_prefix(value: &Value) -> Read<String> {
     let text = value.text("MQTT topic levels in quotes, such as \"tillbox\"")?;
-    let level = |level: &str| !level.is_empty() && !level.contains(|c: char| c == '+' || c == '#' || c.is_control());
+    let level = |level: &str| {
+        !level.is_empty() && !level.contains(|c: char| c == '+' || c == '#' || c.is_control() || meant::is_unseen(c))
+    };
     if text.len() <= MAX_TOPIC_PREFIX_BYTES && !text.starts_with('$') && text.split('/').all(level) {
         return Ok(text.to_owned());
     }
@@ -181,7 +192,9 @@ pub(super) fn topic_prefix(value: &Value) -> Read<String> {
 /// A user of the broker.
 pub(super) fn username(value: &Value) -> Read<String> {
     let text = value.text("text in quotes")?;
-    if (1..=MAX_USERNAME_BYTES).contains(&text.len()) && !text.contains(char::is_control) {
+    refuse_placeholder(text)?;
+    if (1..=MAX_USERNAME_BYTES).contains(&text.len()) && !text.contains(|c: char| c.is_control() || meant::is_unseen(c))
+    {
         return Ok(text.to_owned());
     }
     Err(format!("{} is no user name; expected 1 to {MAX_USERNAME_BYTES} bytes on one line", shown(text)))
@@ -189,20 +202,41 @@ pub(super) fn username(value: &Value) -> Read<String> {
 
 /// Whether a text can stand in an HTTP header as a token.
 pub(super) fn token(text: &str) -> Read<()> {
-    match text.bytes().position(|b| !b.is_ascii_graphic()) {
+    let begin = text.trim_start().to_ascii_lowercase();
+    if begin.starts_with("bearer ") || begin.starts_with("authorization:") {
+        return Err("begins with `Bearer`, which the box says itself; write only what stands behind it".to_owned());
+    }
+    if meant::is_placeholder(text) {
+        return Err(A_PLACEHOLDER.to_owned());
+    }
+    let quoted = |quote: char| text.len() > 1 && text.starts_with(quote) && text.ends_with(quote);
+    if ['"', '\''].into_iter().any(quoted) {
+        return Err("stands in quotes of its own; write the token without them".to_owned());
+    }
+    match text.char_indices().find(|(_, c)| !c.is_ascii_graphic()) {
         _ if text.is_empty() => Err("is empty; write the token".to_owned()),
-        Some(at) => Err(format!(
-            "has a character that no token has, as number {} (a space, a line's end, or not ASCII); copy the token again",
-            text.get(..at).map_or(0, |before| before.chars().count()) + 1
+        Some((at, c)) => Err(format!(
+            "has a character that no token has, as number {}: {}; copy the token again",
+            text[..at].chars().count() + 1,
+            meant::called(c)
         )),
         None => Ok(()),
     }
+}
+
+const A_PLACEHOLDER: &str = "is a placeholder that was left in; write the real one";
+
+fn refuse_placeholder(text: &str) -> Read<()> {
+    if meant::is_placeholder(text) { Err(format!("{} {A_PLACEHOLDER}", shown(text))) } else { Ok(()) }
 }
 
 /// Whether a text can be an MQTT password, which other than a header's text need not be ASCII.
 pub(super) fn password(text: &str) -> Read<()> {
     if text.is_empty() {
         return Err("is empty; write the password".to_owned());
+    }
+    if meant::is_placeholder(text) {
+        return Err(A_PLACEHOLDER.to_owned());
     }
     if text.contains(char::is_control) {
         return Err("has a control character, such as a line's end; write the password alone".to_owned());
@@ -216,6 +250,7 @@ pub(super) fn password(text: &str) -> Read<()> {
 /// The address of a POS, without a trailing slash.
 pub(super) fn base_url(value: &Value, allow_plain_text: bool) -> Read<String> {
     let text = value.text("an address in quotes, such as \"https://api.qasir.id/v1\"")?;
+    refuse_placeholder_in(text)?;
     let address = Address::parse(text, &["https", "http"])?;
     refuse_plain_text(&address, "http", allow_plain_text)?;
     Ok(text.trim_end_matches('/').to_owned())
@@ -224,14 +259,31 @@ pub(super) fn base_url(value: &Value, allow_plain_text: bool) -> Read<String> {
 /// The address of a broker.
 pub(super) fn broker(value: &Value, allow_plain_text: bool) -> Read<Broker> {
     let text = value.text("an address in quotes, such as \"mqtts://mqtt.hq.example:8883\"")?;
+    refuse_placeholder_in(text)?;
     let address = Address::parse(text, &["mqtts", "mqtt"])?;
     if !matches!(address.path, "" | "/") {
         return Err(format!("{} has a path, and a broker has none; end it after the port", shown(text)));
+    }
+    if address.scheme == "mqtt" && address.port == Some(MQTTS_PORT) && !address.host.is_loopback() {
+        return Err(format!(
+            "{} asks for MQTT without TLS at the port of MQTT with TLS; write `mqtts://{}:{MQTTS_PORT}`, or the other port, \
+             as a rule {MQTT_PORT}",
+            shown(text),
+            address.host_in_address()
+        ));
     }
     refuse_plain_text(&address, "mqtt", allow_plain_text)?;
     let tls = address.scheme == "mqtts";
     let port = address.port.unwrap_or(if tls { MQTTS_PORT } else { MQTT_PORT });
     Ok(Broker { tls, host: address.host.to_string(), port })
+}
+
+/// What has a user and a password in it is not shown.
+fn refuse_placeholder_in(address: &str) -> Read<()> {
+    if address.contains(['@', '?', '#']) || !meant::has_placeholder(address) {
+        return Ok(());
+    }
+    Err(format!("{} has a placeholder in it that was left in; write the real address", shown(address)))
 }
 
 fn refuse_plain_text(address: &Address, plain: &str, allowed: bool) -> Read<()> {

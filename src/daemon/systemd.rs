@@ -15,6 +15,7 @@ use crate::{
     config::Acknowledge,
     health::{Facts, Health, Phase},
     outbox::Level,
+    plain::plain,
     stop::Stop,
     watchdog::Watchdog,
 };
@@ -115,10 +116,10 @@ fn sentence(facts: &Facts, level: &Level, acknowledge: Acknowledge) -> String {
 
 /// A text of so many characters at most, in one line: a line's end would begin another word to systemd.
 fn cut(text: &str, most: usize) -> String {
-    let line = text.replace(char::is_control, " ");
+    let line = plain(text);
     match line.char_indices().nth(most) {
         Some(_) => line.chars().take(most.saturating_sub(1)).chain(['…']).collect(),
-        None => line,
+        None => line.into_owned(),
     }
 }
 
@@ -210,7 +211,7 @@ mod tests {
         let now = DateTime::UNIX_EPOCH;
         health.raise(Condition::HqUnreachable, "", "the line is down", now);
         health.raise(Condition::PosRefused, "front", "qasir: the token\nis refused", now);
-        assert_eq!(sentence(&health, &level), "qasir: the token is refused; and 1 more");
+        assert_eq!(sentence(&health, &level), r"qasir: the token\nis refused; and 1 more");
         health.raise(Condition::PosRefused, "front", &"x".repeat(1_000), now);
         let long = sentence(&health, &level);
         assert!(long.chars().count() <= SENTENCE_MAX_CHARS && long.ends_with("…; and 1 more"), "{long}");

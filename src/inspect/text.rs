@@ -9,6 +9,7 @@ use crate::{
         Queue,
         text::{room, waits},
     },
+    plain::plain,
     status::acknowledge_name,
 };
 
@@ -100,8 +101,8 @@ fn named(value: &impl serde::Serialize) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// Adds a line. Ids come from the source: nothing in them may steer a terminal.
+/// Adds a line. Ids come from the source: nothing in them may break it, or steer a terminal.
 fn push(text: &mut String, line: &str) {
-    text.extend(line.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }));
+    text.push_str(&plain(line));
     text.push('\n');
 }

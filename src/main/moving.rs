@@ -19,7 +19,7 @@ use tillbox::{
     outbox::OutboxError,
 };
 
-use super::{CONFIG, SOFTWARE, TRY_AGAIN, USAGE, list, say, told};
+use super::{CONFIG, SOFTWARE, TRY_AGAIN, USAGE, complain, list, say, told};
 
 /// Waiting events that are shown before they are sent.
 const SHOWN: usize = 10;
@@ -58,7 +58,7 @@ pub fn obey(config: &Config, order: &Order, yes: bool) -> ExitCode {
         Order::SameAccount { connection } => return same_account(config, connection, yes),
     };
     done.unwrap_or_else(|error| {
-        eprintln!("tillbox: {error}");
+        complain(&error);
         ExitCode::from(code(&error))
     })
 }
@@ -122,7 +122,7 @@ fn give_over(config: &Config, set_aside: bool, patience: Duration, yes: bool) ->
         match moving::leave(config, &from, &connections, patience, &mut tell) {
             Ok(delivered) => tell(&format!("{delivered} delivered as {from}.")),
             Err(error @ MovingError::Left { .. }) => {
-                eprintln!("tillbox: {error}");
+                complain(&error);
                 eprintln!(
                     "tillbox: try again once that is mended, or set the store aside with `tillbox outbox move --set-aside` and \
                      send it later with the old outlet's config"
@@ -164,7 +164,7 @@ fn take_over(config: &Config, yes: bool) -> ExitCode {
 
 fn same_account(config: &Config, connection: &str, yes: bool) -> ExitCode {
     if config.pos.iter().all(|pos| pos.name != connection) {
-        eprintln!("tillbox: the config has no connection `{connection}`");
+        complain(&format_args!("the config has no connection `{connection}`"));
         return ExitCode::from(CONFIG);
     }
     tell(&format!(
@@ -184,13 +184,13 @@ fn same_account(config: &Config, connection: &str, yes: bool) -> ExitCode {
 
 fn order(config: &Config, order: &Question, done: impl FnOnce(tillbox::inspect::Ordered) -> String) -> ExitCode {
     if let Err(error) = moving::refuse_other_user(&config.outbox.path) {
-        eprintln!("tillbox: {error}");
+        complain(&error);
         return ExitCode::from(code(&error));
     }
     match client::order(daemon::outbox_options(config), order) {
         Ok(ordered) => told(say(&done(ordered))),
         Err(InspectError::Outbox(error)) => {
-            eprintln!("tillbox: {error}");
+            complain(&error);
             ExitCode::from(code(&error.into()))
         }
         Err(error) => told(Err(error)),

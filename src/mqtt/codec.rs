@@ -8,7 +8,7 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use rumqttc::{mqttbytes as v4common, mqttbytes::v4, v5::mqttbytes as v5common, v5::mqttbytes::v5};
 
 use super::wire::{Connect, WireError};
-use crate::secret::Secret;
+use crate::{plain::Plain, secret::Secret};
 
 /// Which version a connection speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,8 +47,8 @@ impl std::fmt::Display for Refusal {
         write!(f, "{:#04x} {}", self.code, meaning(self.code))?;
         match &self.reason {
             Some(reason) => {
-                let shown: String = reason.chars().filter(|char| !char.is_control()).take(REASON_MAX_CHARS).collect();
-                write!(f, ", \"{shown}\"")
+                let shown: String = reason.chars().take(REASON_MAX_CHARS).collect();
+                write!(f, ", \"{}\"", Plain(shown))
             }
             None => Ok(()),
         }

@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     config::{Broker, Protocol},
+    plain::Plain,
     secret::Secret,
 };
 
@@ -495,7 +496,7 @@ fn farewell(code: u8, reason: Option<String>, server: Option<&str>) -> WireError
 }
 
 fn elsewhere(server: Option<&str>) -> String {
-    let shown = |name: &str| name.chars().filter(|char| !char.is_control()).take(SERVER_MAX_CHARS).collect::<String>();
+    let shown = |name: &str| Plain(name.chars().take(SERVER_MAX_CHARS).collect::<String>()).to_string();
     server.map_or_else(String::new, |name| {
         format!("; it names another broker, {}: if that is right, write it under [hq] brokers", shown(name))
     })

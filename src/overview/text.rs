@@ -7,6 +7,7 @@ use crate::{
     board::profile::Light,
     health::Condition,
     page::write::Writer,
+    plain::plain,
     texts::{Language, lights},
     zone::Zone,
 };
@@ -225,10 +226,10 @@ struct Lines<'a> {
 }
 
 impl Lines<'_> {
-    /// Adds a line. Names come from the source: nothing in them may steer a terminal.
+    /// Adds a line. Names come from the source: nothing in them may break it, or steer a terminal.
     fn add(&mut self, label: &str, line: &str) {
         let line = format!("{label:<9}{line}");
-        self.text.extend(line.trim_end().chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }));
+        self.text.push_str(&plain(line.trim_end()));
         self.text.push('\n');
     }
 

@@ -9,6 +9,7 @@ use chrono::{DateTime, Utc};
 use crate::{
     board::profile::Light,
     overview::{Overview, Standing},
+    plain::plain_lines,
     signal::Pattern,
 };
 
@@ -171,7 +172,7 @@ impl Metrics {
     fn sample(&mut self, labels: &[(&str, &str)], value: impl std::fmt::Display) {
         self.text.push_str(self.name);
         for (at, (label, text)) in labels.iter().enumerate() {
-            let text = text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+            let text = plain_lines(text).replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
             let _ = write!(self.text, "{}{label}=\"{text}\"", if at == 0 { '{' } else { ',' });
         }
         if !labels.is_empty() {

@@ -5,6 +5,7 @@ use std::fmt::{self, Write as _};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::{
+    plain::is_plain,
     texts::{Language, page},
     zone::Zone,
 };
@@ -12,13 +13,14 @@ use crate::{
 /// Outside text is cut once it takes so many bytes on the page: a source's name may be as long as it likes.
 pub const OUTSIDE_MAX_BYTES: usize = 480;
 
-/// Text that shows as itself, in content and in quoted attributes. Control characters and those that turn the direction
-/// of writing show as U+FFFD; what is too long is cut.
+/// Text that shows as itself, in content and in quoted attributes. What is not [plain](is_plain) shows as an escape; what
+/// is too long is cut.
 pub struct Escaped<'a>(pub &'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (mut bytes, mut own) = (0, [0; 4]);
+        let mut escape;
         for c in self.0.chars() {
             let shown = match c {
                 '&' => "&amp;",
@@ -26,9 +28,11 @@ impl fmt::Display for Escaped<'_> {
                 '>' => "&gt;",
                 '"' => "&quot;",
                 '\'' => "&#39;",
-                '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => "\u{fffd}",
-                c if c.is_control() => "\u{fffd}",
-                c => c.encode_utf8(&mut own),
+                c if is_plain(c) => c.encode_utf8(&mut own),
+                c => {
+                    escape = c.escape_default().to_string();
+                    escape.as_str()
+                }
             };
             bytes += shown.len();
             if bytes > OUTSIDE_MAX_BYTES {
@@ -148,7 +152,8 @@ mod tests {
         assert_eq!(shown("Warung & Co"), "Warung &amp; Co");
         assert_eq!(shown("<script>alert('x')</script>"), "&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;");
         assert_eq!(shown("\" onload=\""), "&quot; onload=&quot;");
-        assert_eq!(shown("a\u{0}b\nc\u{202e}d\u{7f}"), "a\u{fffd}b\u{fffd}c\u{fffd}d\u{fffd}");
+        assert_eq!(shown("a\u{0}b\nc\u{202e}d\u{7f}"), r"a\u{0}b\nc\u{202e}d\u{7f}");
+        assert_eq!(shown("<\u{61c}\u{85}\u{2028}\u{feff}>"), r"&lt;\u{61c}\u{85}\u{2028}\u{feff}&gt;");
         assert_eq!(shown(&"ü".repeat(1_000)).chars().count(), OUTSIDE_MAX_BYTES / 2 + 1);
         assert!(shown(&"\"".repeat(1_000)).len() <= OUTSIDE_MAX_BYTES + '…'.len_utf8());
         assert_eq!(shown("日本 🍜"), "日本 🍜");

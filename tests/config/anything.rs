@@ -33,6 +33,13 @@ proptest! {
             Err(faults) => {
                 prop_assert!(!faults.list().is_empty());
                 prop_assert_eq!(faults.to_string().lines().count(), faults.list().len());
+                // To a terminal: each with the line and the caret, or without either.
+                let shown = faults.shown().to_string();
+                let told = shown.lines().filter(|line| !line.starts_with(' ')).count();
+                prop_assert!(shown.ends_with('\n') && told == faults.list().len(), "{shown}");
+                let below: Vec<&str> = shown.lines().filter(|line| line.starts_with(' ')).collect();
+                prop_assert!(below.chunks(2).all(|two| two.len() == 2 && two[1].trim_start().starts_with("| ") && two[1].ends_with('^')), "{shown}");
+                prop_assert!(shown.chars().all(|c| c == '\n' || tillbox::plain::is_plain(c)), "{shown:?}");
                 let lines = text.matches('\n').count() + 1;
                 prop_assert!(faults.list().iter().all(|fault| fault.position.is_some_and(|at| (1..=lines).contains(&at.line) && at.column > 0)));
             }

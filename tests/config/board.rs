@@ -124,7 +124,7 @@ fn faults_of_the_table() {
         ),
         (
             "profile = \"raspberry-pi-4\"\nlines.paper-end = { active-low = \"no\" }",
-            "8:34: board.lines.paper-end.active-low: found text; expected true or false, without quotes",
+            "8:34: board.lines.paper-end.active-low: found text; expected true or false, without quotes; for `no` write false",
         ),
         (
             "profile = \"raspberry-pi-4\"\nlines.hold = { line = \"GPIO17\" }",

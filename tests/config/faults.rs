@@ -40,6 +40,32 @@ tillbox.toml:14:10: hq.window: `5000` is out of bounds; expected a whole number,
 }
 
 #[test]
+fn below_each_fault_its_line_is_shown_with_a_caret_under_the_place() {
+    let text = "[outlet]\nid = \"jkt-014\"\ntimezone = \"Asia/Jakrta\"\ncurrency = \"IDR\"\n[[pos]]\nname = \"front\"\n\
+                system = \"qasir\"\ntoken = \"secret\"\n\t  pol-every = \"15s\" # often\n[hq]\n\
+                brokers = [\"mqtts://é\", \"mqtts://a\"]\nacknowledge = \"feed\"\ntokn = \"secret\"\n";
+    let faults = Config::parse(text, &Origin { path: Path::new("tillbox.toml"), mode: 0o600, arriving: None })
+        .expect_err("faulty");
+    let shown = faults.shown().to_string();
+    let below: String = shown.lines().filter(|line| line.starts_with(' ')).flat_map(|line| [line, "\n"]).collect();
+    assert_eq!(
+        below,
+        "    3 | timezone = \"Asia/Jakrta\"
+      |            ^
+    9 | pol-every = …
+      | ^
+   11 | brokers = [\"mqtts://é\", \"mqtts://a\"]
+      |            ^
+   13 | tokn = …
+      | ^
+"
+    );
+    // The journal has a line for each.
+    assert_eq!(faults.to_string().lines().count(), 4, "{faults}");
+    assert_eq!(shown.lines().filter(|line| line.starts_with("tillbox.toml:")).count(), 4, "{shown}");
+}
+
+#[test]
 fn broken_syntax_is_told_with_the_rest_and_once() {
     let text = VALID
         .replace("name = \"front\"", "name = \"front")

@@ -97,10 +97,26 @@ fn secrets_are_shown_nowhere() {
         ("[\"mqtts://mqtt.hq.example\", \"mqtt://[::1]:2883\"]", "\"mqtts://x:hunter2-Zq7@mqtt.hq.example\""),
         ("system =", "base-url = \"https://api.qasir.id/v1?token=hunter2-Zq7\"\nsystem ="),
         ("system =", "base-url = \"x:hunter2-Zq7@y\"\nsystem ="),
+        // The line is shown as well: what of it may be a secret is not.
+        ("name = \"front\"", "name = \"f r\", token = \"hunter2-Zq7\""),
+        ("name = \"front\"", "name = \"f r\" # hunter2-Zq7"),
+        ("name = \"front\"", "name = 'front # hunter2-Zq7"),
+        ("token = \"hunter2-Zq7\"", "token: hunter2-Zq7"),
+        ("token = \"hunter2-Zq7\"", "token: hunter2-Zq7 ="),
+        ("token = \"hunter2-Zq7\"", "token hunter2-Zq7"),
+        ("token = \"hunter2-Zq7\"", "token = “hunter2-Zq7”"),
+        ("token = \"hunter2-Zq7\"", "tokn = “hunter2-Zq7”"),
+        ("token = \"hunter2-Zq7\"", "token =\n“hunter2-Zq7”"),
+        ("token = \"hunter2-Zq7\"", "token =\n\u{a0}hunter2-Zq7=="),
+        ("token = \"hunter2-Zq7\"", "token = \"Bearer hunter2-Zq7\""),
+        ("token = \"hunter2-Zq7\"", "token = \"hunter2-Zq7\u{a0}\""),
+        ("token = \"hunter2-Zq7\"", "password = \"hunter2-Zq7\""),
+        ("token = \"hunter2-Zq7\"", "token = [\n\"hunter2-Zq7\",\n]"),
+        ("\"mqtt://[::1]:2883\"", "\n\"mqtt://x:hunter2-Zq7@mqtt.hq.example\""),
     ] {
         assert!(VALID.contains(from), "{from}");
         let printed = private(&VALID.replace(from, to)).expect_err(to);
-        assert!(!format!("{printed} {printed:?}").contains(SECRET), "{to}\n{printed}");
+        assert!(!format!("{printed} {printed:?} {}", printed.shown()).contains(SECRET), "{to}\n{}", printed.shown());
     }
     let numbers =
         private(&VALID.replace("token = \"hunter2-Zq7\"", "token = 271828")).expect_err("no text").to_string();

@@ -7,6 +7,7 @@ mod faults;
 mod files;
 mod mutations;
 mod systems;
+mod texts;
 
 use std::{
     fs,

@@ -305,7 +305,9 @@ fn judge(mistake: &Mistake, config: &Path, code: Option<i32>, said: &str) -> Opt
         return Some(format!("exit code {code:?}, expected 78"));
     }
     // A mistake in a name may hide another line's worth, and no more.
-    (said.lines().count() > 3).then(|| "told in more than three lines".to_owned())
+    let place = format!("{}:", config.display());
+    let told = said.lines().filter(|told| told.starts_with(&place)).count();
+    (told > 3).then(|| "told in more than three lines".to_owned())
 }
 
 #[test]

@@ -14,6 +14,7 @@ mod commanded;
 mod demo;
 mod exits;
 mod foreign;
+mod hostile;
 mod killed;
 mod line;
 mod memory;

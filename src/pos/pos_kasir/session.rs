@@ -8,6 +8,7 @@
 //! - It lives in memory only.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde::Deserialize;
 
 use super::{parse::parse_session, requests};
 use crate::{
@@ -111,11 +112,7 @@ impl Session {
     pub fn take(&mut self, answer: &Answer, now: DateTime<Utc>) -> Result<Option<String>, String> {
         if answer.status != 200 {
             self.not_before = Some(now + UNKNOWN_WAIT);
-            return Ok(Some(format!(
-                "pos-kasir POST /auth/login: the server answered {}: it knows no user of this e-mail, or has no such \
-                 path; correct the connection's email or base-url",
-                answer.status
-            )));
+            return Ok(Some(no_session(answer)));
         }
         let expires = parse_session(&answer.body)?;
         let Some(access) = answer.cookie("access_token").filter(|token| !token.expose().is_empty()) else {
@@ -150,5 +147,64 @@ impl Session {
             self.refresh = None;
         }
         std::mem::take(&mut self.proven)
+    }
+}
+
+/// Why a login made no session, for a person. The server answers 404 for two reasons, and its message tells which.
+fn no_session(answer: &Answer) -> String {
+    #[derive(Deserialize)]
+    struct Said {
+        message: String,
+    }
+    let said = serde_json::from_slice::<Said>(&answer.body).ok();
+    let said = said.map(|said| said.message.trim().to_ascii_lowercase());
+    let told = match (answer.status, said.as_deref()) {
+        (404, Some("user not found")) => {
+            "it knows no user of this e-mail; correct the connection's email, or make that user at the point of sale"
+        }
+        // Without a message something else answers than the point of sale: its front end, or another program.
+        (404, Some("not found") | None) => {
+            "it has no such path; correct the connection's base-url, which as a rule ends in /api/v1"
+        }
+        (400, _) => "it takes the e-mail or the password for none; correct the connection's email or password",
+        _ => "it knows no user of this e-mail, or has no such path; correct the connection's email or base-url",
+    };
+    format!("pos-kasir POST /auth/login: the server answered {}: {told}", answer.status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is told of an answer to a login.
+    fn told(status: u16, body: &str) -> String {
+        let mut session = Session::login("box@shop.example", Secret::new("x"));
+        let answer = Answer { status, body: body.as_bytes().to_vec(), ..Answer::default() };
+        session.take(&answer, DateTime::UNIX_EPOCH).expect("an answer").expect("a line for a person")
+    }
+
+    #[test]
+    fn the_two_kinds_of_404_at_login_are_told_apart() {
+        let user = told(404, r#"{"message":"User not found"}"#);
+        assert!(
+            user.contains("knows no user of this e-mail; correct the connection's email") && !user.contains("path"),
+            "{user}"
+        );
+        for body in [r#"{"message":"Not Found"}"#, "<html>404</html>", ""] {
+            let path = told(404, body);
+            assert!(
+                path.contains("has no such path; correct the connection's base-url") && !path.contains("user"),
+                "{path}"
+            );
+        }
+        let other = told(404, r#"{"message":"Shop \u202e closed"}"#);
+        assert!(
+            other.contains("knows no user of this e-mail, or has no such path") && !other.contains("closed"),
+            "{other}"
+        );
+        assert!(
+            told(400, r#"{"message":"bad form"}"#)
+                .contains("answered 400: it takes the e-mail or the password for none")
+        );
     }
 }
