@@ -26,7 +26,7 @@ fn nonsense_is_told_in_one_line_and_the_next_poll_goes_on() {
         (Fault::Garbled(Garbling::Truncated), "pos_unreachable", "expected a whole answer, found one that broke off"),
         (Fault::Garbled(Garbling::ErrorBody), "pos_unreadable", "found an `error` member in an answer of status 200"),
         (Fault::Garbled(Garbling::NullList), "pos_unreadable", "found null"),
-        (Fault::Garbled(Garbling::Endless), "pos_unreadable", "expected a body of 8 MiB at most, found a larger one"),
+        (Fault::Garbled(Garbling::Endless), "pos_unreadable", "expected a body of 16 MiB at most, found a larger one"),
         (Fault::Garbled(Garbling::Deep), "pos_unreadable", "expected objects in the list `transactions`, found none"),
     ] {
         let stage = Stage::new("broker");
