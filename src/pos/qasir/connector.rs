@@ -92,6 +92,9 @@ const NARROW_GAPS_MAX: usize = 100;
 /// in 17 steps, and the second asked in three ways.
 const SPOILT_MAX: u32 = 24;
 
+/// For so many others counts a body of the largest size: eight in a row are enough.
+const TOO_LARGE_COUNTS: u32 = 2;
+
 /// A window that is narrower than this is not halved for an answer that does not come in time.
 const SLOW_WINDOW: TimeDelta = TimeDelta::minutes(1);
 
@@ -347,6 +350,8 @@ impl Connector for Qasir {
             && (matches!(failure, Failure::TooLarge)
                 || matches!(failure, Failure::TooSlow(_)) && was_slow && window.to - window.from > SLOW_WINDOW)
         {
+            // What is that large costs the line: it counts for several.
+            self.spoilt_in_row += u32::from(matches!(failure, Failure::TooLarge)) * TOO_LARGE_COUNTS;
             return self.spoilt(purpose, (window, at), &failure.to_string(), now);
         }
         let refused = matches!(failure, Failure::Unexpected(400 | 422)) && !matches!(asked, Some(Asked::Outlets));
