@@ -24,7 +24,8 @@ pub enum GapReason {
     NoOverlap,
     /// A page held fewer records than the source itself counts.
     ShortPage,
-    /// The source answers with an error for good where a record of that time should be.
+    /// The source answers with an error for good where a record of that time should be, or each answer that holds such a
+    /// record breaks off, is too large or does not come.
     Unreadable,
 }
 

@@ -69,6 +69,18 @@ impl Notice {
         Self { code, text: Plain(text.into()).to_string(), record: None }
     }
 
+    /// A record, or a few, spoil each answer that holds them, of the time between two instants. `asked` is the system and
+    /// its request, `fault` what the answer is like, `again` when it is asked again: a clause.
+    #[must_use]
+    pub fn unreadable(asked: &str, (from, to): (DateTime<Utc>, DateTime<Utc>), fault: &str, again: &str) -> Self {
+        let (from, to) = (instant::text_utc(from), instant::text_utc(to));
+        let text = format!(
+            "{asked}: a record between {from} and {to} spoils every answer that holds it ({fault}); what lies around it \
+             is read, and {again}"
+        );
+        Self::new("answer_unreadable", text)
+    }
+
     /// The same, of one record.
     #[must_use]
     pub fn about(self, resource: Resource, external_id: impl Into<String>) -> Self {

@@ -8,6 +8,7 @@ pub mod body;
 pub mod connector;
 pub mod fields;
 pub mod http;
+pub mod narrow;
 pub mod olsera;
 pub mod page;
 pub mod pos_kasir;

@@ -307,6 +307,25 @@ impl Page {
         Ok(page)
     }
 
+    /// Reads as many of the first elements as can be held at once; gives why others were left, too.
+    ///
+    /// # Errors
+    /// As `read` gives them, of a list that can be held.
+    pub fn read_what_can_be_held(
+        elements: &[Raw<'_>],
+        read: impl Fn(&[Raw<'_>]) -> Result<Self, BodyFault>,
+    ) -> Result<(Self, Option<BodyFault>), BodyFault> {
+        let (mut some, mut left) = (elements, None);
+        loop {
+            match read(some) {
+                Err(fault @ (BodyFault::TooMuch | BodyFault::TooMany)) if some.len() > 1 => {
+                    (some, left) = (&some[..some.len() / 2], Some(fault));
+                }
+                other => return other.map(|page| (page, left)),
+            }
+        }
+    }
+
     /// Whether the list holds something else than records: no answer, then, and no proof of anything. A record that
     /// cannot be read is one all the same.
     #[must_use]

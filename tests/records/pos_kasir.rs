@@ -29,7 +29,7 @@ fn read(name: &str) -> Result<Page, String> {
     if name.contains("order-detail") {
         return parse_order(&fixture(name), &context(), &methods());
     }
-    parse_orders(&fixture(name), &context()).map(|orders| orders.page)
+    parse_orders(&fixture(name), &context()).map(|orders| orders.page).map_err(|fault| fault.to_string())
 }
 
 fn detail(name: &str) -> Transaction {

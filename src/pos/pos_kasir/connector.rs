@@ -31,6 +31,7 @@ use self::{
     details::Bad,
     due::LOG_EVERY,
     hints::{LogReading, Probe},
+    unlisted::is_of_pages,
 };
 use super::{
     cursor::Cursor,
@@ -47,6 +48,7 @@ use crate::{
     pos::{
         connector::{Begin, Connector, Memory, Step, Terms, Yield},
         http::{Answer, Failure, Rate},
+        narrow::{Narrow, Place},
         page::ParseContext,
     },
     progress::Progress,
@@ -77,7 +79,7 @@ pub(super) enum Slot {
 pub(super) enum Asked {
     Session(SessionAsk),
     Shop(ShopAsk),
-    Page { slot: Slot, page: u64, at: DateTime<Utc> },
+    Page { slot: Slot, place: Place, at: DateTime<Utc> },
     Detail { slot: Slot, id: String },
     Log { page: u64 },
     Probe(String),
@@ -123,6 +125,10 @@ pub struct PosKasir {
     put_aside: BTreeMap<String, u64>,
     /// How many rows each open gap of short pages stands for.
     short_counts: BTreeMap<Gap, u64>,
+    /// What is known of pages that fail.
+    pub(super) narrow: Narrow,
+    /// What the answer was like that a row spoilt last.
+    spoilt_by: String,
     /// The server answered something since the last detail failed.
     pub(super) answered: bool,
     pub(super) paused_until: Option<DateTime<Utc>>,
@@ -145,7 +151,7 @@ impl PosKasir {
         let today = context.outlet_zone.local(now).date_naive();
         let mut cursor = stored.unwrap_or_else(|| Cursor::beginning(whole_second(now - backfill), today));
         cursor.distrust_the_future(whole_second(now), CLOCK_SLACK.0, CLOCK_SLACK.1);
-        let short = open_gaps.iter().filter(|gap| gap.reason == GapReason::ShortPage);
+        let short = open_gaps.iter().filter(|gap| gap.reason == GapReason::ShortPage || is_of_pages(gap));
         let short_counts = short.map(|gap| (gap.clone(), 1)).collect();
         Self {
             context,
@@ -176,6 +182,8 @@ impl PosKasir {
             bad: BTreeMap::new(),
             put_aside: BTreeMap::new(),
             short_counts,
+            narrow: Narrow::default(),
+            spoilt_by: "expected a list of orders, found one that cannot be read".to_owned(),
             answered: true,
             paused_until: None,
             unknown_fields: BTreeSet::new(),
@@ -285,12 +293,17 @@ impl Connector for PosKasir {
         let found = match &asked {
             Asked::Session(_) => self.take_session(answer, now)?,
             Asked::Shop(ask) => self.take_shop(*ask, answer, now)?,
-            Asked::Page { slot, page, at } => match self.take_page(*slot, *page, *at, answer, now) {
+            Asked::Page { slot, place, at } => match self.take_page(*slot, *place, *at, answer, now) {
                 Ok(found) => {
                     self.newest_answered |= *slot == Slot::Newest;
                     found
                 }
-                Err(fault) => self.page_failed(*slot, &fault, now).ok_or(fault)?,
+                Err(fault) => {
+                    let text = fault.to_string();
+                    let may_pass = fault.may_pass_when_smaller();
+                    let breaks = may_pass.then(|| self.page_breaks(*slot, &text, now)).flatten();
+                    breaks.or_else(|| self.page_failed(*slot, &text, now)).ok_or(text)?
+                }
             },
             Asked::Detail { slot, id } => self.take_detail(*slot, id, answer, now)?,
             Asked::Log { .. } => {
@@ -317,18 +330,30 @@ impl Connector for PosKasir {
             (Asked::Session(_), _) => {}
             (_, Failure::Refused(401)) => return self.session.refused().then(Yield::default),
             // Only where the server has answered something else since: an outage is not the order's fault.
-            (Asked::Detail { slot, .. }, Failure::Trouble(_) | Failure::Unexpected(_) | Failure::TooLarge)
-                if self.answered =>
-            {
+            (
+                Asked::Detail { slot, .. },
+                Failure::Trouble(_) | Failure::TooSlow(_) | Failure::Unexpected(_) | Failure::TooLarge,
+            ) if self.answered => {
                 self.answered = false;
                 return Some(self.detail_failed(*slot, now));
             }
-            (Asked::Page { slot, .. }, Failure::Trouble(_) | Failure::Unexpected(_) | Failure::TooLarge) => {
+            (Asked::Page { slot, .. }, Failure::TooLarge | Failure::TooSlow(_)) => {
+                let how = failure.to_string();
+                let breaks = self.page_breaks(*slot, &how, now);
+                let is_large = *failure == Failure::TooLarge;
+                if let Some(found) = breaks.or_else(|| is_large.then(|| self.page_failed(*slot, &how, now)).flatten()) {
+                    return Some(found);
+                }
+            }
+            (Asked::Page { slot, .. }, Failure::Trouble(_) | Failure::Unexpected(_)) => {
                 if let Some(found) = self.page_failed(*slot, &failure.to_string(), now) {
                     return Some(found);
                 }
             }
-            (Asked::Probe(_), Failure::Trouble(_) | Failure::Unexpected(_) | Failure::TooLarge) if self.answered => {
+            (
+                Asked::Probe(_),
+                Failure::Trouble(_) | Failure::TooSlow(_) | Failure::Unexpected(_) | Failure::TooLarge,
+            ) if self.answered => {
                 self.answered = false;
                 self.probe_undecided(now);
                 return Some(Yield::default());

@@ -4,6 +4,7 @@
 
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
+use thiserror::Error;
 
 use super::order::{Form, Methods, order};
 use crate::{
@@ -51,6 +52,25 @@ impl Orders {
     }
 }
 
+/// Why a page of the list is none.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum PageFault {
+    /// Its body.
+    #[error("{0}")]
+    Body(#[from] BodyFault),
+    /// What the body holds.
+    #[error("{0}")]
+    Form(String),
+}
+
+impl PageFault {
+    /// Whether a smaller page may be readable.
+    #[must_use]
+    pub fn may_pass_when_smaller(&self) -> bool {
+        matches!(self, Self::Body(fault) if fault.may_pass_when_halved())
+    }
+}
+
 /// Who is logged in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Me {
@@ -84,28 +104,29 @@ pub struct Log {
 ///
 /// # Errors
 /// The body is not such an answer. That never means "no orders".
-pub fn parse_orders(body: &[u8], context: &ParseContext) -> Result<Orders, String> {
-    let data = Body::within(object(data(body)?)?).map_err(|fault| fault.to_string())?;
+pub fn parse_orders(body: &[u8], context: &ParseContext) -> Result<Orders, PageFault> {
+    let form = |text: &str| PageFault::Form(text.to_owned());
+    let body = Body::open(body)?;
+    let data = Body::within(object(data_of(&body)?).map_err(PageFault::Form)?)?;
     let elements = match data.list("orders") {
         Err(BodyFault::NotAList { found: JsonType::Null, .. }) => Vec::new(),
-        other => other.map_err(|fault| fault.to_string())?,
+        other => other?,
     };
-    let pagination = data.object("pagination").ok_or("expected an object `pagination`, found none")?;
+    let pagination = data.object("pagination").ok_or_else(|| form("expected an object `pagination`, found none"))?;
     let number = |field: &'static str| {
         let found = pagination.get(field).and_then(Value::as_u64);
-        found.ok_or_else(|| format!("expected a whole number `pagination/{field}`, found none"))
+        found.ok_or_else(|| PageFault::Form(format!("expected a whole number `pagination/{field}`, found none")))
     };
     let (page_number, total, rows_max) = (number("current_page")?, number("total_data")?, number("per_page")?);
     if page_number == 0 || rows_max == 0 {
-        return Err("expected pages and rows counted from 1, found 0".to_owned());
+        return Err(form("expected pages and rows counted from 1, found 0"));
     }
     let mut unknown = UnknownFields::default();
     unknown.note("/data", data.names(), &["orders", "pagination"]);
     let day = |members: &Map<String, Value>| context.day_of(members, &["created_at"]);
     let page = Page::read(&elements, "/data/orders", Resource::Order, unknown, day, |members, unknown| {
         order(members, Form::Row, context, unknown)
-    });
-    let page = page.map_err(|fault| fault.to_string())?;
+    })?;
     Ok(Orders { page, number: page_number, total, rows_max })
 }
 
@@ -210,10 +231,14 @@ pub fn parse_log(body: &[u8], context: &ParseContext) -> Result<Log, String> {
 /// The member `data` of an answer, unread.
 fn data(body: &[u8]) -> Result<Raw<'_>, String> {
     let body = Body::open(body).map_err(|fault| fault.to_string())?;
+    data_of(&body).map_err(|fault| fault.to_string())
+}
+
+fn data_of<'a>(body: &Body<'a>) -> Result<Raw<'a>, PageFault> {
     if body.has_error() {
-        return Err(BodyFault::ErrorMember { key: "data" }.to_string());
+        return Err(BodyFault::ErrorMember { key: "data" }.into());
     }
-    body.member("data").ok_or_else(|| "expected a member `data`, found none".to_owned())
+    body.member("data").ok_or_else(|| PageFault::Form("expected a member `data`, found none".to_owned()))
 }
 
 fn object(raw: Raw<'_>) -> Result<Raw<'_>, String> {

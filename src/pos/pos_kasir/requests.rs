@@ -3,12 +3,15 @@
 use chrono::{DateTime, Utc};
 
 use crate::{
-    pos::request::{Authorization, PathFault, Payload, Post, Request},
+    pos::{
+        narrow::{Place, ROWS_MAX},
+        request::{Authorization, PathFault, Payload, Post, Request},
+    },
     secret::Secret,
 };
 
 /// Rows of a page: the server answers 400 to more.
-pub const PAGE_ROWS: u64 = 100;
+pub const PAGE_ROWS: u64 = ROWS_MAX;
 
 /// `POST /auth/login`.
 pub fn login(email: &str, password: &Secret) -> Request {
@@ -37,8 +40,8 @@ pub fn payment_methods() -> Request {
 }
 
 /// `GET /orders`: every status, as a filtered list shrinks while it is paged and skips rows.
-pub fn orders(page: u64) -> Request {
-    get(&["orders"]).with("page", page.to_string()).with("limit", PAGE_ROWS.to_string())
+pub fn orders(place: Place) -> Request {
+    get(&["orders"]).with("page", place.page().to_string()).with("limit", place.rows.to_string())
 }
 
 /// `GET /orders/{id}`.
@@ -76,7 +79,7 @@ mod tests {
             me(),
             branding(),
             payment_methods(),
-            orders(2),
+            orders(Place { offset: 100, rows: 100 }),
             order("01980000-0000-7000-8000-00000000006b").unwrap(),
             activity(at, at, 1),
         ];

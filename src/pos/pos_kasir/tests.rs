@@ -4,6 +4,7 @@ mod named;
 mod random;
 mod sessions;
 mod setbacks;
+mod spoilt;
 mod stored;
 mod unlisted;
 mod world;

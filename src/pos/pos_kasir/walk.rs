@@ -6,7 +6,14 @@ use std::collections::{BTreeSet, VecDeque};
 use chrono::{DateTime, TimeDelta, Timelike, Utc};
 
 use super::parse::Orders;
-use crate::{pos::page::Quarantined, transaction::Transaction};
+use crate::{
+    gap::GapReason,
+    pos::{
+        narrow::{Narrow, Place, Position},
+        page::Quarantined,
+    },
+    transaction::Transaction,
+};
 
 /// How far before what was read the newest walk reads again: a row is there a little later than its time says.
 pub const OVERLAP: TimeDelta = TimeDelta::minutes(10);
@@ -80,18 +87,20 @@ impl Task {
     }
 }
 
-/// Rows that a page lacks, between the neighbours' times.
+/// Rows that a page lacks, or that spoil it, between the neighbours' times.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Short {
     pub from: DateTime<Utc>,
     pub to: DateTime<Utc>,
     pub missing: u64,
+    /// Short page, or unreadable.
+    pub reason: GapReason,
 }
 
 /// What a walk needs next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Need {
-    Page(u64),
+    Page(Place),
     Detail(String),
     Wait(DateTime<Utc>),
 }
@@ -130,15 +139,16 @@ pub struct Walk {
     pub compared: bool,
     /// Unfinished orders that are read again though nothing in the list changed.
     pub refreshed: usize,
-    page: u64,
+    pub position: Position,
     pages_done: bool,
     total: Option<u64>,
     retries: u8,
     steps_back: u8,
     /// How the page failed last, and how often so.
     page_failure: (String, u8),
-    /// Between which times the rows lack that the last page lacked; its lower neighbour is on the next page.
-    open_short: Option<(DateTime<Utc>, u64)>,
+    /// Below which time the rows lack that the last page lacked, or that were passed over; their lower neighbour is on the
+    /// next page.
+    open_short: Option<(DateTime<Utc>, u64, GapReason)>,
     aside: VecDeque<Task>,
 }
 
@@ -157,7 +167,7 @@ impl Walk {
             listed: BTreeSet::new(),
             compared: false,
             refreshed: 0,
-            page: 1,
+            position: Position::begin(&Narrow::default(), begun),
             pages_done: false,
             total: None,
             retries: 0,
@@ -166,6 +176,11 @@ impl Walk {
             open_short: None,
             aside: VecDeque::new(),
         }
+    }
+
+    /// The same, from the page that can be had.
+    pub fn at(self, position: Position) -> Self {
+        Self { position, ..self }
     }
 
     /// Only these orders, without the list.
@@ -181,7 +196,7 @@ impl Walk {
         match self.aside.front().and_then(|task| task.due.map(|due| (due, &task.id))) {
             Some((due, _)) if due > now => Need::Wait(due),
             Some((_, id)) => Need::Detail(id.clone()),
-            None => Need::Page(self.page),
+            None => Need::Page(self.position.place()),
         }
     }
 
@@ -218,8 +233,13 @@ impl Walk {
         self.pages_done
     }
 
-    pub fn page(&self) -> u64 {
-        self.page
+    /// A row spoils each page that holds it, and was passed over: what it stands between is a gap, once a row below it was
+    /// read.
+    pub fn passed_over(&mut self) {
+        let (above, missing, _) =
+            self.open_short.unwrap_or((self.lowest.unwrap_or(self.begun), 0, GapReason::Unreadable));
+        self.open_short = Some((above, missing + 1, GapReason::Unreadable));
+        self.page_failure = (String::new(), 0);
     }
 
     /// Goes on to the next page although it came as far as it should: something on the last one has changed.
@@ -250,13 +270,20 @@ impl Walk {
 
     /// Takes a page. `lacking`: its missing rows that are no stored orders; `unexplained`: of them, those that no open gap
     /// explains.
-    pub fn take(&mut self, orders: &Orders, lacking: u64, unexplained: u64) -> Turn {
+    pub fn take(
+        &mut self,
+        orders: &Orders,
+        (lacking, unexplained): (u64, u64),
+        narrow: &mut Narrow,
+        now: DateTime<Utc>,
+    ) -> Turn {
         self.page_failure = (String::new(), 0);
         let shrank = self.total.is_some_and(|before| orders.total < before);
         self.total = Some(orders.total);
-        if shrank && self.page > 1 && self.steps_back < STEPS_BACK_MAX {
+        if shrank && self.position.place().offset > 0 && self.steps_back < STEPS_BACK_MAX {
             // Rows moved up: one may have slipped to the page before.
-            (self.page, self.steps_back) = (self.page - 1, self.steps_back + 1);
+            self.position.step_back();
+            self.steps_back += 1;
             return Turn::Again;
         }
         if unexplained > 0 && self.retries < SHORT_RETRIES {
@@ -265,27 +292,30 @@ impl Walk {
         }
         let times = || orders.page.records.iter().map(|row| row.timestamp.to_utc());
         let (newest, oldest) = (times().max(), times().min());
-        if let Some((above, missing)) = self.open_short.take() {
+        // Below what was passed over, a row must be read.
+        let closes = |(_, _, reason): &mut (_, _, GapReason)| newest.is_some() || *reason == GapReason::ShortPage;
+        if let Some((above, missing, reason)) = self.open_short.take_if(closes) {
             let below = newest.or(self.lowest).unwrap_or(above);
-            self.shorts.push(Short { from: whole_second(below), to: above, missing });
+            self.shorts.push(Short { from: whole_second(below), to: above, missing, reason });
         }
-        if lacking > 0 {
-            self.open_short = Some((self.lowest.unwrap_or(self.begun), lacking));
+        if lacking > 0 && self.open_short.is_none() {
+            self.open_short = Some((self.lowest.unwrap_or(self.begun), lacking, GapReason::ShortPage));
         }
         self.lowest = [self.lowest, oldest].into_iter().flatten().min();
         self.list_ended = orders.is_last();
         let passed = self.stop.is_none_or(|stop| oldest.is_some_and(|oldest| oldest < stop));
         self.reached = self.list_ended || passed && self.stop.is_some();
         self.pages_done = self.list_ended || passed;
-        (self.page, self.retries) = (self.page + 1, 0);
+        self.position.passed(narrow, now);
+        self.retries = 0;
         Turn::Taken
     }
 
     /// What the last page lacked, if no page followed it. `floor`: how far down the list may reach.
     pub fn close_short(&mut self, floor: DateTime<Utc>) {
-        if let Some((above, missing)) = self.open_short.take() {
+        if let Some((above, missing, reason)) = self.open_short.take() {
             let below = if self.list_ended { floor } else { self.lowest.unwrap_or(floor) };
-            self.shorts.push(Short { from: whole_second(below.min(above)), to: above, missing });
+            self.shorts.push(Short { from: whole_second(below.min(above)), to: above, missing, reason });
         }
     }
 }

@@ -6,6 +6,7 @@ use super::{Asked, PosKasir, Slot, unlisted::is_of_pages};
 use crate::gap::Gap;
 use crate::pos::{
     connector::RESCAN_HORIZON,
+    narrow::Position,
     pos_kasir::{
         requests,
         session::SessionAsk,
@@ -59,7 +60,7 @@ impl PosKasir {
 
     fn choose_walk(&mut self, now: DateTime<Utc>) -> Result<Asked, DateTime<Utc>> {
         if self.newest.is_none() && self.is_newest_turn(now) {
-            self.newest = Some(self.plan_newest(now));
+            self.newest = Some(self.plan_newest(now).at(Position::begin(&self.narrow, now)));
             self.turns = (0, 0);
         }
         let mut until = if self.newest.is_none() { self.newest_due } else { now + TimeDelta::minutes(1) };
@@ -81,7 +82,8 @@ impl PosKasir {
             until = until.min(self.log.due);
         }
         if self.background.is_none() {
-            self.background = self.plan_background(now);
+            let position = Position::begin(&self.narrow, now);
+            self.background = self.plan_background(now).map(|walk| walk.at(position));
         }
         match self.ask_of(Slot::Background, now) {
             Some(Ok(asked)) => {
@@ -104,7 +106,7 @@ impl PosKasir {
         };
         Some(match walk.need(now) {
             Need::Wait(until) => Err(until),
-            Need::Page(page) => Ok(Asked::Page { slot, page, at: now }),
+            Need::Page(place) => Ok(Asked::Page { slot, place, at: now }),
             Need::Detail(_) if !self.answered => Ok(Asked::Shop(ShopAsk::Me)),
             Need::Detail(id) => Ok(Asked::Detail { slot, id }),
         })
@@ -169,7 +171,7 @@ impl PosKasir {
         let request = match asked {
             Asked::Session(ask) => return Some(self.session.request(*ask)),
             Asked::Shop(ask) => Shop::request(*ask),
-            Asked::Page { page, .. } => requests::orders(*page),
+            Asked::Page { place, .. } => requests::orders(*place),
             Asked::Detail { id, .. } | Asked::Probe(id) => requests::order(id).ok()?,
             Asked::Log { page } => requests::activity(self.log_from(), self.log.begun, *page),
         };

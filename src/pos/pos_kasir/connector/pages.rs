@@ -2,17 +2,22 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::{PosKasir, Slot, unlisted::is_of_pages};
+use super::{
+    PosKasir, Slot,
+    unlisted::{WIDTH_MIN, is_of_pages},
+};
 use crate::{
     content::ContentId,
     gap::{Gap, GapReason},
     health::Condition,
+    notice::Notice,
     pos::{
         connector::{RESCAN_HORIZON, Yield},
         http::Answer,
+        narrow::{Place, ROWS_MAX},
         pos_kasir::{
             order::{fingerprint, hash},
-            parse::{Orders, parse_orders},
+            parse::{Orders, PageFault, parse_orders},
             states::{BITS, ROW_ONLY},
             walk::{OVERLAP, Purpose, Short, Task, Turn, Walk, second_after, whole_second},
         },
@@ -32,6 +37,12 @@ const REFRESHED_MAX: usize = 120;
 /// Stored orders that one walk asks for because the list did not show them.
 const UNLISTED_MAX: usize = 50;
 
+/// The list, in what is told.
+const ASKED: &str = "pos-kasir GET /orders";
+
+/// A gap that is wider than the place of a row by more was opened for a whole stretch of the list.
+const WIDER: TimeDelta = TimeDelta::hours(1);
+
 /// Rows may stand in another order by so much.
 const ORDER_SLACK: TimeDelta = TimeDelta::seconds(1);
 
@@ -39,25 +50,35 @@ impl PosKasir {
     pub(super) fn take_page(
         &mut self,
         slot: Slot,
-        page: u64,
+        place: Place,
         asked_at: DateTime<Utc>,
         answer: &Answer,
         now: DateTime<Utc>,
-    ) -> Result<Yield, String> {
-        let body = (slot == Slot::Newest && page == 1).then(|| ContentId::of_bytes(&answer.body));
+    ) -> Result<Yield, PageFault> {
+        let is_first = place.offset == 0;
+        let body = (slot == Slot::Newest && is_first).then(|| ContentId::of_bytes(&answer.body));
         let meets = self.newest.as_ref().is_some_and(|walk| walk.stop.is_some());
         if meets && body.is_some() && body == self.unchanged.map(|(body, _)| body) {
             return Ok(self.take_unchanged(asked_at, answer, now));
         }
         let orders = parse_orders(&answer.body, &self.context)?;
+        let page = place.page();
         if orders.number != page {
-            return Err(format!("expected page {page} of the orders, found another"));
+            return Err(PageFault::Form(format!("expected page {page} of the orders, found another")));
         }
         if orders.page.is_of_something_else() {
-            return Err("expected objects in the list `data/orders`, found none".to_owned());
+            return Err(PageFault::Form("expected objects in the list `data/orders`, found none".to_owned()));
+        }
+        if place.rows < ROWS_MAX && orders.rows_max != place.rows {
+            // These rows are not those that were asked for.
+            self.narrow.keeps_its_size();
+            self.newest.iter_mut().chain(&mut self.background).for_each(|walk| walk.position.realign());
+            return Ok(Yield::default());
         }
         self.learn_fields(&orders.page.unknown_fields);
-        if page == 1
+        // A few new orders are no sign.
+        if is_first
+            && (place.rows == ROWS_MAX || orders.is_last())
             && let Some(sample) = self.signs_of_a_reset(&orders, now)
         {
             (self.newest, self.background) = (None, None);
@@ -65,7 +86,7 @@ impl PosKasir {
             return Ok(Yield::default());
         }
         let Some(mut walk) = self.slot(slot).take() else { return Ok(Yield::default()) };
-        if page == 1 {
+        if is_first {
             // Neither our clock nor the server's may let the watermark pass what was not there to be seen.
             walk.begun = whole_second(answer.date.map_or(asked_at, |date| date.min(asked_at)));
         }
@@ -73,14 +94,19 @@ impl PosKasir {
         let lacking = orders.missing().saturating_sub(hidden);
         let above = walk.lowest.unwrap_or(walk.begun);
         let below = orders.page.records.iter().map(|row| row.timestamp.to_utc()).min().unwrap_or(above);
-        let unexplained = lacking.saturating_sub(self.explained(below, above));
+        let unexplained = lacking.saturating_sub(self.explained(&Short {
+            from: below,
+            to: above,
+            missing: lacking,
+            reason: GapReason::ShortPage,
+        }));
         if walk.purpose == Purpose::Backfill
             && let Some(lowest) = walk.lowest
         {
             // Its details were read before this page was asked for.
             self.cursor.read_down_to(lowest);
         }
-        if walk.take(&orders, lacking, unexplained) == Turn::Again {
+        if walk.take(&orders, (lacking, unexplained), &mut self.narrow, now) == Turn::Again {
             *self.slot(slot) = Some(walk);
             return Ok(Yield::default());
         }
@@ -187,10 +213,10 @@ impl PosKasir {
         known.len() as u64
     }
 
-    /// How many missing rows between two times the open gaps stand for.
-    fn explained(&self, from: DateTime<Utc>, to: DateTime<Utc>) -> u64 {
-        let touching = self.short_counts.iter().filter(|(gap, _)| gap.from <= to && from <= gap.to);
-        touching.map(|(_, count)| *count).sum()
+    /// How many of these rows the open gaps stand for.
+    fn explained(&self, short: &Short) -> u64 {
+        let standing = self.short_counts.iter().filter(|(gap, _)| stands_for(gap, short));
+        standing.map(|(_, count)| *count).sum()
     }
 
     /// Puts a walk back, or finishes it.
@@ -247,7 +273,12 @@ impl PosKasir {
         let Some(from) = whole else { return };
         let read_to = self.cursor.read_to();
         for short in &walk.shorts {
-            found.gaps_opened.extend(self.open_short_gap(short, read_to));
+            let Some(gap) = self.open_short_gap(short, read_to) else { continue };
+            if gap.reason == GapReason::Unreadable {
+                let again = "they are asked again with the list: each hour for two days, then each night";
+                found.notices.push(Notice::unreadable(ASKED, (gap.from, gap.to), &self.spoilt_by, again));
+            }
+            found.gaps_opened.push(gap);
         }
         self.cursor.count_as_read(from, walk.begun);
         if walk.purpose != Purpose::Newest && walk.shorts.is_empty() {
@@ -255,28 +286,25 @@ impl PosKasir {
         }
         let mended = |gap: &Gap| {
             let inside = from <= gap.from && gap.to <= second_after(walk.begun);
-            if is_of_pages(gap) {
-                return inside;
-            }
-            inside
-                && gap.reason == GapReason::ShortPage
-                && !walk.shorts.iter().any(|short| short.from <= gap.to && gap.from <= short.to)
+            let is_ours = is_of_pages(gap) || gap.reason == GapReason::ShortPage;
+            inside && is_ours && !walk.shorts.iter().any(|short| stands_for(gap, short))
         };
         let closed: Vec<_> = self.open_gaps.extract_if(.., |gap| mended(gap)).collect();
         self.short_counts.retain(|gap, _| !closed.contains(gap));
         found.gaps_closed.extend(closed);
     }
 
-    /// Opens a gap for rows that a page lacks, unless open gaps stand for as many. What was read before is not in it.
+    /// Opens a gap for rows that a page lacks, or that spoil it, unless open gaps stand for as many. What was read before is not in it.
     fn open_short_gap(&mut self, short: &Short, read_to: Option<DateTime<Utc>>) -> Option<Gap> {
-        let missing = short.missing.saturating_sub(self.explained(short.from, short.to));
+        let missing = short.missing.saturating_sub(self.explained(short));
         if missing == 0 {
             return None;
         }
         let to = second_after(short.to);
         let covered = read_to.filter(|_| self.cursor.since.is_some_and(|since| since <= short.from));
         let from = covered.map_or(short.from, |read| short.from.max(whole_second(read - OVERLAP)));
-        let gap = Gap { from: from.min(to - TimeDelta::seconds(1)), to, reason: GapReason::ShortPage };
+        let width = if short.reason == GapReason::Unreadable { WIDTH_MIN } else { TimeDelta::seconds(1) };
+        let gap = Gap { from: from.min(to - width), to, reason: short.reason };
         if self.open_gaps.contains(&gap) {
             return None;
         }
@@ -286,9 +314,16 @@ impl PosKasir {
     }
 }
 
+/// Whether a gap was opened for such rows there.
+fn stands_for(gap: &Gap, short: &Short) -> bool {
+    let touches = gap.reason == short.reason && short.from <= gap.to && gap.from <= short.to;
+    let is_a_rows = is_of_pages(gap) && gap.to - gap.from <= short.to - short.from + WIDER;
+    touches && (gap.reason == GapReason::ShortPage || is_a_rows)
+}
+
 /// The newest walk is short, so that the next poll is not far.
 fn bound(walk: &mut Walk, changed_below: bool) {
-    let pages = walk.page() - 1;
+    let pages = walk.position.pages();
     if walk.tasks.len() > NEWEST_DETAILS_MAX {
         walk.tasks.truncate(NEWEST_DETAILS_MAX);
         let lowest = walk.tasks.iter().filter_map(|task| task.at).min();

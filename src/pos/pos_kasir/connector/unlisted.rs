@@ -8,6 +8,7 @@ use crate::{
     gap::{Gap, GapReason},
     pos::{
         connector::Yield,
+        narrow::Failing,
         pos_kasir::walk::{PAGE_FAILS_MAX, second_after, whole_second},
     },
 };
@@ -16,7 +17,7 @@ use crate::{
 const AGAIN: TimeDelta = TimeDelta::hours(1);
 
 /// The least width of such a gap: that of a single order is a second.
-const WIDTH_MIN: TimeDelta = TimeDelta::seconds(2);
+pub(super) const WIDTH_MIN: TimeDelta = TimeDelta::seconds(2);
 
 /// Whether a gap is of pages that fail, and not of a single order.
 pub(super) fn is_of_pages(gap: &Gap) -> bool {
@@ -24,11 +25,36 @@ pub(super) fn is_of_pages(gap: &Gap) -> bool {
 }
 
 impl PosKasir {
+    /// A page cannot be read, is too large or does not come: it is asked for in smaller pages, until the row that spoils it
+    /// is alone, and then what lies behind it. `None`: it failed as any request may.
+    pub(super) fn page_breaks(&mut self, slot: Slot, how: &str, now: DateTime<Utc>) -> Option<Yield> {
+        let walk = match slot {
+            Slot::Newest => self.newest.as_mut(),
+            Slot::Background => self.background.as_mut(),
+        }?;
+        match walk.position.failed(&mut self.narrow, now) {
+            Failing::Other => return None,
+            Failing::AskOn => {}
+            Failing::PassedOver => {
+                walk.passed_over();
+                how.clone_into(&mut self.spoilt_by);
+            }
+            Failing::Lost => {
+                // What was passed over may be as good as the rest.
+                let purpose = walk.purpose;
+                *self.slot(slot) = None;
+                self.held.push((purpose, now + AGAIN));
+                return None;
+            }
+        }
+        Some(Yield::default())
+    }
+
     /// A page was answered with an error, or with what is no page. `Some`: it fails for good, and its walk is given up.
     pub(super) fn page_failed(&mut self, slot: Slot, how: &str, now: DateTime<Utc>) -> Option<Yield> {
         let newest_answered = self.newest_answered;
         // The first page is the newest walk's as well: without it there is nothing to read.
-        let walk = self.slot(slot).as_mut().filter(|walk| walk.page() > 1)?;
+        let walk = self.slot(slot).as_mut().filter(|walk| walk.position.place().offset > 0)?;
         if slot == Slot::Newest {
             if walk.page_failed(how.to_owned()) < PAGE_FAILS_MAX.1 {
                 return None;

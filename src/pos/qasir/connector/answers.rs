@@ -9,7 +9,6 @@ use super::{
 use crate::{
     gap::{Gap, GapReason},
     health::Condition,
-    instant,
     notice::Notice,
     pos::{
         body::BodyFault,
@@ -154,12 +153,9 @@ impl Qasir {
             self.spoilt_in_row = 0;
             let gap = self.open_gap(window, GapReason::Unreadable);
             if gap.is_some() {
-                let (from, to) = (instant::text_utc(window.from), instant::text_utc(window.to));
-                let text = format!(
-                    "qasir GET /transactions: a record between {from} and {to} spoils every answer that holds it ({fault}); \
-                     what lies around it is read, and this second is asked again each hour"
-                );
-                found.notices.push(Notice::new("answer_unreadable", text));
+                let again = "this second is asked again each hour";
+                let place = (window.from, window.to);
+                found.notices.push(Notice::unreadable("qasir GET /transactions", place, fault, again));
             }
             found.gaps_opened.extend(gap);
             if purpose.is_again() {
