@@ -6,7 +6,10 @@
 use chrono::NaiveDate;
 
 use crate::{
-    pos::request::{Authorization, Payload, Post, Request},
+    pos::{
+        narrow::Place,
+        request::{Authorization, Payload, Post, Request},
+    },
     secret::Secret,
 };
 
@@ -59,10 +62,10 @@ pub fn ask_merchant(merchant_id: &str, key: &Secret) -> Request {
     documented(&["merchant", "info"], merchant_id, key)
 }
 
-/// `GET /transactions`.
+/// `GET /transactions`, of so many rows at most.
 #[must_use]
-pub fn ask_transactions(part: Part, merchant_id: &str, key: &Secret) -> Request {
-    let request = documented(&["transactions"], merchant_id, key).with("limit", LIMIT_ROWS.to_string());
+pub fn ask_transactions(part: Part, rows: usize, merchant_id: &str, key: &Secret) -> Request {
+    let request = documented(&["transactions"], merchant_id, key).with("limit", rows.to_string());
     match part {
         Part::Newest => request,
         Part::Page(page) => request.with("page", page.to_string()),
@@ -80,10 +83,10 @@ pub fn ask_token(app_id: &str, secret_key: &Secret) -> Request {
 
 /// `GET /order/openorder` or `GET /order/closeorder`: one page of one local day.
 #[must_use]
-pub fn ask_orders(list: List, day: NaiveDate, page: u32, token: &Secret) -> Request {
+pub fn ask_orders(list: List, day: NaiveDate, place: Place, token: &Secret) -> Request {
     let request = open_api(&["order", list.segment()], token)
-        .with("per_page", LIMIT_ROWS.to_string())
-        .with("page", page.to_string())
+        .with("per_page", place.rows.to_string())
+        .with("page", place.page().to_string())
         .with("start_date", day.to_string())
         .with("end_date", day.to_string());
     match list {
@@ -118,11 +121,14 @@ mod tests {
         let secret = Secret::new("hunter2");
         let day = NaiveDate::from_ymd_opt(2026, 5, 1).unwrap();
         let parts = [Part::Newest, Part::Page(2), Part::Offset(90), Part::Day(day)];
-        let mut all: Vec<_> = parts.map(|part| ask_transactions(part, "M-1", &secret)).into();
+        let mut all: Vec<_> = parts.map(|part| ask_transactions(part, LIMIT_ROWS, "M-1", &secret)).into();
         all.push(ask_merchant("M-1", &secret));
         all.push(ask_token("A-1", &secret));
         for list in [List::Open, List::Closed] {
-            all.extend([ask_orders(list, day, 1, &secret), ask_order(list, "../7?x=1", &secret)]);
+            all.extend([
+                ask_orders(list, day, Place { offset: 0, rows: 100 }, &secret),
+                ask_order(list, "../7?x=1", &secret),
+            ]);
         }
         let mut lines: Vec<_> = all.iter().map(ToString::to_string).collect();
         lines.sort();
@@ -140,7 +146,7 @@ mod tests {
             ]
         );
         assert!(all.iter().all(|request| !format!("{request:?}").contains("hunter2")));
-        let open = ask_orders(List::Open, day, 3, &secret);
+        let open = ask_orders(List::Open, day, Place { offset: 200, rows: 100 }, &secret);
         let query: Vec<_> = open.query().iter().map(|(name, value)| format!("{name}={value}")).collect();
         assert_eq!(query.join("&"), "per_page=100&page=3&start_date=2026-05-01&end_date=2026-05-01&is_paid=1");
     }

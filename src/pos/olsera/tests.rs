@@ -4,4 +4,5 @@ mod documented;
 mod driven;
 mod open_api;
 mod random;
+mod spoilt;
 mod world;

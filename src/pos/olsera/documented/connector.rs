@@ -14,6 +14,7 @@
 mod back;
 mod newest;
 mod proof;
+mod spoilt;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -22,6 +23,7 @@ use std::{
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Timelike, Utc};
 
+use self::spoilt::Sizes;
 use super::{
     cursor::{Cursor, History},
     history::{Probing, Walk},
@@ -32,6 +34,7 @@ use crate::{
     gap::{Gap, GapReason},
     health::Condition,
     pos::{
+        body::BodyFault,
         connector::{Begin, Connector, Memory, Step, Terms, Yield},
         http::{Answer, Failure},
         olsera::{
@@ -102,6 +105,9 @@ pub struct Documented {
     /// Stored rows that were missing from a list that should show them: since when, and their times.
     missing: BTreeMap<String, (DateTime<Utc>, DateTime<Utc>)>,
     look_due: DateTime<Utc>,
+    /// Answers in a row that broke off: to the newest rows, and of a walk.
+    broken: [u32; 2],
+    pages: Sizes,
     unknown_fields: BTreeSet<String>,
 }
 
@@ -142,6 +148,8 @@ impl Documented {
             nightly_read,
             missing: BTreeMap::new(),
             look_due: now,
+            broken: [0; 2],
+            pages: Sizes::default(),
             unknown_fields: BTreeSet::new(),
         }
     }
@@ -164,12 +172,12 @@ impl Documented {
         Ok(Yield { conditions: vec![(Condition::PosUnfit, text)], ..Yield::default() })
     }
 
-    fn parse(&mut self, answer: &Answer, now: DateTime<Utc>) -> Result<Page, String> {
+    fn parse(&mut self, answer: &Answer, now: DateTime<Utc>) -> Result<Page, BodyFault> {
         self.context.observed_at = now;
-        let page = parse_transactions(&answer.body, &self.context).map_err(|fault| fault.to_string())?;
+        let page = parse_transactions(&answer.body, &self.context)?;
         // A bad record is put aside; a list of something else is no answer, and proves nothing.
         if page.is_of_something_else() {
-            return Err("expected objects in the list `data`, found none".to_owned());
+            return Err(BodyFault::NoRecords { key: "data" });
         }
         for field in &page.unknown_fields {
             if self.unknown_fields.len() < UNKNOWN_FIELDS_MAX && self.unknown_fields.insert(field.clone()) {
@@ -192,18 +200,19 @@ impl Connector for Documented {
         }
         if now >= self.due {
             self.asked = Some(Asked::Newest(now));
-            return Step::Ask(ask_transactions(Part::Newest, &self.merchant_id, &self.key));
+            let rows = self.pages.rows(now);
+            return Step::Ask(ask_transactions(Part::Newest, rows, &self.merchant_id, &self.key));
         }
         if let Some(part) = self.probing.as_ref().and_then(Probing::next) {
             self.asked = Some(Asked::Probe);
-            return Step::Ask(ask_transactions(part, &self.merchant_id, &self.key));
+            return Step::Ask(ask_transactions(part, LIMIT_ROWS, &self.merchant_id, &self.key));
         }
         if self.walk.is_none() {
             self.walk = self.plan_walk(now);
         }
         let Some(walk) = &self.walk else { return Step::Wait(self.due) };
         self.asked = Some(Asked::Walk);
-        Step::Ask(ask_transactions(walk.next(), &self.merchant_id, &self.key))
+        Step::Ask(ask_transactions(walk.next(), LIMIT_ROWS, &self.merchant_id, &self.key))
     }
 
     fn take(&mut self, answer: &Answer, now: DateTime<Utc>) -> Result<Yield, String> {
@@ -218,15 +227,19 @@ impl Connector for Documented {
 
     fn failed(&mut self, failure: &Failure, now: DateTime<Utc>) -> Option<Yield> {
         let for_good = matches!(failure, Failure::Unexpected(_) | Failure::TooLarge);
-        let counts = for_good || matches!(failure, Failure::Trouble(_));
+        let counts = for_good || matches!(failure, Failure::Trouble(_) | Failure::TooSlow(_));
         match self.asked.take()? {
-            Asked::Newest(_) => self.joined = false,
+            Asked::Newest(_) => {
+                self.joined = false;
+                let is_large = matches!(failure, Failure::TooLarge | Failure::TooSlow(_));
+                return (is_large && self.pages.failed(now)).then(Yield::default);
+            }
             Asked::Probe if counts => {
                 let answered = self.probing.as_mut().is_some_and(|probing| probing.failed(for_good));
                 let gaps_opened = self.probed();
                 return answered.then(|| Yield { gaps_opened, ..Yield::default() });
             }
-            Asked::Walk if for_good => {
+            Asked::Walk if for_good || matches!(failure, Failure::TooSlow(_)) => {
                 // So far and no further, today: the newest rows are read all the same.
                 (self.walk, self.walk_due) = (None, now + RECENT.1);
                 return Some(Yield::default());
@@ -290,7 +303,7 @@ impl Connector for Documented {
 
 /// What this list's answers open and close.
 fn is_ours(gap: &Gap) -> bool {
-    matches!(gap.reason, GapReason::NoOverlap | GapReason::BehindHistory)
+    matches!(gap.reason, GapReason::NoOverlap | GapReason::BehindHistory | GapReason::Unreadable)
 }
 
 fn yield_of(page: Page) -> Yield {

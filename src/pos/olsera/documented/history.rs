@@ -111,6 +111,10 @@ pub struct Walk {
     pub ended: bool,
     /// Days that hold more rows than one answer: nothing proves that they were read whole.
     pub cut: BTreeSet<NaiveDate>,
+    /// Where rows could not be read, and what the answer was like.
+    pub spoilt: Vec<((DateTime<Utc>, DateTime<Utc>), String)>,
+    /// Below which time rows could not be read: their lower neighbour is in the next answer.
+    open: Option<(DateTime<Utc>, String)>,
 }
 
 /// How a walk goes on.
@@ -139,6 +143,8 @@ impl Walk {
             oldest: None,
             ended: false,
             cut: BTreeSet::new(),
+            spoilt: Vec::new(),
+            open: None,
         }
     }
 
@@ -152,9 +158,9 @@ impl Walk {
         }
     }
 
-    /// Takes the answer to it.
-    pub fn take(&mut self, page: &Page, zone: &Zone) -> Stage {
-        let listed = Listed::of(page, zone, LIMIT_ROWS);
+    /// Takes the answer to it; `fault` is what is wrong with one that breaks off, of which this is what can be read.
+    pub fn take(&mut self, page: &Page, fault: Option<String>, zone: &Zone) -> Stage {
+        let listed = Listed { full: page.rows >= LIMIT_ROWS || fault.is_some(), ..Listed::of(page, zone, LIMIT_ROWS) };
         let ids: HashSet<_> = page.records.iter().map(|record| record.external_id.clone()).collect();
         let asides = page.quarantined.iter().filter_map(|aside| aside.external_id.clone());
         let joined = ids.iter().any(|id| self.last.contains(id));
@@ -168,16 +174,32 @@ impl Walk {
             if !all_of(page, self.day, zone) {
                 return Stage::Lost;
             }
-            if listed.full {
-                self.cut.insert(self.day);
+            match fault {
+                Some(fault) => self.spoilt.push((bounds(self.day, zone), fault)),
+                None if listed.full => _ = self.cut.insert(self.day),
+                None => {}
             }
             let begins = zone.day_begins(self.day, NaiveTime::MIN);
             let Some(before) = self.day.pred_opt().filter(|_| begins > self.until) else { return Stage::Done };
             self.day = before;
             return Stage::On;
         }
-        if self.way == History::Offset && !joined && page.rows > 0 {
+        let above = self.open.take();
+        if self.way == History::Offset && !joined && page.rows > 0 && above.is_none() {
             return Stage::Lost;
+        }
+        match (above, listed.newest) {
+            // Of two such answers in a row, of the second nothing.
+            (Some(above), None) => self.open = Some(above),
+            (Some((above, fault)), Some(newest)) => self.spoilt.push(((newest.min(above), above), fault)),
+            (None, _) => {}
+        }
+        if let Some(fault) = fault {
+            if self.open.is_some() {
+                return Stage::Lost;
+            }
+            let above = listed.oldest_ends.or(self.oldest).unwrap_or(self.begun);
+            self.open = Some((above, fault));
         }
         self.last = ids;
         let there = listed.reach().is_some_and(|reach| reach <= self.until);

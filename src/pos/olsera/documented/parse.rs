@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     pos::{
-        body::{Body, BodyFault, JsonType, content},
+        body::{Body, BodyFault, Elements, JsonType, content},
         fields,
         page::{Head, Page, ParseContext, Refusal, UnknownFields},
     },
@@ -35,14 +35,28 @@ pub struct Merchant {
 /// # Errors
 /// The body is not such an answer. That never means "no sales".
 pub fn parse_transactions(body: &[u8], context: &ParseContext) -> Result<Page, BodyFault> {
-    let body = Body::open(body)?;
-    let elements = body.list("data")?;
-    let mut unknown = UnknownFields::default();
-    unknown.note("", body.names(), &["data", "error"]);
+    match parse_readable(body, context)? {
+        (page, None) => Ok(page),
+        (_, Some(fault)) => Err(fault),
+    }
+}
+
+/// The same, of an answer that may break off somewhere: what can be read of it, and why there may be more.
+///
+/// # Errors
+/// Nothing of it is such an answer.
+pub fn parse_readable(body: &[u8], context: &ParseContext) -> Result<(Page, Option<BodyFault>), BodyFault> {
+    let body = Body::open_as_far_as_it_goes(body)?;
+    let Elements { raw: elements, stopped } = body.list_as_far_as_it_goes("data")?;
     let day = |members: &Map<String, Value>| context.day_of(members, &["date"]);
-    Page::read(&elements, "/data", Resource::Transaction, unknown, day, |members, unknown| {
-        record(members, context, unknown)
-    })
+    let (page, left) = Page::read_what_can_be_held(&elements, |elements| {
+        let mut unknown = UnknownFields::default();
+        unknown.note("", body.names(), &["data", "error"]);
+        Page::read(elements, "/data", Resource::Transaction, unknown, day, |members, unknown| {
+            record(members, context, unknown)
+        })
+    })?;
+    Ok((page, left.or(stopped)))
 }
 
 /// Reads the answer to `GET /merchant/info`. Its members are not documented: a `merchant_id` and a `name` are taken

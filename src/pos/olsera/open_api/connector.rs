@@ -6,9 +6,11 @@
 //! - *History*: days that were never read, from the newest to the oldest.
 //! - *Nightly*: the last week.
 //!
-//! An order whose details cannot be read is a gap at its time and holds up nobody else.
+//! An order whose details cannot be read is a gap at its time and holds up nobody else; nor does a row that spoils its page
+//! (`spoilt`).
 
 mod details;
+mod spoilt;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -19,7 +21,7 @@ use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Timelike, Utc};
 
 use super::{
     cursor::Cursor,
-    day::{Day, Purpose, Stage, Wanted},
+    day::{Day, Pages, Purpose, Stage, Wanted},
     parse::{Orders, parse_nothing, parse_orders},
     session::Session,
 };
@@ -119,6 +121,8 @@ pub struct OpenApi {
     aside: BTreeMap<String, u64>,
     /// Stored orders that were found nowhere: since when, and on which day they should be.
     missing: BTreeMap<String, (DateTime<Utc>, NaiveDate)>,
+    /// What is known of pages that fail.
+    pages: Pages,
     unknown_fields: BTreeSet<String>,
 }
 
@@ -159,6 +163,7 @@ impl OpenApi {
             stuck: BTreeMap::new(),
             aside: BTreeMap::new(),
             missing: BTreeMap::new(),
+            pages: Pages::default(),
             unknown_fields: BTreeSet::new(),
         }
     }
@@ -190,7 +195,7 @@ impl OpenApi {
             self.newest_days.push_back(yesterday);
         }
         self.newest_begun = now;
-        self.newest = Some(Day::new(today, Purpose::Newest, now));
+        self.newest = Some(Day::new(today, Purpose::Newest, now, &self.pages));
     }
 
     /// Whether a day that is read again shows orders that are not stored yet.
@@ -224,7 +229,7 @@ impl OpenApi {
             self.background_days.extend(days.map(|day| (Purpose::Nightly, day)));
         }
         let (purpose, date) = self.background_days.pop_front()?;
-        Some(Day::new(date, purpose, now))
+        Some(Day::new(date, purpose, now, &self.pages))
     }
 
     fn slot(&mut self, slot: Slot) -> &mut Option<Day> {
@@ -251,11 +256,18 @@ impl OpenApi {
         } else {
             parse_orders(&answer.body, &self.context.source_zone)?
         };
+        if let Some(found) = self.as_far_as_read(slot, &orders, now)? {
+            return Ok(found);
+        }
         self.answered();
         let Some(mut day) = self.slot(slot).take() else { return Ok(Yield::default()) };
         let mut found = Yield { quarantined: orders.quarantined.clone(), ..Yield::default() };
         let has_rows = !orders.rows.is_empty();
-        let stage = day.take(orders);
+        let stage = day.take(orders, &mut self.pages, now);
+        if stage == Stage::Unreadable {
+            let quarantined = found.quarantined;
+            return self.nothing_read(slot, day, now).map(|gone| Yield { quarantined, ..gone });
+        }
         let (from, to) = self.bounds(day.date);
         for aside in found.quarantined.iter_mut().filter(|_| !day.strayed) {
             aside.window = Some(Interval { from, to });
@@ -338,19 +350,25 @@ impl OpenApi {
         if day.short {
             found.gaps_opened.extend(self.open_gap(Gap { from, to, reason: GapReason::ShortPage }));
         }
-        if !day.short {
+        if let Some(fault) = &day.spoilt {
+            self.open_spoilt(&day, fault, found);
+        }
+        if !day.is_short() {
             // One that is listed no more need not be read any more.
             let is_here = |stuck: &Stuck| from <= stuck.gap.from && stuck.gap.to <= to;
             self.stuck.retain(|id, stuck| !is_here(stuck) || day.rows.contains_key(id));
         }
         let stuck: Vec<_> = self.stuck.values().map(|stuck| stuck.gap.clone()).collect();
         let is_proven = |gap: &Gap| match gap.reason {
-            GapReason::Unreadable => from <= gap.from && gap.to <= to && !stuck.contains(gap),
-            GapReason::ShortPage => !day.short && (gap.from, gap.to) == (from, to),
+            GapReason::Unreadable => {
+                let is_spoilt = day.spoilt.is_some() && (gap.from, gap.to) == (from, to);
+                from <= gap.from && gap.to <= to && !stuck.contains(gap) && !is_spoilt
+            }
+            GapReason::ShortPage => !day.is_short() && (gap.from, gap.to) == (from, to),
             _ => false,
         };
         found.gaps_closed.extend(self.open_gaps.extract_if(.., |gap| is_proven(gap)));
-        if !day.short && !stuck.iter().any(|gap| gap.from < to && from < gap.to) {
+        if !day.is_short() && !stuck.iter().any(|gap| gap.from < to && from < gap.to) {
             self.cursor.readings.note(from, to, day.begun);
         }
         if to <= day.begun {
@@ -359,22 +377,14 @@ impl OpenApi {
         if slot == Slot::Background {
             return;
         }
-        self.newest = self.newest_days.pop_front().map(|next| Day::new(next, Purpose::Newest, now));
+        self.newest = self.newest_days.pop_front().map(|next| Day::new(next, Purpose::Newest, now, &self.pages));
         if self.newest.is_none() {
             self.cursor.read_to = self.cursor.read_to.max(self.newest_begun.with_nanosecond(0));
             self.newest_complete = true;
-            self.newest_due = now + self.poll_every;
+            // To get past a row that spoils its pages takes several requests.
+            let is_spoilt = day.spoilt.is_some();
+            self.newest_due = now + if is_spoilt { self.poll_every.max(STRAYED_WAIT) } else { self.poll_every };
         }
-    }
-
-    /// A list of a past day fails for good: a gap for the whole of it, and on with the next.
-    fn give_up_day(&mut self, slot: Slot) -> Yield {
-        self.failures = (String::new(), 0);
-        let Some(day) = self.slot(slot).take() else { return Yield::default() };
-        self.cursor.was_read(day.date);
-        let (from, to) = self.bounds(day.date);
-        let gaps_opened = self.open_gap(Gap { from, to, reason: GapReason::Unreadable }).into_iter().collect();
-        Yield { gaps_opened, ..Yield::default() }
     }
 }
 
@@ -394,7 +404,7 @@ impl Connector for OpenApi {
         let details_due = self.details_due;
         let Some(day) = self.slot(slot) else { return Step::Wait(self.newest_due) };
         let (asked, request) = match (day.next_page(), day.wanted.front()) {
-            (Some((list, page)), _) => (Asked::Orders(slot), ask_orders(list, day.date, page, &token)),
+            (Some((list, place)), _) => (Asked::Orders(slot), ask_orders(list, day.date, place, &token)),
             (None, Some(_)) if now < details_due => return Step::Wait(details_due),
             (None, Some(wanted)) => (Asked::Order(slot), ask_order(wanted.list, &wanted.id, &token)),
             (None, None) => unreachable!("a day with nothing to ask was finished"),
@@ -429,11 +439,18 @@ impl Connector for OpenApi {
             Asked::Order(slot) => return self.order_failed(slot, failure, now),
             Asked::Orders(slot) => slot,
         };
+        let text = failure.to_string();
+        if matches!(failure, Failure::TooLarge | Failure::TooSlow(_))
+            && let Some(found) = self.page_breaks(slot, &text, now)
+        {
+            return Some(found);
+        }
         let day = self.slot(slot).as_ref()?;
         let what = format!("{} {failure}", day.date);
         let counts = matches!(failure, Failure::Trouble(_) | Failure::Unexpected(_) | Failure::TooLarge);
         let lasts = slot == Slot::Background && counts && self.lasts(what, FAILURES_MAX);
-        lasts.then(|| self.give_up_day(slot))
+        let is_large = *failure == Failure::TooLarge;
+        lasts.then(|| self.give_up_day(slot, is_large.then_some(text.as_str())))
     }
 
     fn cursor(&self) -> Vec<u8> {

@@ -19,7 +19,7 @@ use crate::{
     content::ContentId,
     instant::SourceTime,
     pos::{
-        body::{Body, BodyFault, JsonType},
+        body::{Body, BodyFault, Elements, JsonType},
         fields,
         page::{Head, Page, ParseContext, Quarantined, Reason, Refusal, UnknownFields, told},
         raw::Raw,
@@ -111,6 +111,10 @@ pub struct Orders {
     pub total: Option<usize>,
     /// Whether it says that there is another page.
     pub more: bool,
+    /// Rows of a full page, where it says so.
+    pub per_page: Option<u64>,
+    /// Why rows may be missing from what could be read; `None` if the page is whole.
+    pub stopped: Option<BodyFault>,
 }
 
 /// An order as a list shows it.
@@ -156,13 +160,13 @@ pub fn parse_nothing(body: &[u8]) -> Result<(), String> {
     if opened(body)?.has_error() { Ok(()) } else { Err("expected a member `error` in a 404, found none".to_owned()) }
 }
 
-/// Reads a page of orders.
+/// Reads a page of orders, as far as it can be read.
 ///
 /// # Errors
 /// The body is not such an answer. That never means "no orders".
 pub fn parse_orders(body: &[u8], zone: &Zone) -> Result<Orders, String> {
-    let body = opened(body)?;
-    let elements = body.list("data").map_err(|fault| fault.to_string())?;
+    let body = Body::open_as_far_as_it_goes(body).map_err(|fault| fault.to_string())?;
+    let Elements { raw: elements, stopped } = body.list_as_far_as_it_goes("data").map_err(|fault| fault.to_string())?;
     let (meta, links) = (body.object("meta").unwrap_or_default(), body.object("links").unwrap_or_default());
     let number = |name: &str| {
         let text = fields::optional_text(meta.get(name)).ok().flatten();
@@ -172,6 +176,8 @@ pub fn parse_orders(body: &[u8], zone: &Zone) -> Result<Orders, String> {
     let later = number("last_page").zip(number("current_page")).map(|(last, current)| current < last);
     let mut orders = Orders {
         total: number("total"),
+        per_page: number("per_page").and_then(|rows| u64::try_from(rows).ok()),
+        stopped,
         // Who says nothing of pages may have another one if this one is full.
         more: next || later.unwrap_or(meta.is_empty() && links.is_empty() && elements.len() >= LIMIT_ROWS),
         ..Orders::default()

@@ -63,7 +63,7 @@ impl Documented {
             Err(_) if self.probing.as_mut().is_some_and(|probing| probing.failed(false)) => {
                 return Ok(Yield { gaps_opened: self.probed(), ..Yield::default() });
             }
-            Err(fault) => return Err(fault),
+            Err(fault) => return Err(fault.to_string()),
         };
         let Some(probing) = &mut self.probing else { return Ok(yield_of(page)) };
         if let Some(way) = probing.take(&page) {
@@ -112,9 +112,15 @@ impl Documented {
     }
 
     pub(super) fn take_walk(&mut self, answer: &Answer, now: DateTime<Utc>) -> Result<Yield, String> {
-        let page = self.parse(answer, now)?;
+        let (page, spoilt) = match self.parse(answer, now) {
+            Ok(page) => (page, None),
+            Err(fault) => (self.readable(1, answer, &fault)?, Some(fault.to_string())),
+        };
+        if spoilt.is_none() {
+            self.broken[1] = 0;
+        }
         let zone = self.context.source_zone.clone();
-        let stage = self.walk.as_mut().map_or(Stage::Lost, |walk| walk.take(&page, &zone));
+        let stage = self.walk.as_mut().map_or(Stage::Lost, |walk| walk.take(&page, spoilt, &zone));
         let mut found = yield_of(page);
         let walk = match stage {
             Stage::On => return Ok(found),
@@ -142,10 +148,16 @@ impl Documented {
             let (from, to) = bounds(*day, &zone);
             found.gaps_opened.extend(self.open_gap(Gap { from, to, reason: GapReason::Truncated }));
         }
-        let is_cut = |gap: &Gap| walk.cut.iter().any(|day| overlaps(gap, bounds(*day, &zone)));
+        for (place, fault) in &walk.spoilt {
+            self.open_spoilt(*place, fault, &mut found);
+        }
+        let is_cut = |gap: &Gap| {
+            walk.cut.iter().any(|day| overlaps(gap, bounds(*day, &zone)))
+                || walk.spoilt.iter().any(|(place, _)| overlaps(gap, *place))
+        };
         let closed = |gap: &Gap| is_ours(gap) && walk.until <= gap.from && gap.to <= walk.begun && !is_cut(gap);
         found.gaps_closed = self.open_gaps.extract_if(.., |gap| closed(gap)).collect();
-        if walk.cut.is_empty() {
+        if walk.cut.is_empty() && walk.spoilt.is_empty() {
             self.cursor.readings.note(walk.until, whole_second(walk.begun), whole_second(walk.begun));
             found.vanished = self.vanished(walk.until, &walk.seen, whole_second(walk.begun));
         }

@@ -31,9 +31,14 @@ impl Documented {
         answer: &Answer,
         now: DateTime<Utc>,
     ) -> Result<Yield, String> {
-        let page = self.parse(answer, now)?;
-        let limit = self.limit(&page);
-        let listed = Listed::of(&page, &self.context.source_zone, limit);
+        let page = match self.parse(answer, now) {
+            Ok(page) => page,
+            Err(fault) => return self.take_broken(asked_at, answer, &fault, now),
+        };
+        self.broken[0] = 0;
+        self.pages.answered();
+        let limit = self.limit(&page, now);
+        let listed = Listed::of(&page, &self.context.source_zone, limit.min(self.pages.rows(now)));
         if listed.full && page.records.is_empty() {
             return Err("expected sales that can be read in the list `data`, found none".to_owned());
         }
@@ -92,7 +97,10 @@ impl Documented {
 
     /// Rows that an answer holds at most. A list that gives up its oldest row for each new one is full, however few they
     /// are; one that grows beyond a limit has another.
-    pub(super) fn limit(&self, page: &Page) -> usize {
+    pub(super) fn limit(&self, page: &Page, now: DateTime<Utc>) -> usize {
+        if self.pages.rows(now) < LIMIT_ROWS {
+            return self.cursor.limit;
+        }
         if page.rows > self.cursor.limit {
             return LIMIT_ROWS;
         }

@@ -37,7 +37,7 @@ impl OpenApi {
                 day.wanted.push_back(Wanted { id, list: *list, mark: Some(row.mark), at, tried_other: false });
             }
         }
-        if day.purpose == Purpose::Newest || day.short || day.strayed {
+        if day.purpose == Purpose::Newest || day.is_short() || day.strayed {
             return;
         }
         let (from, to) = self.bounds(day.date);
@@ -174,8 +174,9 @@ impl OpenApi {
         if is_nowhere {
             (wanted.list, wanted.tried_other) = (wanted.list.other(), false);
         }
-        let lasts = matches!(failure, Failure::Trouble(_) | Failure::Unexpected(_) | Failure::TooLarge)
-            && self.fails_for_good(&tried, &failure.to_string());
+        let is_its_own =
+            matches!(failure, Failure::Trouble(_) | Failure::TooSlow(_) | Failure::Unexpected(_) | Failure::TooLarge);
+        let lasts = is_its_own && self.fails_for_good(&tried, &failure.to_string());
         lasts.then(|| self.give_up(slot, &tried, now))
     }
 }
