@@ -11,9 +11,11 @@
 //! - *A request that fails for good* (five equal answers while others succeed) is put off for an hour, and holds up
 //!   nothing else. Until then the others are asked in between.
 //!
-//! No gap is opened for a list that proves nothing: the watermark does not pass it, so nothing is claimed.
+//! No gap is opened for a list that proves nothing: the watermark does not pass it, so nothing is claimed. A page that
+//! breaks off is passed (`breaks`): what stood on it behind the break is a gap.
 
 mod answers;
+mod breaks;
 mod trouble;
 mod work;
 
@@ -34,6 +36,7 @@ use super::{
     walk::{Purpose, Walk},
 };
 use crate::{
+    gap::{Gap, GapReason},
     health::Condition,
     pos::{
         connector::{Begin, Connector, Memory, RESCAN_HORIZON, Step, Terms, Yield},
@@ -89,6 +92,9 @@ pub struct Asalta {
     refetched: BTreeSet<String>,
     suspects: BTreeMap<u64, DateTime<Utc>>,
     troubles: BTreeMap<Target, Trouble>,
+    /// Open gaps whose places are not known: of a box that this one took the place of.
+    inherited: Vec<Gap>,
+    begun: DateTime<Utc>,
     answered: DateTime<Utc>,
     /// What was told of the lists, empty if nothing is wrong; `None` before anything was.
     told_unreliable: Option<String>,
@@ -100,14 +106,16 @@ impl Asalta {
     #[must_use]
     pub fn new(terms: Terms, begin: Begin) -> Self {
         let Terms { context, poll_every, backfill } = terms;
-        let Begin { secret: token, cursor: stored, gaps: _, memory, now } = begin;
+        let Begin { secret: token, cursor: stored, gaps, memory, now } = begin;
         let stored: Option<Cursor> = stored.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         // One that begins in the future is of a clock that was far ahead.
         let stored = stored.filter(|cursor| cursor.since <= now);
+        let unreadable = gaps.into_iter().filter(|gap| gap.reason == GapReason::Unreadable);
         // What a new box reads at first, it need not compare the same night.
         let nightly = Some(context.outlet_zone.local(now).date_naive());
         let since = (now - backfill).with_nanosecond(0).unwrap_or(now - backfill);
         let mut cursor = stored.unwrap_or(Cursor { nightly, ..Cursor::beginning(since) });
+        let inherited = unreadable.filter(|gap| !cursor.spoilt.iter().any(|spoilt| spoilt.gap == *gap)).collect();
         let since = cursor.since;
         for list in &mut cursor.lists {
             if list.whole_read.is_none() && !list.per_sale {
@@ -137,6 +145,8 @@ impl Asalta {
             refetched: BTreeSet::new(),
             suspects: BTreeMap::new(),
             troubles: BTreeMap::new(),
+            inherited,
+            begun: now,
             answered: DateTime::<Utc>::MIN_UTC,
             told_unreliable: None,
             unknown_fields: BTreeSet::new(),
@@ -226,7 +236,15 @@ impl Connector for Asalta {
             Target::Page(list, purpose, page) => {
                 let resource = self.lists[*list].resource;
                 let place = (*list, *purpose, *page);
-                self.parse(answer, resource, None, now).map(|listed| self.take_page(place, listed, now))
+                match self.parse(answer, resource, None, now) {
+                    Ok(listed) => Ok(self.take_page(place, listed, None, now)),
+                    Err(fault) => {
+                        let text = fault.to_string();
+                        let may_pass = fault.may_pass_when_halved();
+                        let broken = may_pass.then(|| self.page_breaks(place, Some(answer), &text, now)).flatten();
+                        broken.ok_or(text)
+                    }
+                }
             }
             Target::Returns(list, sale, page) => self.take_returns((*list, sale, *page), answer, now),
             Target::One(resource, id) => self.take_one(*resource, id, answer, now),
@@ -272,18 +290,34 @@ impl Connector for Asalta {
             }
             (Target::Page(list, purpose, page), Failure::Unexpected(400)) if *page > 1 => {
                 // There is no such page (any more).
-                let mut found = self.take_page((*list, *purpose, *page), Listed::nothing(), now);
+                let mut found = self.take_page((*list, *purpose, *page), Listed::nothing(), None, now);
                 self.tell_unreliable(&mut found);
                 Some(found)
             }
-            (Target::Report(days), Failure::TooLarge) if days.halves().is_some() => {
+            (Target::Page(list, purpose, page), Failure::TooLarge | Failure::TooSlow(_)) => {
+                let text = failure.to_string();
+                if let Some(mut found) = self.page_breaks((*list, *purpose, *page), None, &text, now) {
+                    self.tell_unreliable(&mut found);
+                    return Some(found);
+                }
+                let put_off = self.count(&target, &text, false, now);
+                put_off.then(|| self.give_up(&target, now))
+            }
+            (Target::Report(days), Failure::TooLarge | Failure::TooSlow(_)) if days.halves().is_some() => {
                 let halves = days.halves().into_iter().flatten();
                 self.report_days.pop_front();
                 halves.rev().for_each(|half| self.report_days.push_front(half));
                 Some(Yield::default())
             }
             (Target::Warehouses, _) => None,
-            (_, Failure::Refused(403) | Failure::Trouble(_) | Failure::Unexpected(_) | Failure::TooLarge) => {
+            (
+                _,
+                Failure::Refused(403)
+                | Failure::Trouble(_)
+                | Failure::TooSlow(_)
+                | Failure::Unexpected(_)
+                | Failure::TooLarge,
+            ) => {
                 let forbidden = matches!(failure, Failure::Refused(403));
                 let put_off = self.count(&target, &failure.to_string(), forbidden, now);
                 put_off.then(|| self.give_up(&target, now))
@@ -337,11 +371,12 @@ impl Connector for Asalta {
         notes.extend(self.unknown_fields.iter().map(|field| format!("unknown field {field}")));
         let read = |list: usize| own[list].per_sale || self.lists[list].newest_read && own[list].whole;
         let put_off = self.troubles.values().any(|trouble| trouble.put_off.is_some());
+        let is_open = [INVOICES, RETURNS].iter().any(|list| self.lists[*list].breaks.is_open().is_some());
         Progress {
             identity: self.identity.clone(),
             watermark: Some(self.watermark()),
             since: Some(self.cursor.since),
-            complete: read(INVOICES) && read(RETURNS) && self.cursor.returns_due[0].is_empty() && !put_off,
+            complete: read(INVOICES) && read(RETURNS) && self.cursor.returns_due[0].is_empty() && !put_off && !is_open,
             notes,
         }
     }

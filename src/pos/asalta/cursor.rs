@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde::{Deserialize, Serialize};
 
+use super::spoilt::Spoilt;
+
 /// Notices that are remembered for a day, so that each number is told once.
 const TOLD_MAX: usize = 50;
 
@@ -26,6 +28,9 @@ pub struct Cursor {
     pub report_in_query: bool,
     /// What differed from the report, and the day on which that was told.
     pub told: BTreeMap<String, NaiveDate>,
+    /// Where records spoil the pages that hold them.
+    #[serde(default)]
+    pub spoilt: Vec<Spoilt>,
 }
 
 /// How far one list was read.
@@ -92,6 +97,7 @@ impl Cursor {
             nightly: None,
             report_in_query: false,
             told: BTreeMap::new(),
+            spoilt: Vec::new(),
         }
     }
 

@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{
     cursor::ListCursor,
+    spoilt::Breaks,
     walk::{Purpose, Walk},
 };
 use crate::transaction::Resource;
@@ -41,6 +42,8 @@ pub struct List {
     pub newest_read: bool,
     /// What makes the list one that proves nothing.
     pub lies: Option<&'static str>,
+    /// Pages that broke off.
+    pub breaks: Breaks,
     /// What the reading that is under way has met.
     pub lies_now: Option<&'static str>,
 }
@@ -71,6 +74,7 @@ impl List {
             look_due: now,
             newest_read: false,
             lies: None,
+            breaks: Breaks::default(),
             lies_now: None,
         }
     }

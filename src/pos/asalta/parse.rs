@@ -15,7 +15,7 @@ mod sales;
 
 use serde_json::{Map, Value};
 
-use self::envelope::Envelope;
+use self::envelope::{Envelope, Readable};
 pub use self::{
     envelope::Meta,
     sales::{Row, parse_report},
@@ -71,6 +71,21 @@ pub fn parse_records(
         }
     }
     Ok(Listed { page, meta: envelope.meta() })
+}
+
+/// The same, of a list that breaks off somewhere or holds too much: what can be read of it.
+///
+/// # Errors
+/// Nothing of it is such an answer.
+pub fn parse_readable(body: &[u8], resource: Resource, context: &ParseContext) -> Result<Listed, BodyFault> {
+    let Readable { elements, place, meta } = Readable::open(body)?;
+    let day = |members: &Map<String, Value>| context.day_of(members, &["date"]);
+    let (page, _) = Page::read_what_can_be_held(&elements, |elements| {
+        Page::read(elements, place, resource, UnknownFields::default(), day, |members, unknown| {
+            record::record(members, resource, None, context, unknown)
+        })
+    })?;
+    Ok(Listed { page, meta })
 }
 
 /// Whether an answer says by itself that it is an error, whatever its status.

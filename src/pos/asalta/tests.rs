@@ -4,5 +4,6 @@ mod changes;
 mod lasting;
 mod named;
 mod random;
+mod spoilt;
 mod token;
 mod world;

@@ -50,6 +50,8 @@ pub struct Sight {
     pub meta: Meta,
     /// The newest date on it.
     pub newest: Option<DateTime<Utc>>,
+    /// It breaks off: more stood on it, and what follows is to be asked.
+    pub broken: bool,
 }
 
 /// What a page meant for its list.
@@ -169,6 +171,10 @@ impl Walk {
     pub fn take(&mut self, own: &mut ListCursor, purpose: Purpose, sight: &Sight, now: DateTime<Utc>) -> Step {
         self.rows = self.rows.max(u64::try_from(sight.rows).unwrap_or(0));
         let mut sight = sight.clone();
+        if sight.broken {
+            sight.rows = sight.rows.max(1);
+            sight.meta.total = sight.meta.total.or(self.count.last());
+        }
         sight.meta.total = self.count.weigh(sight.meta.total, now);
         let step = match purpose {
             Purpose::Newest => self.take_newest(own, &sight),
@@ -218,7 +224,7 @@ impl Walk {
     }
 
     fn check(&mut self, own: &mut ListCursor, newest: &mut Newest, sight: &Sight) -> Step {
-        let found = order_of(&sight.ids);
+        let found = order_of(&sight.ids).or(own.order.filter(|_| sight.broken));
         let onward = self.onward(sight, 1, false, own.total);
         if onward == Onward::Short {
             return told(onward);
@@ -236,8 +242,9 @@ impl Walk {
             finish(own, newest, true);
             return Step { done: true, moved, whole: true, ..Step::default() };
         }
+        // Of a page that breaks off, the order may show when it is mended.
+        self.checked = found.is_some() || !sight.broken;
         let found = found.unwrap_or(Order::None);
-        self.checked = true;
         if own.order.is_some_and(|order| order != found) {
             own.lose_place();
         }
@@ -273,7 +280,7 @@ impl Walk {
             (newest.stage, newest.from_start) = (Stage::Forward(1), true);
             return Step::default();
         }
-        if highest(sight) < newest.top {
+        if highest(sight) < newest.top && !(sight.broken && sight.ids.is_empty()) {
             own.order = Some(Order::None);
             newest.stage = Stage::All(1);
             return Step { lies: Some(UNSORTED), ..Step::default() };
@@ -288,16 +295,19 @@ impl Walk {
         // A server that lags behind another shows fewer at the end; what was moved is missing before it.
         let end = if self.count.is_distrusted() { highest(sight) } else { u64::MAX };
         let stays = |id: &u64| *id >= end || sight.ids.contains(&Some(*id));
-        let missing = page == own.page && !own.on.iter().all(stays);
+        let missing = page == own.page && !sight.broken && !own.on.iter().all(stays);
         if shorter || missing {
             own.lose_place();
             (newest.stage, newest.from_start) = (Stage::Check, false);
             return Step { moved: true, ..Step::default() };
         }
-        let again = sight.rows > 0 && page > 1 && sight.ids == newest.before;
+        let again = sight.rows > 0 && page > 1 && is_again(newest, sight);
         self.begin_seeing(own, page);
         if sight.rows > 0 && !again {
-            remember(own, page, sight);
+            // What was known to stand on a page that breaks off now, still does.
+            if !(sight.broken && page == own.page) {
+                remember(own, page, sight);
+            }
             if let Some(seen) = &mut self.seen {
                 seen.extend(sight.ids.iter().flatten());
             }
@@ -324,7 +334,7 @@ impl Walk {
             newest.stage = Stage::Down(page.saturating_sub(paging::moved_by(&sight.meta, sight.rows, fallen)).max(1));
             return Step { moved: true, ..Step::default() };
         }
-        let again = page > 1 && sight.ids == newest.before;
+        let again = page > 1 && is_again(newest, sight);
         let onward = self.onward(sight, page, again, newest.total.or(own.total));
         if onward == Onward::Short {
             return told(onward);
@@ -418,7 +428,7 @@ impl Walk {
 
     /// A list without an order is read from its first page to its last.
     fn all(&mut self, own: &mut ListCursor, newest: &mut Newest, page: u64, sight: &Sight) -> Step {
-        let again = page > 1 && sight.ids == newest.before;
+        let again = page > 1 && is_again(newest, sight);
         self.begin_seeing(own, page);
         if let Some(seen) = &mut self.seen {
             seen.extend(sight.ids.iter().flatten());
@@ -443,6 +453,11 @@ fn told(onward: Onward) -> Step {
         Onward::Stuck => Step { done: true, again: true, lies: Some(NEXT_STANDS), ..Step::default() },
         Onward::Short => Step { done: true, again: true, lies: Some(ENDS_EARLY), ..Step::default() },
     }
+}
+
+/// The page before is shown again.
+fn is_again(newest: &Newest, sight: &Sight) -> bool {
+    !sight.broken && sight.ids == newest.before
 }
 
 fn finish(own: &mut ListCursor, newest: &Newest, whole: bool) {

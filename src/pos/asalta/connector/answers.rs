@@ -18,7 +18,7 @@ use crate::{
     health::Condition,
     notice::Notice,
     outbox::ACCOUNT_IDS_MAX,
-    pos::{connector::Yield, http::Answer, page::Page},
+    pos::{body::BodyFault, connector::Yield, http::Answer, page::Page},
     transaction::{Kind, Relation, Resource, Transaction},
 };
 
@@ -47,9 +47,9 @@ impl Asalta {
         resource: Resource,
         of: Option<&str>,
         now: DateTime<Utc>,
-    ) -> Result<Listed, String> {
+    ) -> Result<Listed, BodyFault> {
         self.context.observed_at = now;
-        let listed = parse_records(&answer.body, resource, of, &self.context).map_err(|fault| fault.to_string())?;
+        let listed = parse_records(&answer.body, resource, of, &self.context)?;
         for field in &listed.page.unknown_fields {
             if self.unknown_fields.len() < UNKNOWN_FIELDS_MAX && self.unknown_fields.insert(field.clone()) {
                 let connection = &self.context.connection;
@@ -118,13 +118,20 @@ impl Asalta {
         }
     }
 
+    /// Takes a page; `broken` is what is wrong with one that breaks off, of which this is what can be read.
     pub(super) fn take_page(
         &mut self,
         (list, purpose, page): (usize, Purpose, u64),
         listed: Listed,
+        broken: Option<&str>,
         now: DateTime<Utc>,
     ) -> Yield {
-        let sight = sight(&listed);
+        let sight = Sight { broken: broken.is_some(), ..sight(&listed) };
+        let read_to = self.cursor.lists[list].read_to;
+        match broken {
+            Some(fault) => self.lists[list].breaks.broke(page, &listed, fault, now),
+            None => self.lists[list].breaks.read(page, &listed),
+        }
         let own = &mut self.cursor.lists[list];
         let up_to = own.read_up_to().filter(|_| purpose == Purpose::Newest);
         let step = self.lists[list].walk.take(own, purpose, &sight, now);
@@ -141,6 +148,7 @@ impl Asalta {
             own.lies = if step.done { own.lies_now.take() } else { own.lies_now.or(own.lies) };
         }
         let mut found = self.yield_of(listed.page, purpose == Purpose::Whole, up_to, now);
+        self.weigh_breaks(list, read_to, &mut found);
         self.settle();
         let today = self.context.outlet_zone.local(now).date_naive();
         if step.moved && self.cursor.tell_once(&format!("list {}", requests::name(resource)), today) {
@@ -220,7 +228,7 @@ impl Asalta {
             // An order that is gone cannot be made a void one: what it was is not kept on the box.
             return Ok(Yield { vanished: vec![(resource, id.to_owned())], ..Yield::default() });
         }
-        let listed = self.parse(answer, resource, None, now)?;
+        let listed = self.parse(answer, resource, None, now).map_err(|fault| fault.to_string())?;
         let is_it = listed.page.records.iter().any(|record| record.external_id == id);
         if !is_it && listed.page.quarantined.is_empty() {
             return Err(format!("expected the record that was asked for by its id, found {} others", listed.page.rows));
@@ -239,7 +247,8 @@ impl Asalta {
         now: DateTime<Utc>,
     ) -> Result<Yield, String> {
         let listed = if answer.status == 200 {
-            self.parse(answer, self.lists[list].resource, Some(sale), now)?
+            let resource = self.lists[list].resource;
+            self.parse(answer, resource, Some(sale), now).map_err(|fault| fault.to_string())?
         } else {
             Listed::nothing()
         };
@@ -388,5 +397,5 @@ pub(super) fn sight(listed: &Listed) -> Sight {
     } else if ascending {
         ids.sort();
     }
-    Sight { ids, rows: page.rows, meta: listed.meta, newest }
+    Sight { ids, rows: page.rows, meta: listed.meta, newest, broken: false }
 }

@@ -26,6 +26,12 @@ pub(super) struct Trouble {
 }
 
 impl Asalta {
+    /// Whether a request failed before while others were answered: it is not the server that is in trouble, nor the line
+    /// that cut an answer once.
+    pub(super) fn fails_alone(&self, target: &Target) -> bool {
+        self.troubles.get(target).is_some_and(|trouble| trouble.count >= 1 && self.answered >= trouble.first)
+    }
+
     /// What makes the lists ones that prove nothing, for a person.
     pub(super) fn unreliable(&self) -> Option<String> {
         let lying = self
@@ -33,7 +39,12 @@ impl Asalta {
             .iter()
             .filter_map(|list| Some(format!("asalta GET /pos/{}: {}", requests::name(list.resource), list.lies?)));
         let put_off = self.troubles.values().filter_map(|trouble| trouble.put_off.clone());
-        let mut all: Vec<String> = lying.chain(put_off).take(4).collect();
+        let broken = self.lists.iter().filter_map(|list| {
+            let fault = list.breaks.is_open()?;
+            let name = requests::name(list.resource);
+            Some(format!("asalta GET /pos/{name}: a record spoils the page at the list's end ({fault})"))
+        });
+        let mut all: Vec<String> = lying.chain(broken).chain(put_off).take(4).collect();
         all.dedup();
         (!all.is_empty()).then(|| all.join("; "))
     }

@@ -1,5 +1,7 @@
 //! What is asked next.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Timelike, Utc};
 
 use super::{
@@ -109,6 +111,10 @@ impl Asalta {
         }
         self.cursor.nightly = Some(today);
         self.looked_again.clear();
+        for list in self.cursor.spoilt.iter().map(|spoilt| spoilt.list).collect::<BTreeSet<_>>() {
+            // What could not be read may lie anywhere in its list by now.
+            self.lists[list].walk.begin_whole(&mut self.cursor.lists[list], now);
+        }
         let since = self.bound(INVOICES, now);
         let stored = self.memory.between(since, now + TimeDelta::days(1));
         for known in stored.into_iter().filter(|known| known.resource == Resource::Invoice && !known.vanished) {

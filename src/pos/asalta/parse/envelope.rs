@@ -45,6 +45,43 @@ pub struct Meta {
     pub total: Option<u64>,
 }
 
+/// What can be read of a list that breaks off.
+#[derive(Debug)]
+pub struct Readable<'a> {
+    /// Its records up to there, unread.
+    pub elements: Vec<Raw<'a>>,
+    /// The place of the list, a JSON pointer.
+    pub place: &'static str,
+    /// What the source says of it, where that stands before the break.
+    pub meta: Meta,
+}
+
+impl<'a> Readable<'a> {
+    /// Opens a body as far as it goes.
+    ///
+    /// # Errors
+    /// Nothing of it is a list of records.
+    pub fn open(bytes: &'a [u8]) -> Result<Self, BodyFault> {
+        let (whole, _) = content(bytes)?;
+        if whole.json_type() != JsonType::Array {
+            return Self::of_object(whole, "/data");
+        }
+        let inner = Raw::of(whole.bytes().get(1..).unwrap_or_default());
+        if inner.json_type() == JsonType::Object
+            && let Ok(wrapped) = Self::of_object(inner, "/0/data")
+        {
+            return Ok(wrapped);
+        }
+        Ok(Self { elements: whole.elements().parts, place: "", meta: Meta::default() })
+    }
+
+    fn of_object(object: Raw<'a>, place: &'static str) -> Result<Self, BodyFault> {
+        let body = Body::open_as_far_as_it_goes(object.bytes())?;
+        let elements = body.list_as_far_as_it_goes("data")?.raw;
+        Ok(Self { elements, place, meta: Meta::of(&body) })
+    }
+}
+
 impl<'a> Envelope<'a> {
     /// Opens a body.
     ///
@@ -123,11 +160,16 @@ impl<'a> Envelope<'a> {
 
     /// What the source says of the list.
     pub fn meta(&self) -> Meta {
-        let shape =
-            self.around.as_ref().and_then(|around| around.object("_metadata").or_else(|| around.object("_meta")));
-        let Some(shape) = shape else { return Meta::default() };
+        self.around.as_ref().map(Meta::of).unwrap_or_default()
+    }
+}
+
+impl Meta {
+    fn of(around: &Body<'_>) -> Self {
+        let shape = around.object("_metadata").or_else(|| around.object("_meta"));
+        let Some(shape) = shape else { return Self::default() };
         let number = |names: [&str; 2]| names.iter().find_map(|name| whole(shape.get(*name)?));
-        Meta {
+        Self {
             current: number(["currentPage", "currentPage"]),
             next: shape.get("nextPage").map(whole),
             pages: number(["pageCount", "totalPage"]),

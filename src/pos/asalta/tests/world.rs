@@ -61,9 +61,9 @@ impl System for Arc<Server> {
         self.sheet(now).contains_key(key)
     }
 
-    /// It is never unsure for good.
+    /// It is never unsure for good, but of what it could not read.
     fn check(test: &TestBox, _: Option<&[u8]>, _: DateTime<Utc>) {
-        assert_eq!(test.gap_events, 0);
+        assert!(test.gap_events == 0 || test.notices.contains(&"answer_unreadable"), "{:?}", test.gaps);
     }
 }
 
