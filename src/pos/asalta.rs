@@ -8,6 +8,7 @@ mod paging;
 pub mod parse;
 mod report;
 mod requests;
+mod spoilt;
 #[cfg(all(test, feature = "demo"))]
 #[expect(clippy::unwrap_used, reason = "a test stops where its stage cannot be set")]
 mod tests;

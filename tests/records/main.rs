@@ -7,6 +7,7 @@ mod asalta;
 mod olsera;
 mod pos_kasir;
 mod qasir;
+mod spoilt;
 
 use std::{collections::BTreeSet, fs, path::PathBuf};
 
