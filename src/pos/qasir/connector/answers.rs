@@ -9,6 +9,7 @@ use super::{
 use crate::{
     gap::{Gap, GapReason},
     health::Condition,
+    instant,
     notice::Notice,
     pos::{
         body::BodyFault,

@@ -34,7 +34,8 @@ impl OpenApi {
         }
         let Some(day) = self.slot(slot).as_ref() else { return Ok(Some(Yield::default())) };
         let (what, is_spoilt) = (format!("{} {:?} unreadable", day.date, day.next_page()), day.spoilt.is_some());
-        let gap = self.day_gap(day.date);
+        let date = day.date;
+        let gap = self.day_gap(date);
         let is_known = is_spoilt || self.open_gaps.contains(&gap);
         if is_known || self.lasts(what, 2) { Ok(None) } else { Err(text) }
     }
