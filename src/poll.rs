@@ -10,6 +10,8 @@ pub mod budget;
 mod closings;
 mod credential;
 mod introduction;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 
@@ -109,6 +111,8 @@ pub struct Poller {
     budget: Budget,
     backoff: Backoff,
     closings: Closings,
+    /// What persons had ended when the days were looked at last.
+    ended_by_hand: u64,
     last_now: DateTime<Utc>,
     /// The connector was made, or asked, by a clock that was wrong.
     clock_was_wrong: bool,
@@ -160,6 +164,7 @@ impl Poll {
             budget,
             backoff: Backoff::new(),
             closings,
+            ended_by_hand: 0,
             last_now: now,
             clock_was_wrong: false,
             read_again: None,
@@ -171,7 +176,9 @@ impl Poll {
     fn resume(&self, now: DateTime<Utc>) -> Result<Resumed, OutboxError> {
         let epoch = self.outbox.level().epoch;
         let cursor = self.outbox.cursor(&self.connection)?;
-        let gaps = self.outbox.open_gaps().get(&self.connection).cloned().unwrap_or_default();
+        let mut gaps = self.outbox.open_gaps().get(&self.connection).cloned().unwrap_or_default();
+        // What a person closed is not proven: its connector goes on trying, and does not find it anew.
+        gaps.extend(self.outbox.gaps_closed_by_hand(&self.connection).into_iter().map(|closed| closed.gap));
         let memory = Arc::new(OutboxMemory::new(Arc::clone(&self.outbox), &self.connection));
         let secret = self.secret.read();
         let shown = secret.clone().unwrap_or_else(|_| Secret::new(""));
@@ -204,6 +211,10 @@ impl Poller {
         }
         if self.epoch != self.poll.outbox.level().epoch {
             return self.start_over(now);
+        }
+        let ended_by_hand = self.poll.outbox.level().ended_by_hand;
+        if std::mem::replace(&mut self.ended_by_hand, ended_by_hand) != ended_by_hand {
+            self.closings.ended_by_hand(now);
         }
         // No day is over because a wrong clock says so.
         let closed = if self.clock_was_wrong { Some(Duration::ZERO) } else { self.close_days(now) };
