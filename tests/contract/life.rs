@@ -346,6 +346,7 @@ fn every_status_and_the_checkpoint_keep_to_their_schemas() {
         nonce: "00112233445566778899aabbccddeeff".to_owned(),
         acknowledged: 0,
         watermarks: [("front".to_owned(), Some(now())), ("back".to_owned(), None)].into(),
+        begun: [("front".to_owned(), now() - TimeDelta::days(40))].into(),
         open_gaps: (*life.outbox.open_gaps()).clone(),
         gaps_omitted: [("front".to_owned(), 3)].into(),
         restarted: Some("r-1".to_owned()),

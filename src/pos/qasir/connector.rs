@@ -65,7 +65,7 @@ const RECENT: (TimeDelta, TimeDelta) = (TimeDelta::hours(48), TimeDelta::hours(1
 const NIGHT_HOUR: u32 = 3;
 
 /// The source keeps three months.
-const HISTORY: TimeDelta = TimeDelta::days(90);
+pub const HISTORY: TimeDelta = TimeDelta::days(90);
 
 /// A backfill that begins at the end of the history may take this long before something is lost.
 const HISTORY_SLACK: TimeDelta = TimeDelta::days(1);
