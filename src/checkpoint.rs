@@ -7,6 +7,8 @@
 //! greatest of the one that was found plus 1, the one that HQ's `stored` names plus 1, and the seconds since 1970 of the
 //! moment in which its first event leaves, by a clock that something else confirms.
 
+pub mod reach;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
@@ -39,6 +41,9 @@ pub struct Checkpoint {
     /// Per connection: everything up to here was read, and what was read has left the box. `null` where that is not
     /// known: then the next box reads its whole backfill.
     pub watermarks: Watermarks,
+    /// Per connection: when its first reading began, by whichever box of the outlet; left out where that is not known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub begun: BTreeMap<String, DateTime<Utc>>,
     /// Per connection: intervals that are not proven complete.
     pub open_gaps: BTreeMap<String, Vec<Gap>>,
     /// Per connection: open gaps that are not listed, as the broker takes no more; HQ has all of them as events.
@@ -87,6 +92,9 @@ pub struct Found {
     /// Per connection: everything up to here was read, and what was read has left the box.
     #[serde(default, deserialize_with = "plausible")]
     pub watermarks: Watermarks,
+    /// Per connection: when its first reading began, where that is told.
+    #[serde(default, deserialize_with = "plausible")]
+    pub begun: Watermarks,
 }
 
 impl Found {
@@ -252,6 +260,7 @@ mod tests {
             nonce: Some("aa".to_owned()),
             acknowledged,
             watermarks: BTreeMap::new(),
+            begun: BTreeMap::new(),
         }
     }
 
@@ -339,6 +348,7 @@ mod tests {
             nonce: "aa".to_owned(),
             acknowledged: 9,
             watermarks: BTreeMap::new(),
+            begun: BTreeMap::new(),
             open_gaps: BTreeMap::from([
                 ("front".to_owned(), (0..2_000).map(gap).collect()),
                 ("back".to_owned(), (0..3).map(gap).collect()),

@@ -1,7 +1,8 @@
 //! Closings: per connection and business day, what HQ must have; any day is checked with one comparison.
 //!
 //! A closing is sent after the day's end, and again whenever late records change it. A day that was not seen whole says
-//! so, and so does one to which a record may belong that could not be read: it is incomplete, never wrong.
+//! so, and so does one to which a record may belong that could not be read: it is incomplete, never wrong. Nor does a
+//! person's word make a day complete: what was ended by hand was not proven.
 
 use std::collections::BTreeMap;
 
@@ -46,6 +47,10 @@ pub struct Day<'a> {
     pub covered: bool,
     /// Records that are put aside and belong, or may belong, to it.
     pub quarantined: u64,
+    /// Those of them that a person dismissed, which are not in `quarantined`.
+    pub dismissed: u64,
+    /// Gaps in it that a person closed, and nothing has proven since.
+    pub gaps_closed_by_hand: u64,
     /// When it was last read by a reading of the whole, where that is known.
     pub read_at: Option<DateTime<Utc>>,
     /// No re-reading looks at it any more.
@@ -62,6 +67,11 @@ struct Data<'a> {
     business_date: NaiveDate,
     complete: bool,
     quarantined: u64,
+    // Left out where there is none: of days without a person's word the closings are no news.
+    #[serde(skip_serializing_if = "is_none")]
+    dismissed: u64,
+    #[serde(skip_serializing_if = "is_none")]
+    gaps_closed_by_hand: u64,
     #[serde(rename = "final")]
     is_final: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,6 +90,11 @@ struct Line {
     currency: Currency,
     count: u64,
     sum: Option<Amount>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Calendar {
@@ -131,8 +146,10 @@ pub fn closing(
         schema: "tillbox.closing.v1",
         connection,
         business_date: day.date,
-        complete: is_whole && day.quarantined == 0,
+        complete: is_whole && day.quarantined == 0 && day.dismissed == 0 && day.gaps_closed_by_hand == 0,
         quarantined: day.quarantined,
+        dismissed: day.dismissed,
+        gaps_closed_by_hand: day.gaps_closed_by_hand,
         is_final: day.is_final,
         read_at: None,
         records: totals.iter().map(|line| line.count).sum(),
@@ -197,6 +214,8 @@ mod tests {
             totals: &totals,
             covered: true,
             quarantined,
+            dismissed: 0,
+            gaps_closed_by_hand: 0,
             read_at: None,
             is_final: false,
             last: None,
@@ -210,6 +229,29 @@ mod tests {
     }
 
     #[test]
+    fn what_a_person_ended_never_makes_a_day_complete() {
+        let totals = DayTotals { sums: BTreeMap::new(), sequences: (0, 0), digest: [0; 32] };
+        let day = |dismissed, gaps_closed_by_hand| Day {
+            date: NaiveDate::from_ymd_opt(2026, 3, 14).unwrap(),
+            totals: &totals,
+            covered: true,
+            quarantined: 0,
+            dismissed,
+            gaps_closed_by_hand,
+            read_at: None,
+            is_final: false,
+            last: None,
+        };
+        // Nothing is waited for any more, and why it is not complete stands in it.
+        let (dismissed, _) = told(&day(2, 0), 1).unwrap();
+        assert_eq!((&dismissed["complete"], &dismissed["dismissed"]), (&false.into(), &2.into()));
+        let (closed, _) = told(&day(0, 1), 1).unwrap();
+        assert_eq!((&closed["complete"], &closed["gaps_closed_by_hand"]), (&false.into(), &1.into()));
+        let (plain, _) = told(&day(0, 0), 1).unwrap();
+        assert_eq!((plain.get("dismissed"), plain.get("gaps_closed_by_hand")), (None, None), "no news for old days");
+    }
+
+    #[test]
     fn another_reading_that_finds_the_same_is_no_news_and_the_last_one_is() {
         let totals = DayTotals { sums: BTreeMap::new(), sequences: (0, 0), digest: [0; 32] };
         let read_at = Utc.with_ymd_and_hms(2026, 3, 15, 1, 0, 0).unwrap();
@@ -219,6 +261,8 @@ mod tests {
             totals: &totals,
             covered: true,
             quarantined: 0,
+            dismissed: 0,
+            gaps_closed_by_hand: 0,
             read_at: Some(read_at),
             is_final: false,
             last: None,

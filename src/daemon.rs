@@ -33,6 +33,7 @@ use self::{
 };
 use crate::{
     board::{gpio::Gpio, panel::Panel, profile::Profile},
+    checkpoint::reach::Reach,
     clock::Clock,
     closing::Calendar,
     config::{self, Board, Config, Outlet, Pos},
@@ -360,10 +361,15 @@ fn make_link(
         clock: clock.clone(),
         stop: stop.clone(),
         rescan_horizon: RESCAN_HORIZON,
+        reaches: config.pos.iter().map(reach_of).collect(),
         heartbeat,
         by_hand: false,
         describe: Box::new(describe(config, shared)),
     }
+}
+
+fn reach_of(pos: &Pos) -> (String, Reach) {
+    (pos.name.clone(), systems::reach(pos.system, systems::backfill(pos)))
 }
 
 /// What a browser is shown.

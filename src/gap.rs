@@ -1,12 +1,13 @@
 //! Gaps: intervals of a source that are not proven complete.
 //!
 //! A gap never blocks newer data. It stays open, is told to HQ, and shows on the box, until a later poll proves the
-//! interval complete.
+//! interval complete, or a person closes it, which proves nothing.
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    by_hand::Statement,
     content::ContentId,
     event::{Draft, EventType},
     instant::{rfc3339_utc, text_utc},
@@ -49,21 +50,60 @@ struct Data<'a> {
     state: &'static str,
     #[serde(flatten)]
     gap: &'a Gap,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    closed_by: Option<&'a Statement>,
+}
+
+impl GapReason {
+    /// Whether the source cannot show any more what is missing, so that as a rule only a person can end it.
+    #[must_use]
+    pub fn needs_a_person(self) -> bool {
+        match self {
+            Self::BehindHistory | Self::NoOverlap => true,
+            Self::Truncated | Self::ShortPage | Self::Unreadable => false,
+        }
+    }
+
+    /// As it is written.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Truncated => "truncated",
+            Self::BehindHistory => "behind_history",
+            Self::NoOverlap => "no_overlap",
+            Self::ShortPage => "short_page",
+            Self::Unreadable => "unreadable",
+        }
+    }
 }
 
 impl Gap {
+    /// Whether everything of another gap lies in this one, for the same reason.
+    #[must_use]
+    pub fn holds(&self, other: &Self) -> bool {
+        self.reason == other.reason && self.from <= other.from && other.to <= self.to
+    }
+
     /// The gap's name within its connection.
     #[must_use]
     pub fn id(&self) -> String {
-        let reason = serde_json::to_value(self.reason).unwrap_or_default();
-        format!("{}/{}/{}", text_utc(self.from), text_utc(self.to), reason.as_str().unwrap_or_default())
+        format!("{}/{}/{}", text_utc(self.from), text_utc(self.to), self.reason.name())
     }
 
-    /// The event that tells HQ that the gap is open, or closed.
+    /// The event that tells HQ that the gap is open, or proven complete.
     #[must_use]
     pub fn draft(&self, connection: &str, open: bool, now: DateTime<Utc>) -> Draft {
-        let state = if open { "open" } else { "closed" };
-        let data = Data { schema: "tillbox.gap.v1", connection, state, gap: self };
+        self.told(connection, if open { "open" } else { "closed" }, None, now)
+    }
+
+    /// The event that tells HQ that a person closed the gap: nothing is proven.
+    #[must_use]
+    pub fn draft_closed_by(&self, connection: &str, by: &Statement, now: DateTime<Utc>) -> Draft {
+        self.told(connection, "closed", Some(by), now)
+    }
+
+    fn told(&self, connection: &str, state: &'static str, closed_by: Option<&Statement>, now: DateTime<Utc>) -> Draft {
+        let data = Data { schema: "tillbox.gap.v1", connection, state, gap: self, closed_by };
         let value = serde_json::to_value(data).unwrap_or_default();
         Draft {
             event_type: EventType::Gap,
@@ -72,6 +112,37 @@ impl Gap {
             time: text_utc(now),
             content: ContentId::of_json(&value),
             data: value.to_string(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gap_that_was_proven_and_one_that_a_person_closed_are_told_apart() {
+        let at = |second| DateTime::from_timestamp(second, 0).unwrap();
+        let gap = Gap { from: at(0), to: at(60), reason: GapReason::BehindHistory };
+        let data = |draft: Draft| serde_json::from_str::<serde_json::Value>(&draft.data).unwrap();
+        let by = Statement::new("Sari", "the till was broken").unwrap();
+        let (proven, by_hand) = (gap.draft("front", false, at(90)), gap.draft_closed_by("front", &by, at(90)));
+        assert_eq!(proven.subject, by_hand.subject);
+        let (proven, by_hand) = (data(proven), data(by_hand));
+        assert_eq!((&proven["state"], proven.get("closed_by")), (&"closed".into(), None));
+        assert_eq!(by_hand["closed_by"], serde_json::json!({ "name": "Sari", "reason": "the till was broken" }));
+    }
+
+    #[test]
+    fn a_reason_is_written_as_it_is_named() {
+        for reason in [
+            GapReason::Truncated,
+            GapReason::BehindHistory,
+            GapReason::NoOverlap,
+            GapReason::ShortPage,
+            GapReason::Unreadable,
+        ] {
+            assert_eq!(serde_json::to_value(reason).unwrap(), reason.name());
         }
     }
 }

@@ -13,26 +13,32 @@
 //! - `{"ask":"status"}`: one [`Overview`], of a running daemon only;
 //! - `{"ask":"probe"}`: one [`Probe`], of a running daemon only: what its line to headquarters has found.
 //!
-//! Two orders change what is noted in the store, and nothing else; both are a person's word on what the box cannot know:
+//! Four orders change what is noted in the store, and nothing else; each is a person's word on what the box cannot know:
 //!
 //! - `{"ask":"take-over"}`: the outlet is taken back from another box, once what waits has left. One [`Ordered`];
-//! - `{"ask":"same-account","connection":"front"}`: whoever answers on the connection is the same shop. One [`Ordered`].
+//! - `{"ask":"same-account","connection":"front"}`: whoever answers on the connection is the same shop. One [`Ordered`];
+//! - `{"ask":"close-gap","handle":"g…","by":{"name":…,"reason":…}}`: a gap is closed. One [`Ordered`];
+//! - `{"ask":"dismiss","handle":"r…","by":{"name":…,"reason":…}}`: a record that is put aside is dismissed. One [`Ordered`].
 
 pub mod client;
 pub mod text;
+pub mod unproven;
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use thiserror::Error;
 
 use crate::{
+    by_hand::{Statement, StatementError},
     config::Acknowledge,
     content::ContentId,
     event::{Event, Stream, StreamId},
     gap::Gap,
     outbox::{
-        Aside, Outbox, OutboxError,
+        Aside, ClosedGap, Ended, Outbox, OutboxError,
         leaving::{SetAside, set_aside_in},
     },
     overview::{Overview, Queue, Trouble},
@@ -54,6 +60,12 @@ pub const TAKE_OVER: &str = "take-over";
 /// The order to take whoever answers on a connection for the same shop.
 pub const SAME_ACCOUNT: &str = "same-account";
 
+/// The order to close a gap.
+pub const CLOSE_GAP: &str = "close-gap";
+
+/// The order to dismiss a record that is put aside.
+pub const DISMISS: &str = "dismiss";
+
 /// The longest question, in bytes.
 pub const QUESTION_MAX_BYTES: usize = 4 * 1024;
 
@@ -71,6 +83,12 @@ pub struct Question {
     /// The connection that an order speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connection: Option<String>,
+    /// What an order ends, by its handle.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handle: Option<String>,
+    /// Who ends it, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<Statement>,
     /// Events after this number.
     #[serde(default)]
     pub after: u64,
@@ -124,13 +142,16 @@ pub struct Summary {
     pub open_gaps: BTreeMap<String, Vec<Gap>>,
     /// By connection: records that could not be read, the oldest first.
     pub put_aside: BTreeMap<String, Vec<Aside>>,
+    /// By connection: gaps that persons closed, and nothing has proven since.
+    #[serde(default)]
+    pub closed_by_hand: BTreeMap<String, Vec<ClosedGap>>,
     /// Stores of other outlets that lie beside this one and were not sent yet.
     #[serde(default)]
     pub set_aside: Vec<SetAside>,
 }
 
 /// What an order did.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Ordered {
     /// Of a take-over: the events up to this number leave before it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -138,6 +159,20 @@ pub struct Ordered {
     /// Of an account: whether one was noted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub was_noted: Option<bool>,
+    /// Of a word that ends something: what became of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended: Option<Ended>,
+}
+
+/// Why an order was not obeyed.
+#[derive(Debug, Error)]
+pub enum OrderError {
+    /// The store fails.
+    #[error(transparent)]
+    Outbox(#[from] OutboxError),
+    /// It does not say who gives it, and why.
+    #[error(transparent)]
+    Statement(#[from] StatementError),
 }
 
 /// What a waiting event is about.
@@ -170,14 +205,14 @@ pub struct Unsent<'a> {
 
 /// Answers a question about an outbox, where `acknowledge` says whose word counts: the lines, the last of them an [`End`].
 #[must_use]
-pub fn answer(outbox: &Outbox, acknowledge: Acknowledge, question: &Question) -> Vec<String> {
+pub fn answer(outbox: &Outbox, acknowledge: Acknowledge, question: &Question, now: DateTime<Utc>) -> Vec<String> {
     let lines = match question.ask.as_str() {
         "outbox" => {
             summary(outbox, acknowledge).map(|summary| (vec![line(&summary)], None)).map_err(|error| error.to_string())
         }
         "events" => events(outbox, question),
-        TAKE_OVER | SAME_ACCOUNT => {
-            ordered(outbox, question).map(|done| (vec![line(&done)], None)).map_err(|error| error.to_string())
+        TAKE_OVER | SAME_ACCOUNT | CLOSE_GAP | DISMISS => {
+            ordered(outbox, question, now).map(|done| (vec![line(&done)], None)).map_err(|error| error.to_string())
         }
         other => Err(format!("this tillbox ({}) cannot be asked about `{other}`", env!("CARGO_PKG_VERSION"))),
     };
@@ -224,6 +259,7 @@ fn summary(outbox: &Outbox, acknowledge: Acknowledge) -> Result<Summary, OutboxE
         outbox: Queue::of(outbox, &level, acknowledge, None),
         open_gaps: open_gaps.map(|(connection, gaps)| (connection.clone(), gaps.clone())).collect(),
         put_aside,
+        closed_by_hand: outbox.all_gaps_closed_by_hand(),
         set_aside: set_aside_in(outbox.folder()),
     })
 }
@@ -231,17 +267,41 @@ fn summary(outbox: &Outbox, acknowledge: Acknowledge) -> Result<Summary, OutboxE
 /// Does what is ordered.
 ///
 /// # Errors
-/// The store fails.
-pub fn ordered(outbox: &Outbox, order: &Question) -> Result<Ordered, OutboxError> {
-    if order.ask == TAKE_OVER {
-        let through = outbox.order_take_over()?;
-        tracing::warn!(through, "a person orders this box to take the outlet back once what waits has left");
-        return Ok(Ordered { through: Some(through), was_noted: None });
+/// The store fails, or a word does not say whose it is, and why.
+pub fn ordered(outbox: &Outbox, order: &Question, now: DateTime<Utc>) -> Result<Ordered, OrderError> {
+    match order.ask.as_str() {
+        CLOSE_GAP | DISMISS => {
+            let ended = end_by_hand(outbox, order, now)?;
+            Ok(Ordered { ended: Some(ended), ..Ordered::default() })
+        }
+        TAKE_OVER => {
+            let through = outbox.order_take_over()?;
+            tracing::warn!(through, "a person orders this box to take the outlet back once what waits has left");
+            Ok(Ordered { through: Some(through), ..Ordered::default() })
+        }
+        _ => {
+            let connection = order.connection.as_deref().unwrap_or_default();
+            let was_noted = outbox.forget_account(connection)?;
+            tracing::warn!(connection, "a person says that whoever answers is the same shop");
+            Ok(Ordered { was_noted: Some(was_noted), ..Ordered::default() })
+        }
     }
-    let connection = order.connection.as_deref().unwrap_or_default();
-    let was_noted = outbox.forget_account(connection)?;
-    tracing::warn!(connection, "a person says that whoever answers is the same shop");
-    Ok(Ordered { through: None, was_noted: Some(was_noted) })
+}
+
+/// Ends a gap, or a record that is put aside. Who it was is told to HQ, and stands in no log.
+fn end_by_hand(outbox: &Outbox, order: &Question, now: DateTime<Utc>) -> Result<Ended, OrderError> {
+    let handle = order.handle.as_deref().unwrap_or_default();
+    let (name, reason) = order.by.as_ref().map_or(("", ""), |by| (by.name.as_str(), by.reason.as_str()));
+    let by = Statement::new(name, reason)?;
+    let (ended, what) = if order.ask == CLOSE_GAP {
+        (outbox.close_gap(handle, &by, now)?, "a gap is closed by a person's word; nothing is proven by it")
+    } else {
+        (outbox.dismiss(handle, &by, now)?, "a record that is put aside is dismissed by a person's word")
+    };
+    if ended == Ended::Now {
+        tracing::warn!(handle, "{what}");
+    }
+    Ok(ended)
 }
 
 fn events(outbox: &Outbox, question: &Question) -> Result<Lines, String> {

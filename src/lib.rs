@@ -9,7 +9,7 @@
 //!   [`content`] id;
 //! - [`poll`] drives one connector per connection and proves what is complete; what is not, is a [`gap`];
 //! - [`outbox`] makes it durable as numbered events ([`event`]) before anyone may see them;
-//! - [`closing`] sums up each business day;
+//! - [`closing`] sums up each business day; what a person ended [`by_hand`] proves none;
 //! - [`forward`] decides what is published, and [`mqtt`] publishes it; a [`checkpoint`] lets the next box go on;
 //! - [`health`] knows how the box is doing; [`signal`] shows it on lights ([`board`]), [`status`] tells it to HQ,
 //!   and [`inspect`] answers whoever asks;
@@ -45,6 +45,7 @@ pub mod numeral;
 pub mod transaction;
 pub mod zone;
 
+pub mod by_hand;
 pub mod gap;
 pub mod notice;
 pub mod poll;

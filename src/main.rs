@@ -1,5 +1,7 @@
 //! The `tillbox` program: its commands and exit codes.
 
+#[path = "main/by_hand.rs"]
+mod by_hand;
 #[path = "main/help.rs"]
 mod help;
 #[path = "main/moving.rs"]
@@ -25,6 +27,7 @@ use tillbox::{
         Summary,
         client::{self, InspectError, Inspected},
         text,
+        unproven::Unproven,
     },
     log,
     outbox::OutboxError,
@@ -33,7 +36,7 @@ use tillbox::{
     provision::{self, Outcome},
 };
 
-use self::moving::Order;
+use self::{by_hand::What, moving::Order};
 
 /// What was asked for is not there.
 const MISSING: u8 = 1;
@@ -85,6 +88,13 @@ Commands:
                             name, or the whole store is set aside
   outbox send FOLDER [--patience TIME]
                             send a store that was set aside; --config is the old outlet's
+  outbox gaps   [--json]    what is not proven complete and what could not be read, each with the handle by which a
+                            person ends it
+  outbox close-gap HANDLE --by NAME --reason TEXT
+                            close a gap that nothing can prove: headquarters gets name and reason, and the day is never
+                            called complete by it
+  outbox dismiss HANDLE --by NAME --reason TEXT
+                            the same for a record that was put aside
   outbox take-over          take the outlet back from another box that sends for it
   outbox same-account NAME  the account that answers on connection NAME is the same shop's, whatever its ids
   authorize --connection NAME [--config FILE]
@@ -95,6 +105,8 @@ Commands:
 Options:
   --config FILE   the config file (default /etc/tillbox/tillbox.toml)
   --connection NAME   the connection to authorize, as the config names it
+  --by NAME           who ends a gap or dismisses a record
+  --reason TEXT       why
   --patience TIME     how long the line is given without progress, such as 90s (default 2m)
   --yes               ask nobody
   -h, --help      this text
@@ -106,11 +118,12 @@ no daemon runs a status that says `checking`, which it takes back. It takes 30 s
 left, with what it waited for.
 
 `tillbox status` asks the running daemon, as the same user.
-`tillbox outbox list`, `show` and `export` change nothing. They ask the running daemon, as the same user; while none runs
+`tillbox outbox list`, `show`, `export` and `gaps` change nothing. They ask the running daemon, as the same user; while none runs
 they look into the store itself, which a daemon cannot open meanwhile. `move` and `send` need the store for themselves;
 `take-over` and `same-account` tell the running daemon, or the store. Each of the four says first what it will do.
+`close-gap` and `dismiss` tell the running daemon, or the store; a second call says that it is done already, and by whom.
 
-Exit codes: 0 done, 1 the demonstration's proof failed or no such event waits, 64 usage, 69 no tillbox runs, 70 a stage
+Exit codes: 0 done, 1 the demonstration's proof failed, no such event waits or nothing has that handle, 64 usage, 69 no tillbox runs, 70 a stage
 failed, 74 the config could not be stored, 75 try again later, 78 the config must be corrected.
 TILLBOX_LOG chooses what is logged, such as `debug` or `warn,tillbox::poll=debug`.
 ";
@@ -140,6 +153,10 @@ enum Command {
         order: Order,
         yes: bool,
     },
+    End {
+        config: PathBuf,
+        word: by_hand::Word,
+    },
     Authorize {
         config: PathBuf,
         connection: String,
@@ -153,6 +170,7 @@ enum Command {
 enum Word {
     Look(Look),
     Order(Order),
+    End { what: What, handle: String, by: Option<String>, reason: Option<String> },
 }
 
 /// What of the outbox is looked at.
@@ -160,6 +178,7 @@ enum Look {
     List { json: bool, limit: usize },
     Show(u64),
     Export { from: u64 },
+    Gaps { json: bool },
 }
 
 fn main() -> ExitCode {
@@ -174,6 +193,7 @@ fn main() -> ExitCode {
         Ok(Command::Provision(options)) => provision(&options),
         Ok(Command::Outbox { config, look }) => outbox(&config, &look),
         Ok(Command::Obey { config, order, yes }) => obey(&config, &order, yes),
+        Ok(Command::End { config, word }) => end(&config, &word),
         Ok(Command::Authorize { config, connection }) => authorize(&config, &connection),
         #[cfg(feature = "demo")]
         Ok(Command::Demo(options)) => tillbox::demo::run(&options),
@@ -351,6 +371,7 @@ fn outbox(path: &Path, look: &Look) -> ExitCode {
                 say_json(&format!("{event:#}"))
             }
             Look::Export { from } => inspected.export(*from, say_json),
+            Look::Gaps { json } => gaps(&inspected, *json),
         });
     told(looked)
 }
@@ -360,6 +381,16 @@ fn obey(path: &Path, order: &Order, yes: bool) -> ExitCode {
         Ok(config) => moving::obey(&config, order, yes),
         Err(faults) => {
             eprint!("{}", faults.shown());
+            ExitCode::from(CONFIG)
+        }
+    }
+}
+
+fn end(path: &Path, word: &by_hand::Word) -> ExitCode {
+    match Config::load(path) {
+        Ok(config) => by_hand::end(&config, word),
+        Err(faults) => {
+            eprint!("{faults}");
             ExitCode::from(CONFIG)
         }
     }
@@ -388,15 +419,21 @@ fn list(inspected: &Inspected, json: bool, limit: usize) -> Result<(), InspectEr
     let delivered = summary.outbox.durable.saturating_sub(summary.outbox.undelivered);
     let heads = inspected.heads(&summary, delivered, limit)?;
     if json {
-        let Summary { outlet, acknowledge, outbox, open_gaps, put_aside, set_aside } = summary;
+        let Summary { outlet, acknowledge, outbox, open_gaps, put_aside, closed_by_hand, set_aside } = summary;
         let listed = serde_json::json!({
             "outlet": outlet, "acknowledge": acknowledge, "outbox": outbox, "open_gaps": open_gaps, "put_aside": put_aside,
-            "set_aside": set_aside, "waiting": heads,
+            "closed_by_hand": closed_by_hand, "set_aside": set_aside, "waiting": heads,
         });
         say_json(&format!("{listed:#}"))
     } else {
         say(text::list(&summary, &heads).trim_end())
     }
+}
+
+fn gaps(inspected: &Inspected, json: bool) -> Result<(), InspectError> {
+    let summary = inspected.summary()?;
+    let unproven = Unproven::of(&summary);
+    if json { say_json(&format!("{:#}", serde_json::json!(unproven))) } else { say(unproven.text().trim_end()) }
 }
 
 /// Lines for a person. Each may hold foreign text, in which nothing may steer the terminal.
@@ -479,7 +516,7 @@ fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
             ("run", Long("stay")) => stay = true,
             ("provision", Long("boot")) => boots.push(parser.value()?.into()),
             ("outbox", argument) => match (word.as_mut(), argument) {
-                (Some(Word::Look(Look::List { json, .. })), Long("json")) => *json = true,
+                (Some(Word::Look(Look::List { json, .. } | Look::Gaps { json })), Long("json")) => *json = true,
                 (Some(Word::Look(Look::List { limit, .. })), Long("limit")) => *limit = parser.value()?.parse()?,
                 (Some(Word::Look(Look::Export { from })), Long("from")) => *from = parser.value()?.parse()?,
                 (Some(Word::Order(Order::Move { set_aside, .. })), Long("set-aside")) => *set_aside = true,
@@ -487,6 +524,8 @@ fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
                     *patience = parser.value()?.parse_with(read_patience)?;
                 }
                 (Some(Word::Order(_)), Long("yes")) => yes = true,
+                (Some(Word::End { by, .. }), Long("by")) => *by = Some(parser.value()?.string()?),
+                (Some(Word::End { reason, .. }), Long("reason")) => *reason = Some(parser.value()?.string()?),
                 (_, other) => return Err(other.unexpected()),
             },
             #[cfg(feature = "demo")]
@@ -520,6 +559,13 @@ fn parse(mut parser: lexopt::Parser) -> Result<Command, lexopt::Error> {
         "outbox" => match word {
             Some(Word::Look(look)) => Ok(Command::Outbox { config, look }),
             Some(Word::Order(order)) => Ok(Command::Obey { config, order, yes }),
+            Some(Word::End { what, handle, by: Some(by), reason: Some(reason) }) => {
+                Ok(Command::End { config, word: by_hand::Word { what, handle, by, reason } })
+            }
+            Some(Word::End { .. }) => {
+                Err("`outbox close-gap` and `outbox dismiss` need --by NAME and --reason TEXT: headquarters is told"
+                    .into())
+            }
             None => Ok(Command::Print(help())),
         },
         "authorize" => match connection {
@@ -547,7 +593,11 @@ fn word_of_outbox(parser: &mut lexopt::Parser) -> Result<Option<Word>, lexopt::E
         Some(Long("help") | Short('h')) => return Ok(None),
         Some(other) => return Err(other.unexpected()),
         None => {
-            return Err("`outbox` needs `list`, `show`, `export`, `move`, `send`, `take-over` or `same-account`".into());
+            return Err(
+                "`outbox` needs `list`, `show`, `export`, `gaps`, `close-gap`, `dismiss`, `move`, `send`, `take-over` \
+                        or `same-account`"
+                    .into(),
+            );
         }
     };
     let mut behind = |what: &str| match parser.next()? {
@@ -563,6 +613,14 @@ fn word_of_outbox(parser: &mut lexopt::Parser) -> Result<Option<Word>, lexopt::E
             None => return Ok(None),
         },
         "export" => Word::Look(Look::Export { from: 1 }),
+        "gaps" => Word::Look(Look::Gaps { json: false }),
+        "close-gap" | "dismiss" => {
+            let what = if word == "close-gap" { What::Gap } else { What::Record };
+            match behind("a handle, as `tillbox outbox gaps` shows it")? {
+                Some(handle) => Word::End { what, handle: handle.string()?, by: None, reason: None },
+                None => return Ok(None),
+            }
+        }
         "move" => Word::Order(Order::Move { set_aside: false, patience }),
         "send" => match behind("the folder of a store that was set aside")? {
             Some(folder) => Word::Order(Order::Send { folder: folder.into(), patience }),

@@ -25,6 +25,7 @@ mod tests;
 pub mod wire;
 
 use std::{
+    collections::BTreeMap,
     fmt::Write as _,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
@@ -42,6 +43,7 @@ use self::{
     wire::{Connect, Wire, WireError},
 };
 use crate::{
+    checkpoint::reach::Reach,
     clock::Clock,
     config::{Broker, Hq, Outlet},
     forward::reconnect_after,
@@ -94,6 +96,8 @@ pub struct Link {
     pub stop: Stop,
     /// A successor reads again from its predecessor's watermarks less this.
     pub rescan_horizon: TimeDelta,
+    /// How far back each connection is read.
+    pub reaches: BTreeMap<String, Reach>,
     /// Shows that the line moves.
     pub heartbeat: Heartbeat,
     /// A person sends what a store holds that no daemon has: its clock is believed, and no word but the events leaves, so

@@ -11,6 +11,7 @@
 //! 5. A store that shows any sign of a lost tail becomes a new stream and is read again from the source.
 //! 6. When there is no more room, records are refused, never dropped; room for the box's own notices is kept.
 //! 7. What cannot be read is listed until it is, or is forgotten with what was seen; a newer version reads it again.
+//!    What a person ended (`by_hand`) is remembered as that, and never taken for proven.
 //! 8. What was released is kept while there is room for it, and a week at most (see `kept`): it can be read again, and no
 //!    new stream has it but one that HQ asked for with its word for starting again.
 //! 9. What brings no news writes no byte: a cursor that moved alone waits for the next commit or the ordered stop.
@@ -18,6 +19,7 @@
 //! Deliberately absent: deleting anything that was not released, and any way to publish what is not durable.
 
 mod aside;
+mod by_hand;
 mod draft;
 mod engine;
 mod error;
@@ -65,7 +67,8 @@ use self::{
     seen::SeenIndex,
 };
 pub use self::{
-    aside::{ASIDE_MAX, Aside, Asides, Crowd},
+    aside::{ASIDE_MAX, Aside, Asides, Crowd, OfDay},
+    by_hand::{CLOSED_BY_HAND_MAX, ClosedGap, Dismissed, Ended},
     draft::lighten,
     error::OutboxError,
     identity::{ACCOUNT_IDS_MAX, Account, Held, Owner, held_in},
@@ -156,6 +159,10 @@ struct Writer {
     /// Cursors that moved without news.
     waiting_cursors: BTreeMap<String, Vec<u8>>,
     open_gaps: BTreeMap<String, Vec<Gap>>,
+    /// Gaps that persons closed and nothing has proven since.
+    closed_by_hand: BTreeMap<String, Vec<ClosedGap>>,
+    /// Counts what persons ended in this process.
+    words: u64,
     /// What is put aside; bounded, as HQ has it.
     aside: AsideList,
     closed: Option<String>,

@@ -301,6 +301,9 @@ impl Sales {
 /// An interval that is not proven complete.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenGap {
+    /// The name by which a person ends it.
+    #[serde(default)]
+    pub handle: String,
     /// The connection.
     pub connection: String,
     /// Begin, inclusive.
@@ -341,6 +344,12 @@ impl Overview {
     #[must_use]
     pub fn holds(&self, condition: Condition) -> bool {
         self.conditions.iter().any(|trouble| trouble.code == condition.code())
+    }
+
+    /// Whether one of the gaps that are listed is of the kind that as a rule only a person can end.
+    #[must_use]
+    pub fn gaps_need_a_person(&self) -> bool {
+        self.gaps.iter().any(|gap| gap.reason.needs_a_person())
     }
 
     /// Records put aside, of all connections.

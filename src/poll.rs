@@ -12,6 +12,8 @@ mod closings;
 mod credential;
 mod introduction;
 mod reception;
+#[cfg(test)]
+mod tests;
 
 use std::{sync::Arc, time::Duration};
 
@@ -114,6 +116,8 @@ pub struct Poller {
     backoff: Backoff,
     reception: Reception,
     closings: Closings,
+    /// What persons had ended when the days were looked at last.
+    ended_by_hand: u64,
     last_now: DateTime<Utc>,
     clocks: Clocks,
     /// The connector was made, or asked, by a clock that was wrong.
@@ -168,6 +172,7 @@ impl Poll {
             backoff: Backoff::new(),
             reception: Reception::default(),
             closings,
+            ended_by_hand: 0,
             last_now: now,
             clocks: Clocks::new(read_to, now),
             clock_was_wrong: false,
@@ -180,7 +185,9 @@ impl Poll {
     fn resume(&self, now: DateTime<Utc>) -> Result<Resumed, OutboxError> {
         let epoch = self.outbox.level().epoch;
         let cursor = self.outbox.cursor(&self.connection)?;
-        let gaps = self.outbox.open_gaps().get(&self.connection).cloned().unwrap_or_default();
+        let mut gaps = self.outbox.open_gaps().get(&self.connection).cloned().unwrap_or_default();
+        // What a person closed is not proven: its connector goes on trying, and does not find it anew.
+        gaps.extend(self.outbox.gaps_closed_by_hand(&self.connection).into_iter().map(|closed| closed.gap));
         let memory = Arc::new(OutboxMemory::new(Arc::clone(&self.outbox), &self.connection));
         let secret = self.secret.read();
         let shown = secret.clone().unwrap_or_else(|_| Secret::new(""));
@@ -210,6 +217,10 @@ impl Poller {
         }
         if self.epoch != self.poll.outbox.level().epoch {
             return self.start_over(now);
+        }
+        let ended_by_hand = self.poll.outbox.level().ended_by_hand;
+        if std::mem::replace(&mut self.ended_by_hand, ended_by_hand) != ended_by_hand {
+            self.closings.ended_by_hand(now);
         }
         // No day is over because a wrong clock says so.
         let wrong = self.clock_was_wrong || now < earliest_now() || self.clocks.has_leapt(own);

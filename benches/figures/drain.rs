@@ -75,6 +75,7 @@ pub fn start_link(outbox: &Arc<Outbox>, port: u16, window: u16) -> RunningLink {
         clock: Clock::system(),
         stop: stop.clone(),
         rescan_horizon: chrono::TimeDelta::days(7),
+        reaches: std::collections::BTreeMap::new(),
         heartbeat: Heartbeat::default(),
         by_hand: false,
         describe: {

@@ -13,7 +13,7 @@ _tillbox() {
             mapfile -t COMPREPLY < <(compgen -W 'drop-one' -- "$word")
             return
             ;;
-        --connection | --limit | --from | --patience | --seed | --sales) return ;;
+        --connection | --limit | --from | --patience | --by | --reason | --seed | --sales) return ;;
         --boot)
             compopt -o filenames 2>/dev/null
             mapfile -t COMPREPLY < <(compgen -d -- "$word")
@@ -32,12 +32,14 @@ _tillbox() {
             demo) options='--seed --sales --sabotage --keep-running --help' ;;
             outbox)
                 if [ "$COMP_CWORD" -eq 2 ]; then
-                    options='list show export move send take-over same-account'
+                    options='list show export gaps close-gap dismiss move send take-over same-account'
                 else
                     case ${COMP_WORDS[2]} in
                         list) options='--config --json --limit --help' ;;
                         show) options='--config --help' ;;
                         export) options='--config --from --help' ;;
+                        gaps) options='--config --json --help' ;;
+                        close-gap | dismiss) options='--by --reason --config --help' ;;
                         move) options='--config --set-aside --patience --yes --help' ;;
                         send)
                             options='--config --patience --yes --help'

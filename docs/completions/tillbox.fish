@@ -2,7 +2,7 @@
 
 set -l commands run provision check status outbox authorize demo
 set -l bare "not __fish_seen_subcommand_from $commands"
-set -l looking '__fish_seen_subcommand_from outbox; and not __fish_seen_subcommand_from list show export move send take-over same-account'
+set -l looking '__fish_seen_subcommand_from outbox; and not __fish_seen_subcommand_from list show export gaps close-gap dismiss move send take-over same-account'
 
 complete -c tillbox -f
 complete -c tillbox -s h -l help -d 'Print a summary'
@@ -19,6 +19,9 @@ complete -c tillbox -n '__fish_seen_subcommand_from authorize' -l connection -x 
 complete -c tillbox -n $looking -a list -d 'What waits'
 complete -c tillbox -n $looking -a show -d 'One waiting event'
 complete -c tillbox -n $looking -a export -d 'All waiting events'
+complete -c tillbox -n $looking -a gaps -d 'What is not proven, and how a person ends it'
+complete -c tillbox -n $looking -a close-gap -d 'Close a gap that nothing can prove'
+complete -c tillbox -n $looking -a dismiss -d 'Dismiss a record that cannot be read'
 complete -c tillbox -n $looking -a move -d 'Give the box to the outlet that the config names'
 complete -c tillbox -n $looking -a send -d 'Send a store that was set aside'
 complete -c tillbox -n $looking -a take-over -d 'Take the outlet back from another box'
@@ -27,10 +30,12 @@ complete -c tillbox -n '__fish_seen_subcommand_from send' -F
 complete -c tillbox -n '__fish_seen_subcommand_from move' -l set-aside -d 'Send nothing now'
 complete -c tillbox -n '__fish_seen_subcommand_from move send' -l patience -x -d 'Time without progress'
 complete -c tillbox -n '__fish_seen_subcommand_from move send take-over same-account' -l yes -d 'Ask nobody'
+complete -c tillbox -n '__fish_seen_subcommand_from close-gap dismiss' -l by -x -d 'Who says so'
+complete -c tillbox -n '__fish_seen_subcommand_from close-gap dismiss' -l reason -x -d 'Why'
 complete -c tillbox -n '__fish_seen_subcommand_from run' -l stay -d 'Wait for a better config'
 complete -c tillbox -n '__fish_seen_subcommand_from provision' -l boot -r -d 'The boot partition'
 complete -c tillbox -n '__fish_seen_subcommand_from check' -l online -d 'Try what the config names'
-complete -c tillbox -n '__fish_seen_subcommand_from check status list' -l json -d 'Answer with one JSON value'
+complete -c tillbox -n '__fish_seen_subcommand_from check status list gaps' -l json -d 'Answer with one JSON value'
 complete -c tillbox -n '__fish_seen_subcommand_from list' -l limit -x -d 'Events at most'
 complete -c tillbox -n '__fish_seen_subcommand_from export' -l from -x -d 'The first number'
 complete -c tillbox -n '__fish_seen_subcommand_from demo' -l seed -x -d 'The random seed'

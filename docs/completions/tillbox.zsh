@@ -31,6 +31,9 @@ case $words[2] in
                 'list:what waits'
                 'show:one waiting event'
                 'export:all waiting events'
+                'gaps:what is not proven, and how a person ends it'
+                'close-gap:close a gap that nothing can prove'
+                'dismiss:dismiss a record that cannot be read'
                 'move:give the box to the outlet that the config names'
                 'send:send a store that was set aside'
                 'take-over:take the outlet back from another box'
@@ -43,6 +46,8 @@ case $words[2] in
             list) _arguments '*:' '--json[answer with one JSON value]' '--limit[events at most]:number:' $config $help ;;
             show) _arguments '*:' $config $help ;;
             export) _arguments '*:' '--from[the first number]:number:' $config $help ;;
+            gaps) _arguments '*:' '--json[answer with one JSON value]' $config $help ;;
+            close-gap | dismiss) _arguments '4:handle:' '--by[who says so]:name:' '--reason[why]:text:' $config $help ;;
             move) _arguments '*:' '--set-aside[send nothing now]' '--patience[time without progress]:time:' \
                 '--yes[ask nobody]' $config $help ;;
             send) _arguments '4:folder:_files -/' '--patience[time without progress]:time:' '--yes[ask nobody]' \

@@ -77,6 +77,7 @@ fn tend(outbox: &Outbox, health: &Health, clock: &Clock, acknowledge: Acknowledg
         Err(error) => health.raise(Condition::StoreFailed, "", &error.to_string(), now),
     }
     tell_set_aside(&set_aside_in(outbox.folder()), health, now);
+    follow_words(outbox, health);
     let notices = health.notices(now);
     if notices.is_empty() {
         return;
@@ -86,6 +87,26 @@ fn tend(outbox: &Outbox, health: &Health, clock: &Clock, acknowledge: Acknowledg
         Ok(_) => health.noticed(&notices, now),
         // They are told once the store takes them.
         Err(error) => tracing::debug!(%error, "outbox: a notice for HQ cannot be stored yet"),
+    }
+}
+
+/// The lights follow what a person has ended: that comes from no poll.
+fn follow_words(outbox: &Outbox, health: &Health) {
+    let level = outbox.level();
+    let open_gaps = level.open_gaps.values().map(Vec::len).sum();
+    health.update(|facts| facts.open_gaps = open_gaps);
+    if level.ended_by_hand == 0 {
+        return;
+    }
+    let connections = health.facts().connections;
+    for name in connections.into_iter().filter(|(_, of)| of.put_aside.1.is_some()).map(|(name, _)| name) {
+        let asides = outbox.asides(&name);
+        // Of those that had no room in the list nobody can say that they are dismissed.
+        if asides.crowd.is_none() {
+            let waiting = asides.list.iter().filter(|aside| aside.dismissed.is_none());
+            let last = waiting.map(|aside| aside.observed_at).max();
+            health.update_connection(&name, |of| of.put_aside.1 = of.put_aside.1.and(last));
+        }
     }
 }
 

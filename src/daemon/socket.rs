@@ -1,5 +1,5 @@
 //! The socket by which the running daemon answers questions about itself ([`inspect`](crate::inspect)): in the outbox's
-//! folder, for the daemon's own user alone. It answers, and takes the two orders that only a person can give.
+//! folder, for the daemon's own user alone. It answers, and takes the orders that only a person can give.
 //!
 //! A box without it captures and forwards all the same, so whatever fails here is a warning and no more.
 
@@ -147,7 +147,7 @@ async fn answer(stream: UnixStream, outbox: Arc<Outbox>, observer: Arc<Observer>
                     TAKE_OVER if has_the_outlet(&observer.probe()) => {
                         inspect::ended(Err(NOTHING_TO_TAKE_OVER.to_owned()))
                     }
-                    _ => inspect::answer(&outbox, observer.acknowledge(), &question),
+                    _ => inspect::answer(&outbox, observer.acknowledge(), &question, observer.now()),
                 })
                 .await;
                 answered.unwrap_or_else(|_| inspect::ended(Err("the answer panicked".to_owned())))

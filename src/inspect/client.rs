@@ -10,8 +10,11 @@ use std::{
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use super::{EVENTS_MAX, End, Head, Lines, Ordered, PROBE, Probe, Question, SOCKET, STATUS, Summary, answer, ordered};
+use super::{
+    EVENTS_MAX, End, Head, Lines, OrderError, Ordered, PROBE, Probe, Question, SOCKET, STATUS, Summary, answer, ordered,
+};
 use crate::{
+    by_hand::StatementError,
     clock::Clock,
     config::Acknowledge,
     daemon::tell_findings,
@@ -31,6 +34,9 @@ pub enum InspectError {
     /// The store cannot be looked into.
     #[error(transparent)]
     Outbox(#[from] OutboxError),
+    /// The order is not obeyed.
+    #[error(transparent)]
+    Order(StatementError),
     /// A daemon has the store and cannot be asked.
     #[error("a tillbox has the store in {}, and does not answer on {SOCKET} there: {cause}; its journal says why", folder.display())]
     Mute {
@@ -80,6 +86,15 @@ pub enum InspectError {
     Output(io::Error),
 }
 
+impl From<OrderError> for InspectError {
+    fn from(error: OrderError) -> Self {
+        match error {
+            OrderError::Outbox(error) => Self::Outbox(error),
+            OrderError::Statement(error) => Self::Order(error),
+        }
+    }
+}
+
 /// Asks the running daemon for the box at a glance; gives it as it is and as the daemon wrote it.
 ///
 /// # Errors
@@ -121,7 +136,7 @@ pub fn order(options: Options, order: &Question) -> Result<Ordered, InspectError
     match Outbox::open(options, now) {
         Ok(Opened { outbox, findings }) => {
             tell_findings(&outbox, &findings, now);
-            Ok(ordered(&outbox, order)?)
+            Ok(ordered(&outbox, order, now)?)
         }
         Err(OutboxError::InUse { .. }) => Err(InspectError::Mute { folder, cause }),
         Err(error) => Err(error.into()),
@@ -237,7 +252,8 @@ impl Inspected {
 
     fn events(&self, summary: &Summary, after: u64, most: usize, heads: bool) -> Result<Lines, InspectError> {
         let stream = summary.outbox.stream.clone();
-        self.ask(&Question { ask: "events".to_owned(), connection: None, stream, after, most: Some(most), heads })
+        let ask = "events".to_owned();
+        self.ask(&Question { ask, stream, after, most: Some(most), heads, ..Question::default() })
     }
 
     fn ask(&self, question: &Question) -> Result<Lines, InspectError> {
@@ -248,7 +264,7 @@ impl Inspected {
 /// Asks; gives the lines of the answer without its end.
 fn ask_source(source: &Source, acknowledge: Acknowledge, question: &Question) -> Result<Lines, InspectError> {
     let mut lines = match source {
-        Source::Store(look) => answer(look.outbox(), acknowledge, question),
+        Source::Store(look) => answer(look.outbox(), acknowledge, question, Clock::system().now()),
         Source::Daemon(folder) => {
             let answered = connect(folder).and_then(|stream| ask_daemon(stream, question));
             answered.map_err(|error| InspectError::Broken(error.to_string()))?

@@ -60,7 +60,8 @@ pub fn list(summary: &Summary, heads: &[Head]) -> String {
     text.push('\n');
     push(&mut text, &format!("put aside: {}", count(asides.len() as u64, "record")));
     for (connection, aside) in asides {
-        push(&mut text, &aside_line(connection, aside));
+        let dismissed = aside.dismissed.as_ref().map(|dismissed| format!("; dismissed by {}", dismissed.by.name));
+        push(&mut text, &format!("  {connection}  {}{}", record_line(aside), dismissed.unwrap_or_default()));
     }
     if !summary.set_aside.is_empty() {
         text.push('\n');
@@ -72,12 +73,13 @@ pub fn list(summary: &Summary, heads: &[Head]) -> String {
     text
 }
 
-fn aside_line(connection: &str, aside: &Aside) -> String {
+/// A record that is put aside: what it is, and what is wrong with it.
+pub(super) fn record_line(aside: &Aside) -> String {
     let record = &aside.quarantined;
     let id = record.external_id.as_deref().unwrap_or("without a readable id");
     let field = record.field.as_deref().map(|field| format!("{field}: ")).unwrap_or_default();
     format!(
-        "  {connection}  {} {id}  {field}{}, expected {}, found {}; since {} (tillbox {})",
+        "{} {id}  {field}{}, expected {}, found {}; since {} (tillbox {})",
         record.resource.name(),
         named(&record.reason),
         record.expected,
@@ -87,7 +89,7 @@ fn aside_line(connection: &str, aside: &Aside) -> String {
     )
 }
 
-fn count(number: u64, of: &str) -> String {
+pub(super) fn count(number: u64, of: &str) -> String {
     match number {
         0 => "nothing".to_owned(),
         1 => format!("1 {of}"),
@@ -102,7 +104,7 @@ fn named(value: &impl serde::Serialize) -> String {
 }
 
 /// Adds a line. Ids come from the source: nothing in them may break it, or steer a terminal.
-fn push(text: &mut String, line: &str) {
+pub(super) fn push(text: &mut String, line: &str) {
     text.push_str(&plain(line));
     text.push('\n');
 }

@@ -23,6 +23,9 @@ const HELP: &[(&str, &str)] = &[
     ("outbox export", EXPORT),
     ("outbox move", MOVE),
     ("outbox send", SEND),
+    ("outbox gaps", GAPS),
+    ("outbox close-gap", CLOSE_GAP),
+    ("outbox dismiss", DISMISS),
     ("outbox take-over", TAKE_OVER),
     ("outbox same-account", SAME_ACCOUNT),
     ("authorize", AUTHORIZE),
@@ -201,6 +204,56 @@ The service may run meanwhile. The folder has `.sent` behind its name when every
 
 Exit codes: 0 all is delivered, 64 nobody said yes or no such store, 70 the store cannot be read, 75 not all could
 be sent, 78 the config must be corrected.
+";
+
+const GAPS: &str = "\
+tillbox outbox gaps: what is not proven complete, and what could not be read
+
+Usage: tillbox outbox gaps [--config FILE] [--json]
+
+Options:
+  --config FILE   the config file (default /etc/tillbox/tillbox.toml)
+  --json          answer with one JSON value
+  -h, --help      this text
+
+Each has the handle by which a person ends it: `tillbox outbox close-gap` and `tillbox outbox dismiss`. It changes nothing.
+It asks the running daemon, as the same user; while none runs it looks into the store itself.
+
+Exit codes: 0 told, 75 try again later, 78 the config must be corrected.
+";
+
+const CLOSE_GAP: &str = "\
+tillbox outbox close-gap: close a gap that nothing can prove
+
+Usage: tillbox outbox close-gap HANDLE --by NAME --reason TEXT [--config FILE]
+
+Options:
+  --by NAME       who closes it
+  --reason TEXT   why
+  --config FILE   the config file (default /etc/tillbox/tillbox.toml)
+  -h, --help      this text
+
+Headquarters gets name and reason, and the day is never called complete by it. `tillbox outbox gaps` shows the handles. It
+tells the running daemon, or the store; a second call says that it is done already, and by whom.
+
+Exit codes: 0 done, 1 nothing has that handle, 64 usage, 75 try again later, 78 the config must be corrected.
+";
+
+const DISMISS: &str = "\
+tillbox outbox dismiss: end a record that was put aside
+
+Usage: tillbox outbox dismiss HANDLE --by NAME --reason TEXT [--config FILE]
+
+Options:
+  --by NAME       who dismisses it
+  --reason TEXT   why
+  --config FILE   the config file (default /etc/tillbox/tillbox.toml)
+  -h, --help      this text
+
+Headquarters gets name and reason, and the day is never called complete by it. `tillbox outbox gaps` shows the handles. It
+tells the running daemon, or the store; a second call says that it is done already, and by whom.
+
+Exit codes: 0 done, 1 nothing has that handle, 64 usage, 75 try again later, 78 the config must be corrected.
 ";
 
 const TAKE_OVER: &str = "\

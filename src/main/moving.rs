@@ -12,7 +12,7 @@ use tillbox::{
     config::Config,
     daemon,
     inspect::{
-        Question, SAME_ACCOUNT, TAKE_OVER,
+        Ordered, Question, SAME_ACCOUNT, TAKE_OVER,
         client::{self, InspectError, Inspected},
     },
     moving::{self, MovingError, Plan},
@@ -182,19 +182,24 @@ fn same_account(config: &Config, connection: &str, yes: bool) -> ExitCode {
     })
 }
 
-fn order(config: &Config, order: &Question, done: impl FnOnce(tillbox::inspect::Ordered) -> String) -> ExitCode {
-    if let Err(error) = moving::refuse_other_user(&config.outbox.path) {
-        complain(&error);
-        return ExitCode::from(code(&error));
-    }
-    match client::order(daemon::outbox_options(config), order) {
+fn order(config: &Config, order: &Question, done: impl FnOnce(Ordered) -> String) -> ExitCode {
+    match give(config, order) {
         Ok(ordered) => told(say(&done(ordered))),
-        Err(InspectError::Outbox(error)) => {
-            complain(&error);
-            ExitCode::from(code(&error.into()))
-        }
-        Err(error) => told(Err(error)),
+        Err(code) => code,
     }
+}
+
+/// Gives an order to the running daemon, or to the store. What it fails with is said, and its exit code given.
+pub fn give(config: &Config, order: &Question) -> Result<Ordered, ExitCode> {
+    let failed = |error: MovingError| {
+        complain(&error);
+        ExitCode::from(code(&error))
+    };
+    moving::refuse_other_user(&config.outbox.path).map_err(failed)?;
+    client::order(daemon::outbox_options(config), order).map_err(|error| match error {
+        InspectError::Outbox(error) => failed(error.into()),
+        error => told(Err(error)),
+    })
 }
 
 fn brokers(config: &Config) -> String {

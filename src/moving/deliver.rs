@@ -1,6 +1,11 @@
 //! Sends all that waits in a store, with nothing else running: no poll, no light, no page.
 
-use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::time::{Instant, sleep, timeout};
 
@@ -129,6 +134,7 @@ fn link(leaving: &Leaving<'_>, outbox: &Arc<Outbox>, health: &Arc<Health>, clock
         clock: clock.clone(),
         stop: stop.clone(),
         rescan_horizon: RESCAN_HORIZON,
+        reaches: BTreeMap::new(),
         heartbeat: Heartbeat::default(),
         by_hand: true,
         describe: Box::new(describe),

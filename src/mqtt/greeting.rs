@@ -8,6 +8,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, Utc};
 use tokio::time::Instant;
 
 use super::{
@@ -21,7 +22,7 @@ use super::{
     wire::{Arrived, Outcome, Version},
 };
 use crate::{
-    checkpoint::{Decision, Found, Own, Word, decide, generation},
+    checkpoint::{Decision, Found, Own, Word, decide, generation, reach::read_from},
     config::{Acknowledge, Echo},
     event::StreamId,
     health::Condition,
@@ -228,13 +229,15 @@ impl Session<'_> {
 
     /// From when on the connections are to be read again, by what an earlier stream had told HQ.
     pub(super) fn read_again(&self) -> ReadAgain {
-        let watermarks = self.found.iter().flat_map(|found| &found.watermarks);
-        watermarks
-            .filter_map(|(name, watermark)| {
-                let from = (*watermark)?.checked_sub_signed(self.link.rescan_horizon)?;
-                Some((name.clone(), from))
-            })
-            .collect()
+        let Some(found) = &self.found else { return ReadAgain::new() };
+        let now = self.link.clock.now();
+        let from = |(name, watermark): (&String, &Option<DateTime<Utc>>)| {
+            let begun = found.begun.get(name).copied().flatten();
+            let reach = self.link.reaches.get(name).copied();
+            let from = read_from((*watermark)?, begun, reach, self.link.rescan_horizon, now)?;
+            Some((name.clone(), from))
+        };
+        found.watermarks.iter().filter_map(from).collect()
     }
 
     /// A new stream that reads again what an earlier one had not told.

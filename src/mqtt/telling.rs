@@ -11,9 +11,9 @@ use super::{
     session::{Session, Standing},
 };
 use crate::{
-    checkpoint::{self, Checkpoint},
+    checkpoint::{self, Checkpoint, reach},
     config::Acknowledge,
-    health::Condition,
+    health::{Condition, ConnectionHealth},
     outbox::Level,
     status,
 };
@@ -105,6 +105,7 @@ impl Session<'_> {
             nonce: self.memory.nonce.clone(),
             acknowledged: level.acknowledged,
             watermarks: self.safe.safe().clone(),
+            begun: self.begun(),
             open_gaps: (*level.open_gaps).clone(),
             gaps_omitted: BTreeMap::new(),
             restarted: level.restart_token.clone(),
@@ -129,6 +130,22 @@ impl Session<'_> {
             self.link.outbox.note_retained(&self.name, self.id, acknowledged)?;
         }
         Ok(())
+    }
+
+    /// When each connection's first reading began.
+    fn begun(&self) -> BTreeMap<String, DateTime<Utc>> {
+        let now = self.link.clock.now();
+        let of = |(name, connection): (String, ConnectionHealth)| {
+            let told = self.told.as_ref().and_then(|told| told.begun.get(&name).copied());
+            let found = self.found.as_ref().and_then(|found| found.begun.get(&name).copied().flatten());
+            let known = told.into_iter().chain(found).min();
+            let begun = match self.link.reaches.get(&name) {
+                Some(reach) => reach::begun(&connection.progress, *reach, known, now),
+                None => known,
+            };
+            Some((name, begun?))
+        };
+        self.link.health.facts().connections.into_iter().filter_map(of).collect()
     }
 
     fn watermarks(&self) -> BTreeMap<String, Option<DateTime<Utc>>> {

@@ -57,6 +57,7 @@ fn a_panic_in_the_line_costs_one_session_and_is_told() {
         clock,
         stop: stop.clone(),
         rescan_horizon: TimeDelta::days(7),
+        reaches: std::collections::BTreeMap::new(),
         heartbeat: Heartbeat::default(),
         by_hand: false,
         describe: Box::new(describe),

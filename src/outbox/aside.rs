@@ -2,8 +2,9 @@
 //!
 //! HQ was told of each when it was found. The list is for a technician, who can see what it is about, and for the next
 //! version of this program, which reads those records again. An entry leaves when its record is read at last, and HQ is
-//! told that too. Its day is not complete as long as it stands here. One whose record cannot be recognized leaves when what was seen is forgotten: one without an id, and
-//! one of two with the same id, of which the other is read at every poll.
+//! told that too. Its day is not complete as long as it stands here. One whose record cannot be recognized leaves when
+//! what was seen is forgotten: one without an id, and one of two with the same id, of which the other is read at every
+//! poll. One that a person dismissed stays here, so that it is not put aside anew and its day is not called complete.
 //!
 //! Deliberately absent: the source's text, and telling HQ of what leaves the list otherwise.
 
@@ -13,7 +14,7 @@ use chrono::{DateTime, Days, NaiveDate, NaiveTime, TimeDelta, Utc};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Outbox, OutboxError, ReadAgain,
+    Dismissed, Outbox, OutboxError, ReadAgain,
     layout::{self, connection_key},
     meta::{Meta, VERSION},
 };
@@ -49,10 +50,13 @@ pub struct Aside {
     /// Everything up to here had been read by then, so the record lies not long before: in a backfill it is old.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_to: Option<DateTime<Utc>>,
+    /// A person's word that it needs no more attention.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dismissed: Option<Dismissed>,
 }
 
 impl Aside {
-    fn key(&self, connection: &str) -> Vec<u8> {
+    pub(super) fn key(&self, connection: &str) -> Vec<u8> {
         // By time, so that the oldest come first.
         let second = u64::try_from(self.observed_at.timestamp()).unwrap_or(0);
         let mut rest = second.to_be_bytes().to_vec();
@@ -133,18 +137,32 @@ pub struct Asides {
 
 impl Asides {
     /// How many records that are put aside belong, or may belong, to a business day with these bounds. One that was put
-    /// aside in two forms is one.
+    /// aside in two forms is one; it is dismissed when both are.
     #[must_use]
-    pub fn of_day(&self, day: NaiveDate, (begin, end): (DateTime<Utc>, DateTime<Utc>)) -> u64 {
+    pub fn of_day(&self, day: NaiveDate, (begin, end): (DateTime<Utc>, DateTime<Utc>)) -> OfDay {
         let touching = self.list.iter().filter(|aside| aside.touches(day, (begin, end)));
         let name = |aside: &Aside| -> Result<(Resource, String), ContentId> {
             let id = aside.quarantined.external_id.clone().filter(|_| aside.can_be_recognized());
             id.map(|id| (aside.quarantined.resource, id)).ok_or(aside.quarantined.hash)
         };
-        let distinct: BTreeSet<_> = touching.map(name).collect();
+        let mut is_dismissed: BTreeMap<_, bool> = BTreeMap::new();
+        for aside in touching {
+            *is_dismissed.entry(name(aside)).or_insert(true) &= aside.dismissed.is_some();
+        }
+        let dismissed = is_dismissed.values().filter(|dismissed| **dismissed).count() as u64;
+        let waiting = is_dismissed.len() as u64 - dismissed;
         let crowd = self.crowd.filter(|crowd| crowd.interval.from < end && begin < crowd.interval.to);
-        (distinct.len() as u64).saturating_add(crowd.map_or(0, |crowd| crowd.count))
+        OfDay { waiting: waiting.saturating_add(crowd.map_or(0, |crowd| crowd.count)), dismissed }
     }
+}
+
+/// How many records that are put aside belong, or may belong, to a business day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OfDay {
+    /// Those that wait to be read.
+    pub waiting: u64,
+    /// Those that a person dismissed.
+    pub dismissed: u64,
 }
 
 /// What is put aside, by connection.

@@ -4,7 +4,9 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::Aside;
 use crate::{
+    by_hand::Statement,
     content::ContentId,
     event::{Draft, ENVELOPE_MAX_BYTES, EventType},
     instant,
@@ -90,12 +92,29 @@ struct QuarantineData<'a> {
     observed_at: String,
     #[serde(flatten)]
     quarantined: &'a Quarantined,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dismissed_by: Option<&'a Statement>,
 }
 
 /// A record that was put aside as an event: where and why, and nothing of its text.
 pub fn of_quarantined(quarantined: &Quarantined, connection: &str, now: DateTime<Utc>) -> Draft {
-    let time = instant::text_utc(now);
-    let data = QuarantineData { schema: "tillbox.quarantine.v1", connection, observed_at: time.clone(), quarantined };
+    told(quarantined, None, connection, (now, now))
+}
+
+/// The same of one that is listed, with a person's word on it.
+pub fn of_aside(aside: &Aside, connection: &str, now: DateTime<Utc>) -> Draft {
+    let dismissed_by = aside.dismissed.as_ref().map(|dismissed| &dismissed.by);
+    told(&aside.quarantined, dismissed_by, connection, (aside.observed_at, now))
+}
+
+fn told(
+    quarantined: &Quarantined,
+    dismissed_by: Option<&Statement>,
+    connection: &str,
+    (observed_at, now): (DateTime<Utc>, DateTime<Utc>),
+) -> Draft {
+    let (observed_at, time) = (instant::text_utc(observed_at), instant::text_utc(now));
+    let data = QuarantineData { schema: "tillbox.quarantine.v1", connection, observed_at, quarantined, dismissed_by };
     let value = serde_json::to_value(data).unwrap_or_default();
     Draft {
         event_type: EventType::Quarantine,

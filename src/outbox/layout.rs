@@ -8,6 +8,7 @@
 //! | `s` connection 0 hour (4) page (2) | packed entries of what has been seen |
 //! | `w` connection | the connector's cursor, as it wrote it |
 //! | `g` connection 0 gap id | an open gap, JSON |
+//! | `h` connection 0 gap id | a gap that a person closed, JSON |
 //! | `a` connection 0 second (8) hash (32) | a record that was put aside, JSON |
 //! | `a` connection 0 | those that had no room in that list, JSON |
 //! | `c` connection 0 day | the digest of the last closing |
@@ -40,6 +41,7 @@ pub const QUEUE: u8 = b'q';
 pub const SEEN: u8 = b's';
 pub const CURSOR: u8 = b'w';
 pub const GAP: u8 = b'g';
+pub const CLOSED_BY_HAND: u8 = b'h';
 pub const ASIDE: u8 = b'a';
 pub const CLOSING: u8 = b'c';
 pub const CONNECTION: u8 = b'n';

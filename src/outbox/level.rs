@@ -49,6 +49,8 @@ pub struct Level {
     pub take_over: Option<u64>,
     /// The gaps that are open, by connection.
     pub open_gaps: Arc<BTreeMap<String, Vec<Gap>>>,
+    /// Counts what persons ended in this process: whoever sums up days looks again when it moved.
+    pub ended_by_hand: u64,
     /// Instants from which connections are to be read again, until that is on the device.
     pub read_again: Arc<ReadAgain>,
     /// The stored number before the stream's first.
@@ -139,6 +141,7 @@ impl Outbox {
                 } else {
                     Arc::new(writer.open_gaps.clone())
                 },
+                ended_by_hand: writer.words,
                 read_again: Arc::new(meta.read_again.clone()),
                 base,
             };

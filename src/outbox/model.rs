@@ -12,13 +12,14 @@ use proptest::prelude::*;
 
 use self::known::{Answer, Model, Told};
 use super::{
-    Begin, Capture, ClosingDraft, Level, Outbox, OutboxError, StoredVerdict, chain_begin, chain_next,
+    Begin, Capture, ClosingDraft, Ended, Level, Outbox, OutboxError, StoredVerdict, chain_begin, chain_next,
     engine::{apply, flush},
     fixture::{End, SHOP, Shop, gap, notice, now, page, read_all, sale, unreadable},
     layout::{self, ChunkHead},
     open_db,
 };
 use crate::{
+    by_hand::{Statement, handle_of_gap, handle_of_record},
     config::Acknowledge,
     content::ContentId,
     event::{EventType, StreamId},
@@ -58,6 +59,14 @@ enum Op {
     /// A broker, and the number that it holds.
     Retained(u8, u64),
     OrderTakeOver,
+    ByHand(ByHand),
+}
+
+/// What a person ends.
+#[derive(Debug, Clone, Copy)]
+enum ByHand {
+    Gap(u32),
+    Record(u32),
 }
 
 /// Now and then nothing at all happened but that the cursor moved.
@@ -114,6 +123,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => Just(Op::BeginStream(None)),
         1 => any::<u32>().prop_map(|token| Op::BeginStream(Some(token))),
         1 => (0_u64..10).prop_map(Op::Days),
+        3 => prop_oneof![(0_u32..3).prop_map(ByHand::Gap), (0_u32..4).prop_map(ByHand::Record)].prop_map(Op::ByHand),
         1 => prop_oneof![Just(Op::ForgetKept), Just(Op::OrderTakeOver)],
         2 => prop_oneof![
             any::<u8>().prop_map(Op::Nonce),
@@ -252,6 +262,7 @@ impl Run {
                 known.1.insert(*number);
                 assert_eq!(self.outbox().retained(&broker.to_string()).unwrap().acknowledged, *number);
             }
+            Op::ByHand(what) => self.end_by_hand(*what),
             Op::OrderTakeOver => {
                 let number = self.model.take_over.unwrap_or(self.model.history.len() as u64);
                 self.model.take_over = Some(number);
@@ -259,6 +270,31 @@ impl Run {
             }
         }
         self.check();
+    }
+
+    /// What a person's word did is what the model says of it, and a second one changes nothing.
+    fn end_by_hand(&mut self, what: ByHand) {
+        let by = Statement::new("Sari", "the till was broken").unwrap();
+        let say = |run: &Self, by: &Statement| match what {
+            ByHand::Gap(number) => run.outbox().close_gap(&handle_of_gap(SHOP, &gap(number)), by, now()),
+            ByHand::Record(number) => run.outbox().dismiss(&handle_of_record(SHOP, &unreadable(number)), by, now()),
+        };
+        let mut with = self.model.clone();
+        let (ends, is_ended) = match what {
+            ByHand::Gap(number) => (with.close_by_hand(gap(number)), self.model.closed_by_hand.contains(&gap(number))),
+            ByHand::Record(number) => (with.dismiss(number), self.model.dismissed.contains(&number)),
+        };
+        match say(self, &by) {
+            Ok(Ended::Now) => assert!(ends),
+            Ok(Ended::Before { by: before, .. }) => assert!(is_ended && before == by),
+            Ok(Ended::Unknown) => assert!(!ends && !is_ended),
+            other => panic!("{other:?}"),
+        }
+        self.model = with;
+        let another = Statement::new("Budi", "me too").unwrap();
+        let again = say(self, &another).unwrap();
+        let stands = matches!(&again, Ended::Before { by: before, .. } if *before == by);
+        assert!(if ends || is_ended { stands } else { again == Ended::Unknown }, "{again:?}");
     }
 
     fn begin_stream(&mut self, token: Option<String>) {
@@ -371,10 +407,15 @@ impl Run {
         }
         let gaps: BTreeSet<Gap> = outbox.open_gaps().values().flatten().cloned().collect();
         assert_eq!(gaps, self.model.gaps);
+        let closed: BTreeSet<Gap> = outbox.gaps_closed_by_hand(SHOP).into_iter().map(|closed| closed.gap).collect();
+        assert_eq!(closed, self.model.closed_by_hand);
         let asides = outbox.put_aside().unwrap().remove(SHOP).unwrap_or_default();
         let listed: BTreeSet<_> = asides.iter().map(|aside| aside.quarantined.hash).collect();
         assert_eq!(asides.len(), listed.len());
         assert_eq!(listed, self.model.aside.iter().map(|&number| unreadable(number).hash).collect());
+        let dismissed = asides.iter().filter(|aside| aside.dismissed.is_some());
+        let dismissed: BTreeSet<_> = dismissed.map(|aside| aside.quarantined.hash).collect();
+        assert_eq!(dismissed, self.model.dismissed.iter().map(|&number| unreadable(number).hash).collect());
         let cursor = outbox.cursor(SHOP).unwrap().map(|cursor| u32::from_be_bytes(cursor.try_into().unwrap()));
         assert_eq!(cursor, self.model.waiting.or(self.model.cursor));
         let blobs = self.shop.store().join("blobs");

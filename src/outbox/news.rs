@@ -150,14 +150,19 @@ impl<'a> News<'a> {
         if quarantined.business_date.is_none() {
             quarantined.window.get_or_insert_with(|| aside::met_within(self.now, read_to));
         }
-        self.captured.quarantined += 1;
         let sequence = self.next_number();
-        let draft = draft::of_quarantined(&quarantined, self.connection, self.now);
+        // A new stream tells what was dismissed in an earlier one, too.
+        let draft = if let Some(aside) = listed.filter(|aside| aside.dismissed.is_some()) {
+            draft::of_aside(aside, self.connection, self.now)
+        } else {
+            self.captured.quarantined += 1;
+            draft::of_quarantined(&quarantined, self.connection, self.now)
+        };
         let entry = Seen { identity, content: draft.content, standing: None, revision: 1, sequence };
         self.drafts.push(draft);
         if listed.is_none() {
             let version = VERSION.to_owned();
-            self.found.push(Aside { quarantined, observed_at: self.now, version, read_to });
+            self.found.push(Aside { quarantined, observed_at: self.now, version, read_to, dismissed: None });
         }
         Ok(self.seen.put(self.tree, self.connection, hour_of(self.now), entry)?)
     }

@@ -12,7 +12,7 @@ use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
 use super::{
-    Begin, Level, Options, Outbox, OutboxError, Writer, aside, chunk_of,
+    Begin, Level, Options, Outbox, OutboxError, Writer, aside, by_hand, chunk_of,
     engine::{apply, close, flush, guarded, newest, open_sled, wait_until_closed},
     identity::{note_owner, refuse_other_outlet},
     kept::Removed,
@@ -330,6 +330,8 @@ pub(super) fn read_writer(db: &sled::Db, now: DateTime<Utc>) -> Result<Writer, O
         seen: None,
         waiting_cursors: BTreeMap::new(),
         open_gaps: read_gaps(db)?,
+        closed_by_hand: by_hand::read(db)?,
+        words: 0,
         aside: aside::read(db)?,
         closed: None,
         damaged: false,

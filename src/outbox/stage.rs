@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, NaiveDate, Utc};
 
 use super::{
-    Asides, NOTICE_RESERVE_BYTES, Outbox, OutboxError, Writer, aside,
+    Asides, ClosedGap, NOTICE_RESERVE_BYTES, Outbox, OutboxError, Writer, aside,
+    by_hand::closed_key,
     engine::{apply, flush},
     kept::{self, Removed, Stay},
     layout::{self, ChunkHead, META, connection_key},
@@ -96,11 +97,28 @@ pub(super) struct Staged {
     pub chunks: Vec<ChunkHead>,
     pub captured: Captured,
     pub open_gaps: Option<Vec<Gap>>,
+    pub closed_by_hand: Option<Vec<ClosedGap>>,
     pub aside: Option<Asides>,
     /// The store's own words, where they change.
     pub meta: Option<Meta>,
     /// Whether records are in it, or only the box's own events.
     pub records: bool,
+}
+
+impl Staged {
+    /// A commit that changes nothing but what is in the batch.
+    pub fn of(batch: sled::Batch) -> Self {
+        Self {
+            batch,
+            chunks: Vec::new(),
+            captured: Captured::default(),
+            open_gaps: None,
+            closed_by_hand: None,
+            aside: None,
+            meta: None,
+            records: false,
+        }
+    }
 }
 
 impl Outbox {
@@ -197,9 +215,8 @@ impl Outbox {
         let News { mut drafts, notices, mut captured, read, found, .. } = news;
         let records = !drafts.is_empty();
 
-        let open_gaps = writer.open_gaps.get(&connection).cloned().unwrap_or_default();
-        let (opened, closed) = (capture.gaps_opened, capture.gaps_closed);
-        let open_gaps = stage_gaps(&connection, open_gaps, opened, &closed, now, &mut drafts, &mut batch);
+        let mut gaps = Gaps::of(writer, &connection);
+        gaps.stage(&connection, capture.gaps_opened, &capture.gaps_closed, now, &mut drafts, &mut batch);
         for closing in capture.closings {
             batch.insert(
                 connection_key(layout::CLOSING, &connection, closing.day.to_string().as_bytes()),
@@ -216,14 +233,7 @@ impl Outbox {
         let asides = writer.aside.get(&connection).cloned().unwrap_or_default();
         let aside = aside::stage(&connection, &asides, &read, found, self.retained_since(now), &mut batch);
         captured.asides_moved = aside.is_some();
-        let chunks = layout::write_chunks(writer.last + 1, &drafts, writer.cumulative_bytes);
-        let mut heads = Vec::with_capacity(chunks.len());
-        for (head, parts) in chunks {
-            for (part, value) in (0..).zip(parts) {
-                batch.insert(&layout::chunk_key(head.first, part), value);
-            }
-            heads.push(head);
-        }
+        let heads = stage_events(writer, &drafts, &mut batch);
         seen.write(&mut batch);
         if !connection.is_empty() {
             seen.expire(tree, &connection, first_kept, EXPIRED_PAGES_MAX, &mut batch)?;
@@ -241,12 +251,13 @@ impl Outbox {
             batch.insert(META, meta.to_bytes());
             meta
         });
-        Ok(Some(Staged { batch, chunks: heads, captured, open_gaps, aside, meta, records }))
+        let (open_gaps, closed_by_hand) = gaps.changed();
+        Ok(Some(Staged { batch, chunks: heads, captured, open_gaps, closed_by_hand, aside, meta, records }))
     }
 
     /// Takes a commit that is on the device into the books, and lets everyone see it.
     pub(super) fn adopt(&self, writer: &mut Writer, connection: &str, staged: Staged) -> Captured {
-        let Staged { chunks, captured, open_gaps, aside, meta, .. } = staged;
+        let Staged { chunks, captured, open_gaps, closed_by_hand, aside, meta, .. } = staged;
         if let Some(head) = chunks.last() {
             writer.last = head.last();
             writer.cumulative_bytes = head.cumulative_bytes;
@@ -260,6 +271,9 @@ impl Outbox {
         }
         if let Some(open_gaps) = open_gaps {
             writer.open_gaps.insert(connection.to_owned(), open_gaps);
+        }
+        if let Some(closed) = closed_by_hand {
+            writer.closed_by_hand.insert(connection.to_owned(), closed);
         }
         if let Some(aside) = aside {
             writer.aside.insert(connection.to_owned(), aside);
@@ -302,7 +316,7 @@ impl Outbox {
         kept::give_way(tree, writer.removed, stay, usize::MAX, &mut staged.batch)
     }
 
-    fn check_room(&self, writer: &Writer, staged: &Staged) -> Result<(), OutboxError> {
+    pub(super) fn check_room(&self, writer: &Writer, staged: &Staged) -> Result<(), OutboxError> {
         let limit_bytes = self.limit_bytes();
         let allowed_bytes = if staged.records { limit_bytes } else { limit_bytes + NOTICE_RESERVE_BYTES };
         let queued_bytes = writer.queued_bytes();
@@ -319,34 +333,76 @@ impl Outbox {
     }
 }
 
-/// Opens and closes gaps; gives the open ones if they changed.
-fn stage_gaps(
-    connection: &str,
-    mut open: Vec<Gap>,
-    opened: Vec<Gap>,
-    closed: &[Gap],
-    now: DateTime<Utc>,
-    drafts: &mut Vec<Draft>,
-    batch: &mut sled::Batch,
-) -> Option<Vec<Gap>> {
-    let told_before = drafts.len();
-    for gap in opened {
-        if !open.contains(&gap) {
-            drafts.push(gap.draft(connection, true, now));
-            batch.insert(gap_key(connection, &gap), serde_json::to_vec(&gap).unwrap_or_default());
-            open.push(gap);
+/// Writes events with the next numbers into a batch; gives the heads of their chunks.
+pub(super) fn stage_events(writer: &Writer, drafts: &[Draft], batch: &mut sled::Batch) -> Vec<ChunkHead> {
+    let chunks = layout::write_chunks(writer.last + 1, drafts, writer.cumulative_bytes);
+    let mut heads = Vec::with_capacity(chunks.len());
+    for (head, parts) in chunks {
+        for (part, value) in (0..).zip(parts) {
+            batch.insert(&layout::chunk_key(head.first, part), value);
         }
+        heads.push(head);
     }
-    for gap in closed {
-        if let Some(at) = open.iter().position(|open| open == gap) {
-            open.remove(at);
-            drafts.push(gap.draft(connection, false, now));
-            batch.remove(gap_key(connection, gap));
-        }
-    }
-    (drafts.len() > told_before).then_some(open)
+    heads
 }
 
-fn gap_key(connection: &str, gap: &Gap) -> Vec<u8> {
+/// A connection's gaps in one commit.
+struct Gaps {
+    open: Vec<Gap>,
+    closed_by_hand: Vec<ClosedGap>,
+    /// Which of the two changed.
+    changed: (bool, bool),
+}
+
+impl Gaps {
+    fn of(writer: &Writer, connection: &str) -> Self {
+        let open = writer.open_gaps.get(connection).cloned().unwrap_or_default();
+        let closed_by_hand = writer.closed_by_hand.get(connection).cloned().unwrap_or_default();
+        Self { open, closed_by_hand, changed: (false, false) }
+    }
+
+    /// Opens and closes gaps. What a person closed is not opened again; that it is proven after all is told.
+    fn stage(
+        &mut self,
+        connection: &str,
+        opened: Vec<Gap>,
+        closed: &[Gap],
+        now: DateTime<Utc>,
+        drafts: &mut Vec<Draft>,
+        batch: &mut sled::Batch,
+    ) {
+        for gap in opened {
+            if !self.open.contains(&gap) && !self.closed_by_hand.iter().any(|of| of.gap.holds(&gap)) {
+                drafts.push(gap.draft(connection, true, now));
+                batch.insert(gap_key(connection, &gap), serde_json::to_vec(&gap).unwrap_or_default());
+                self.open.push(gap);
+                self.changed.0 = true;
+            }
+        }
+        for gap in closed {
+            if let Some(at) = self.open.iter().position(|open| open == gap) {
+                self.open.remove(at);
+                batch.remove(gap_key(connection, gap));
+                self.changed.0 = true;
+            } else if let Some(at) = self.closed_by_hand.iter().position(|of| of.gap == *gap) {
+                self.closed_by_hand.remove(at);
+                batch.remove(closed_key(connection, gap));
+                self.changed.1 = true;
+            } else {
+                continue;
+            }
+            drafts.push(gap.draft(connection, false, now));
+        }
+    }
+
+    /// The open ones, and those that persons closed, as far as they changed.
+    fn changed(self) -> (Option<Vec<Gap>>, Option<Vec<ClosedGap>>) {
+        let Self { open, closed_by_hand, changed } = self;
+        (changed.0.then_some(open), changed.1.then_some(closed_by_hand))
+    }
+}
+
+/// Where an open gap is noted.
+pub(super) fn gap_key(connection: &str, gap: &Gap) -> Vec<u8> {
     connection_key(layout::GAP, connection, gap.id().as_bytes())
 }

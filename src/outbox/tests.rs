@@ -1,6 +1,7 @@
 //! The outbox, case by case.
 
 mod aside;
+mod by_hand;
 mod damage;
 mod identity;
 mod keeping;

@@ -14,6 +14,7 @@ use super::{
     standing_of, standing_of_hq,
 };
 use crate::{
+    by_hand::handle_of_gap,
     clock::Clock,
     config::{Acknowledge, Config},
     health::{Facts, Health},
@@ -88,6 +89,12 @@ impl Observer {
     #[must_use]
     pub fn acknowledge(&self) -> Acknowledge {
         self.acknowledge
+    }
+
+    /// The outlet's time.
+    #[must_use]
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
     }
 
     /// Looks at the box again and again, for what only the course of time tells.
@@ -179,7 +186,7 @@ impl Observer {
                 read_since: health.progress.since,
                 last_answer: health.last_answer,
                 clock_difference_s: health.clock_difference_s,
-                put_aside: aside.get(name).map_or(0, Vec::len),
+                put_aside: aside.get(name).map_or(0, |list| list.iter().filter(|of| of.dismissed.is_none()).count()),
                 notes: health.progress.notes.clone(),
             }
         });
@@ -207,7 +214,13 @@ impl Observer {
             sales,
             gaps: gaps
                 .take(GAPS_LISTED_MAX)
-                .map(|(name, gap)| OpenGap { connection: name.clone(), from: gap.from, to: gap.to, reason: gap.reason })
+                .map(|(name, gap)| OpenGap {
+                    handle: handle_of_gap(name, gap),
+                    connection: name.clone(),
+                    from: gap.from,
+                    to: gap.to,
+                    reason: gap.reason,
+                })
                 .collect(),
             open_gaps,
             put_aside_lately: facts.put_aside_lately(now),

@@ -189,16 +189,20 @@ pub fn room(queue: &Queue, bytes: impl Fn(u64) -> String) -> [String; 2] {
 fn unproven(lines: &mut Lines<'_>, overview: &Overview) {
     lines.add("gaps", &count(overview.open_gaps, "interval is", "intervals are", "not proven complete"));
     for gap in &overview.gaps {
-        let reason = serde_json::to_value(gap.reason).unwrap_or_default();
         let (from, to) = (lines.when(gap.from), lines.when(gap.to));
-        lines.add("", &format!("{}: {from} to {to}, {}", gap.connection, reason.as_str().unwrap_or_default()));
+        let ends = if gap.reason.needs_a_person() && !gap.handle.is_empty() {
+            format!("; only a person can end it: `tillbox outbox close-gap {}`", gap.handle)
+        } else {
+            String::new()
+        };
+        lines.add("", &format!("{}: {from} to {to}, {}{ends}", gap.connection, gap.reason.name()));
     }
     if overview.open_gaps > overview.gaps.len() {
         lines.add("", &format!("and {} more", overview.open_gaps - overview.gaps.len()));
     }
     lines.add("aside", &count(overview.put_aside(), "record is", "records are", "put aside, as it cannot be read"));
     if overview.put_aside() > 0 {
-        lines.add("", "`tillbox outbox list` names them");
+        lines.add("", "`tillbox outbox gaps` names them, and how a person dismisses them");
     }
 }
 

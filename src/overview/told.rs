@@ -132,7 +132,8 @@ fn on_the_way(overview: &Overview, queue: &Queue) -> Text {
 fn unproven(overview: &Overview, language: Language) -> Vec<Cause> {
     let mut all = Vec::new();
     if overview.open_gaps > 0 {
-        all.push(Cause { meaning: lights::GAP.of(language).to_owned(), to_do: None });
+        let to_do = overview.gaps_need_a_person().then_some(lights::GAP_FOR_A_PERSON);
+        all.push(Cause { meaning: lights::GAP.of(language).to_owned(), to_do });
     }
     if overview.put_aside_lately {
         all.push(Cause { meaning: lights::PUT_ASIDE.of(language).to_owned(), to_do: None });

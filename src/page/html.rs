@@ -235,7 +235,8 @@ impl Document<'_> {
             let mut of: Vec<&str> = overview.gaps.iter().map(|gap| gap.connection.as_str()).collect();
             of.dedup();
             let title = self.fill(page::GAPS, &[&counted(overview.open_gaps)]);
-            self.told(&title, &of.join(", "), page::GAPS_TO_DO);
+            let to_do = if overview.gaps_need_a_person() { page::GAPS_FOR_A_PERSON } else { page::GAPS_TO_DO };
+            self.told(&title, &of.join(", "), to_do);
         }
         if overview.put_aside() > 0 {
             let title = self.fill(page::PUT_ASIDE, &[&counted(overview.put_aside())]);

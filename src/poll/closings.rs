@@ -46,6 +46,11 @@ impl Closings {
         now >= *self.due.get_or_insert(now + LOOK_AFTER)
     }
 
+    /// A person ended something: the days are looked at at once.
+    pub fn ended_by_hand(&mut self, now: DateTime<Utc>) {
+        self.look_at(now);
+    }
+
     fn look_at(&mut self, at: DateTime<Utc>) {
         self.due = Some(self.due.map_or(at, |due| due.min(at)));
     }
@@ -66,6 +71,7 @@ impl Closings {
         let first = self.calendar.day_of(now - self.retention).checked_add_days(Days::new(2)).unwrap_or(NaiveDate::MAX);
         let known = outbox.day_totals(connection, first)?;
         let asides = outbox.asides(connection);
+        let closed_by_hand = outbox.gaps_closed_by_hand(connection);
         let asked = outbox.level().read_again.get(connection).copied();
         let reads_again_since = source.reads_again_since(now).min(asked.unwrap_or(now));
         let mut drafts = Vec::new();
@@ -79,14 +85,19 @@ impl Closings {
                 None if covered || last.is_some() => empty_day(),
                 None => continue,
             };
-            let is_asked = |gap: &Gap| gap.reason != GapReason::BehindHistory && gap.from < end && begin < gap.to;
+            let touches = |gap: &Gap| gap.from < end && begin < gap.to;
+            let is_asked = |gap: &Gap| gap.reason != GapReason::BehindHistory && touches(gap);
+            let by_hand = closed_by_hand.iter().map(|closed| &closed.gap);
+            let of_day = asides.of_day(date, (begin, end));
             let day = Day {
                 date,
                 totals: &totals,
                 covered,
-                quarantined: asides.of_day(date, (begin, end)),
+                quarantined: of_day.waiting,
+                dismissed: of_day.dismissed,
+                gaps_closed_by_hand: by_hand.clone().filter(|gap| touches(gap)).count() as u64,
                 read_at: source.read_at(begin, end),
-                is_final: end <= reads_again_since && !gaps.iter().any(is_asked),
+                is_final: end <= reads_again_since && !gaps.iter().chain(by_hand).any(is_asked),
                 last: last.as_deref(),
             };
             if !day.is_whole(&self.calendar, gaps) {

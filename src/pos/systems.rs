@@ -8,9 +8,12 @@ use super::{
     olsera::{documented::connector::Documented, open_api::connector::OpenApi},
     page::ParseContext,
     pos_kasir::connector::PosKasir,
-    qasir::connector::Qasir,
+    qasir::{self, connector::Qasir},
 };
-use crate::config::{Credentials, Outlet, Pos, System};
+use crate::{
+    checkpoint::reach::Reach,
+    config::{Credentials, Outlet, Pos, System},
+};
 
 /// What a connection's config says to its connector.
 #[must_use]
@@ -25,8 +28,14 @@ pub fn terms(outlet: &Outlet, pos: &Pos, now: DateTime<Utc>) -> Terms {
             observed_at: now,
         },
         poll_every: TimeDelta::from_std(pos.poll_every).unwrap_or(TimeDelta::hours(1)),
-        backfill: TimeDelta::from_std(pos.backfill).unwrap_or(TimeDelta::days(3_650)),
+        backfill: backfill(pos),
     }
+}
+
+/// How far back a new store reads a connection, by its config.
+#[must_use]
+pub fn backfill(pos: &Pos) -> TimeDelta {
+    TimeDelta::from_std(pos.backfill).unwrap_or(TimeDelta::days(3_650))
 }
 
 /// A connection's connector, as its system and its credentials choose it.
@@ -50,6 +59,17 @@ pub fn connector(
         }
         System::Asalta => Box::new(Asalta::new(terms, begin)),
     }
+}
+
+/// How far back a connection is read with this backfill.
+#[must_use]
+pub fn reach(system: System, backfill: TimeDelta) -> Reach {
+    let history = match system {
+        System::Qasir => Some(qasir::connector::HISTORY),
+        // What these show is bounded by no span of time.
+        System::Olsera | System::PosKasir | System::Asalta => None,
+    };
+    Reach { asked: history.map_or(backfill, |history| backfill.min(history)), history }
 }
 
 /// What a technician does when the source refuses the credential, in a few words.

@@ -20,12 +20,14 @@ pub use self::{
     store::{Id, Store, key},
 };
 use super::{
-    connector::{Begin, Connector, Memory, Step, Terms, Yield},
+    connector::{Begin, Connector, Memory, RESCAN_HORIZON, Step, Terms, Yield},
     http::{Answer, Failure},
     page::ParseContext,
     request::Request,
+    systems,
 };
 use crate::{
+    checkpoint::reach,
     clock::Clock,
     config::{Credentials, Currency},
     gap::Gap,
@@ -180,6 +182,18 @@ impl<S: System> TestBox<S> {
         self.store = Arc::default();
         (self.cursor, self.gaps) = (None, Vec::new());
         self.restart();
+    }
+
+    /// Another box in the place of this one some time later, which goes on by the checkpoint that this one left: as the
+    /// line to HQ does it.
+    pub fn replace(&mut self, system: crate::config::System, after: TimeDelta) {
+        let (progress, reach) = (self.progress(), systems::reach(system, self.backfill));
+        let begun = reach::begun(&progress, reach, None, self.now);
+        self.pass(after);
+        self.wipe();
+        let watermark = progress.watermark.expect("something was read");
+        let from = reach::read_from(watermark, begun, Some(reach), RESCAN_HORIZON, self.now);
+        self.connector.rewind(from.expect("an instant of our time"));
     }
 
     /// The clock is set right, backwards: as the poll loop does it.

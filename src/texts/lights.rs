@@ -74,6 +74,8 @@ texts! {
     ON_THEIR_WAY = "Sales are on their way.", "Penjualan sedang dikirim.";
     WAIT_HERE = "Sales wait in the box.", "Penjualan menunggu di dalam boks.";
     GAP = "Some sales are not proven complete.", "Ada penjualan yang belum pasti lengkap.";
+    GAP_FOR_A_PERSON = "The technician looks at it with tillbox outbox gaps; only a person can end it.",
+        "Teknisi memeriksanya dengan tillbox outbox gaps; hanya orang yang dapat menutupnya.";
     PUT_ASIDE = "Some records cannot be read and are put aside.", "Ada catatan yang tidak terbaca dan disisihkan.";
     GO_ON = "Go on selling.", "Tetap berjualan seperti biasa.";
 }

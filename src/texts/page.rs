@@ -43,9 +43,11 @@ texts! {
     GAPS = "Intervals not proven complete: {}", "Selang waktu yang belum pasti lengkap: {}";
     GAPS_TO_DO = "The box reads them again by itself. If they stay for a day, tell headquarters.",
         "Boks membacanya ulang sendiri. Jika sehari belum selesai, beri tahu kantor pusat.";
+    GAPS_FOR_A_PERSON = "Tell headquarters. The technician sees them with tillbox outbox gaps; some of them only a person can end.",
+        "Beri tahu kantor pusat. Teknisi melihatnya dengan tillbox outbox gaps; sebagian hanya dapat ditutup oleh orang.";
     PUT_ASIDE = "Records that cannot be read, put aside: {}", "Catatan yang tidak terbaca dan disisihkan: {}";
-    PUT_ASIDE_TO_DO = "Headquarters knows of each; the technician sees them with tillbox outbox list.",
-        "Kantor pusat sudah diberi tahu; teknisi melihatnya dengan tillbox outbox list.";
+    PUT_ASIDE_TO_DO = "Headquarters knows of each; the technician sees and dismisses them with tillbox outbox gaps.",
+        "Kantor pusat sudah diberi tahu; teknisi melihat dan menutupnya dengan tillbox outbox gaps.";
     NEARLY_FULL = "The box's room for waiting sales is {} % full.",
         "Ruang boks untuk penjualan yang menunggu terisi {} %.";
     NEARLY_FULL_TO_DO = "Tell headquarters: the sales must leave before there is no more room.",

@@ -8,6 +8,7 @@ use std::{
 use chrono::{DateTime, NaiveTime, TimeDelta, TimeZone as _, Utc};
 use serde_json::{Value, json};
 use tillbox::{
+    by_hand::{Statement, handle_of_gap, handle_of_record},
     checkpoint::{self, Checkpoint},
     closing::{Calendar, Day, closing},
     config::{Acknowledge, Currency},
@@ -16,9 +17,9 @@ use tillbox::{
     gap::{Gap, GapReason},
     health::{Condition, ConnectionHealth, Health, Phase},
     notice::{self, Notice},
-    outbox::{Capture, Options, Outbox},
+    outbox::{Capture, Ended, Options, Outbox},
     pos::{
-        page::{Page, ParseContext, Reason},
+        page::{Page, ParseContext, Quarantined, Reason},
         qasir::parse::parse_transactions,
     },
     progress::Progress,
@@ -27,7 +28,7 @@ use tillbox::{
 };
 
 use crate::{
-    contract::{hold, hold_event},
+    contract::{faults_at_hq, hold, hold_event},
     names::variants,
 };
 
@@ -92,8 +93,21 @@ impl Life {
         let days = self.outbox.day_totals("front", chrono::NaiveDate::MIN).unwrap();
         let life_asides = self.outbox.asides("front");
         let drafts = days.iter().filter_map(|(date, totals)| {
-            let (quarantined, read_at) = (life_asides.of_day(*date, calendar().bounds(*date)), Some(now()));
-            let day = Day { date: *date, totals, covered: true, quarantined, read_at, is_final: false, last: None };
+            let of_day = life_asides.of_day(*date, calendar().bounds(*date));
+            let (begin, end) = calendar().bounds(*date);
+            let closed = self.outbox.gaps_closed_by_hand("front");
+            let touching = closed.iter().filter(|closed| closed.gap.from < end && begin < closed.gap.to);
+            let day = Day {
+                date: *date,
+                totals,
+                covered: true,
+                quarantined: of_day.waiting,
+                dismissed: of_day.dismissed,
+                gaps_closed_by_hand: u64::try_from(touching.count()).unwrap(),
+                read_at: Some(now()),
+                is_final: false,
+                last: None,
+            };
             closing("front", &calendar(), &day, &gaps, now() + TimeDelta::days(3650))
         });
         self.capture(Capture { closings: drafts.collect(), ..Capture::default() });
@@ -175,6 +189,48 @@ fn every_reason_of_quarantine_keeps_to_the_schema() {
     });
     life.capture(Capture { quarantined: quarantined.collect(), ..Capture::default() });
     assert_eq!(named(&life.events(), "quarantine", "reason").len(), reasons.len());
+}
+
+#[test]
+fn what_a_person_ended_keeps_to_the_schemas_and_is_told_from_what_was_proven() {
+    let life = Life::begin(128 * 1024);
+    let (_, page) = pages().into_iter().find(|(name, _)| name.contains("malformed")).unwrap();
+    let Page { records: transactions, quarantined, .. } = page;
+    let day = transactions.first().unwrap().business_date;
+    let record = Quarantined { business_date: Some(day), window: None, ..quarantined.first().unwrap().clone() };
+    let noon = calendar().bounds(day).0 + TimeDelta::hours(8);
+    let of = |hour| Gap { from: noon, to: noon + TimeDelta::hours(hour), reason: GapReason::BehindHistory };
+    let (gaps_opened, quarantined) = (vec![of(1), of(2)], vec![record.clone()]);
+    life.capture(Capture { transactions, quarantined, gaps_opened, ..Capture::default() });
+    let by = Statement::new("Sari", "the till was broken\nthat day").unwrap();
+    for gap in [of(1), of(2)] {
+        let handle = handle_of_gap("front", &gap);
+        assert_eq!(life.outbox.close_gap(&handle, &by, now()).unwrap(), Ended::Now);
+    }
+    let handle = handle_of_record("front", &record);
+    assert_eq!(life.outbox.dismiss(&handle, &by, now()).unwrap(), Ended::Now);
+    life.close_days();
+    life.capture(Capture { gaps_closed: vec![of(2)], ..Capture::default() });
+
+    let events = life.events();
+    let data = |event_type: &'static str| {
+        let of_type = move |event: &&Value| event["type"] == format!("tillbox.{event_type}.v1");
+        events.iter().filter(of_type).map(|event| &event["data"]).collect::<Vec<_>>()
+    };
+    let closed: Vec<_> = data("gap").into_iter().filter(|gap| gap["state"] == "closed").collect();
+    let by_hand = closed.iter().filter(|gap| gap["closed_by"]["name"] == "Sari").count();
+    assert_eq!((closed.len(), by_hand), (3, 2), "the third is proven after all");
+    assert!(data("quarantine").iter().any(|aside| aside["dismissed_by"]["reason"] == "the till was broken\\nthat day"));
+    let closings = data("closing");
+    let told = closings.iter().find(|told| told["business_date"] == day.to_string()).unwrap();
+    assert_eq!((&told["complete"], &told["quarantined"]), (&json!(false), &json!(0)));
+    assert_eq!((&told["dismissed"], &told["gaps_closed_by_hand"]), (&json!(1), &json!(2)));
+    for nobody in [json!({ "name": "", "reason": "why" }), json!({ "name": "Sari" }), json!("Sari")] {
+        let gap = closed.iter().find(|gap| gap.get("closed_by").is_some()).unwrap();
+        let mut gap = Value::clone(gap);
+        gap["closed_by"] = nobody;
+        assert!(!faults_at_hq("gap", &gap).is_empty(), "{gap}");
+    }
 }
 
 #[test]
@@ -290,6 +346,7 @@ fn every_status_and_the_checkpoint_keep_to_their_schemas() {
         nonce: "00112233445566778899aabbccddeeff".to_owned(),
         acknowledged: 0,
         watermarks: [("front".to_owned(), Some(now())), ("back".to_owned(), None)].into(),
+        begun: [("front".to_owned(), now() - TimeDelta::days(40))].into(),
         open_gaps: (*life.outbox.open_gaps()).clone(),
         gaps_omitted: [("front".to_owned(), 3)].into(),
         restarted: Some("r-1".to_owned()),

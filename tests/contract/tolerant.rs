@@ -55,6 +55,7 @@ fn a_checkpoint_may_say_who_wrote_it_what_it_obeyed_and_what_it_leaves_out() {
     let mut whole = plain.clone();
     whole["nonce"] = "00112233445566778899aabbccddeeff".into();
     whole["restarted"] = "lost-2026.03".into();
+    whole["begun"] = json!({ "front": "2026-03-01T00:00:00Z" });
     whole["gaps_omitted"] = json!({ "front": 1_900 });
     hold("checkpoint", &whole);
     whole["gaps_omitted"]["front"] = 0.into();

@@ -8,6 +8,7 @@ mod parts;
 mod answers;
 mod authorize;
 mod broker_lost;
+mod by_hand;
 mod check;
 mod checkpoint;
 mod commanded;

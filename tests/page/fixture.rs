@@ -162,8 +162,13 @@ pub fn faulty() -> Overview {
     let paper =
         Trouble { code: "paper_low".to_owned(), ..trouble(Condition::ClockWrong, None, "line paper-low is lit", 12) };
     overview.conditions.push(Trouble { needs_technician: false, ..paper });
-    overview.gaps =
-        vec![OpenGap { connection: "kitchen".to_owned(), from: ago(400), to: ago(380), reason: GapReason::Truncated }];
+    overview.gaps = vec![OpenGap {
+        handle: String::new(),
+        connection: "kitchen".to_owned(),
+        from: ago(400),
+        to: ago(380),
+        reason: GapReason::Truncated,
+    }];
     (overview.open_gaps, overview.put_aside_lately) = (1, true);
     overview
 }

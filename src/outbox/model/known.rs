@@ -43,6 +43,9 @@ pub(super) struct Model {
     /// Those that are listed.
     pub(super) aside: BTreeSet<u32>,
     pub(super) gaps: BTreeSet<Gap>,
+    /// Gaps that a person closed, and the listed records that one dismissed.
+    pub(super) closed_by_hand: BTreeSet<Gap>,
+    pub(super) dismissed: BTreeSet<u32>,
     /// The cursor in the store, and the one that waits.
     pub(super) cursor: Option<u32>,
     pub(super) waiting: Option<u32>,
@@ -79,6 +82,7 @@ impl Model {
             self.history.push(Told { event_type, subject, content: ContentId([0; 32]), revision: None });
         };
         self.aside.retain(|number| !read.contains(number));
+        self.dismissed.retain(|number| !read.contains(number));
         // What was read and is as bad as before again is news.
         self.unreadable.retain(|number| !read.contains(number));
         for &number in &answer.unreadable {
@@ -88,12 +92,12 @@ impl Model {
             }
         }
         for gap in answer.opened.iter().map(|&number| gap(number)) {
-            if self.gaps.insert(gap.clone()) {
+            if !self.closed_by_hand.contains(&gap) && self.gaps.insert(gap.clone()) {
                 tell(EventType::Gap, format!("gap/{}", gap.id()));
             }
         }
         for gap in answer.closed.iter().map(|&number| gap(number)) {
-            if self.gaps.remove(&gap) {
+            if self.gaps.remove(&gap) || self.closed_by_hand.remove(&gap) {
                 tell(EventType::Gap, format!("gap/{}", gap.id()));
             }
         }
@@ -116,6 +120,31 @@ impl Model {
         news
     }
 
+    /// A person closes a gap; tells whether that ends it now.
+    pub(super) fn close_by_hand(&mut self, gap: Gap) -> bool {
+        let open = self.gaps.remove(&gap);
+        if open {
+            self.tell_by_hand(EventType::Gap, format!("gap/{}", gap.id()));
+            self.closed_by_hand.insert(gap);
+        }
+        open
+    }
+
+    /// A person dismisses a record; tells whether that ends it now.
+    pub(super) fn dismiss(&mut self, number: u32) -> bool {
+        let listed = self.aside.contains(&number) && self.dismissed.insert(number);
+        if listed {
+            self.tell_by_hand(EventType::Quarantine, format!("quarantine/{}", unreadable(number).hash));
+        }
+        listed
+    }
+
+    fn tell_by_hand(&mut self, event_type: EventType, subject: String) {
+        self.history.push(Told { event_type, subject, content: ContentId([0; 32]), revision: None });
+        // Whatever waits goes along with every commit.
+        self.cursor = self.waiting.take().or(self.cursor);
+    }
+
     /// The stream's events.
     pub(super) fn durable(&self) -> u64 {
         (self.history.len() - self.base) as u64
@@ -128,7 +157,9 @@ impl Model {
             history: old.history,
             base: usize::try_from(base).unwrap(),
             gaps: old.gaps,
+            closed_by_hand: old.closed_by_hand,
             aside: old.aside,
+            dismissed: old.dismissed,
             token: token.or(old.token),
             nonces: old.nonces,
             retained: old.retained,

@@ -187,7 +187,7 @@ fn what_a_backfill_put_aside_is_looked_for_where_it_was_and_no_further_than_is_r
 
 fn of_day(outbox: &Outbox, days_ago: i64) -> u64 {
     let begin = (now() - TimeDelta::days(days_ago)).date_naive().and_time(chrono::NaiveTime::MIN).and_utc();
-    outbox.asides(SHOP).of_day(begin.date_naive(), (begin, begin + TimeDelta::days(1)))
+    outbox.asides(SHOP).of_day(begin.date_naive(), (begin, begin + TimeDelta::days(1))).waiting
 }
 
 #[test]

@@ -71,7 +71,7 @@ const GRAIN_DAYS_MAX: u64 = 7;
 const FAR_AHEAD: TimeDelta = TimeDelta::days(400);
 
 /// The source keeps three months.
-const HISTORY: TimeDelta = TimeDelta::days(90);
+pub const HISTORY: TimeDelta = TimeDelta::days(90);
 
 /// A backfill that begins at the end of the history may take this long before something is lost.
 const HISTORY_SLACK: TimeDelta = TimeDelta::days(1);

@@ -289,3 +289,14 @@ fn a_flag_is_raised_by_nothing_that_is_right() {
         assert_eq!(record.flags, BTreeSet::from([Flag::TimezoneAssumed]), "{key}");
     }
 }
+
+#[test]
+fn a_box_replaced_in_its_first_reading_goes_on_without_a_gap() {
+    let mut stage = shop(400, |_| {});
+    stage.run_till(TimeDelta::hours(1), |stage| stage.news > 100);
+    assert!(!stage.progress().complete, "in the middle of it");
+    stage.replace(crate::config::System::Asalta, TimeDelta::days(2));
+    stage.run_till(TimeDelta::hours(3), |stage| stage.progress().complete);
+    assert_eq!(stage.gaps, []);
+    stage.assert_whole();
+}

@@ -436,3 +436,18 @@ fn what_this_source_cannot_show_is_not_there() {
     test.run(TimeDelta::minutes(5));
     assert_eq!((test.count(), test.differences()), (1, vec![]));
 }
+
+/// The list shows its newest 100 rows alone: what lies before them is a gap, but only as far as the config asks.
+#[test]
+fn a_box_replaced_in_its_first_reading_opens_no_gap_before_what_is_asked() {
+    let mut test = TestBox::new(NOON, options());
+    test.sell("a", 150, TimeDelta::minutes(10));
+    test.run_till(TimeDelta::minutes(5), |test| test.count() == 100);
+    assert!(!test.progress().complete && test.gaps.is_empty(), "in the middle of it");
+    test.replace(crate::config::System::Olsera, TimeDelta::days(2));
+    let asked = test.now - test.backfill;
+    test.run(TimeDelta::minutes(10));
+    assert!(test.progress().complete);
+    let [gap] = &test.gaps[..] else { panic!("{:?}", test.gaps) };
+    assert!(gap.reason == GapReason::BehindHistory && gap.from >= asked - TimeDelta::seconds(1), "{gap:?} {asked}");
+}

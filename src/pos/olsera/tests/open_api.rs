@@ -418,3 +418,19 @@ fn a_steady_shop_stays_far_below_the_limit() {
     test.run(TimeDelta::minutes(2));
     assert_eq!(test.differences(), Vec::<String>::new());
 }
+
+#[test]
+fn a_box_replaced_in_its_first_reading_goes_on_without_a_gap() {
+    let mut test = TestBox::new(NOON, options());
+    test.backfill = TimeDelta::days(90);
+    test.wipe();
+    for n in 0..88 {
+        let sold = test.now - TimeDelta::days(n) - TimeDelta::hours(1);
+        test.server.put_at(sold, Sale::plain(&format!("old-{n}"), 25_000, sold));
+    }
+    test.run_till(TimeDelta::hours(1), |test| test.news > 20);
+    assert!(!test.progress().complete, "in the middle of it");
+    test.replace(crate::config::System::Olsera, TimeDelta::days(2));
+    test.run_till(TimeDelta::hours(3), |test| test.progress().complete);
+    assert_eq!((test.count(), &test.gaps[..], test.differences()), (88, &[][..], vec![]));
+}

@@ -399,3 +399,18 @@ fn a_method_that_is_added_later_is_called_by_its_name() {
     assert_eq!(tillbox.order("A").payment_method.as_deref(), Some("cash"));
     assert_eq!(tillbox.order("B").payment_method.as_deref(), Some("gopay"));
 }
+
+#[test]
+fn a_box_replaced_in_its_first_reading_goes_on_without_a_gap() {
+    let mut tillbox = TestBox::new(|_| {});
+    for n in 0..400 {
+        let sold = tillbox.now - TimeDelta::hours(5 * (400 - n));
+        tillbox.server.put_at(sold, Sale::plain(&format!("old-{n}"), 5_000, sold));
+    }
+    tillbox.run_till(TimeDelta::hours(2), |tillbox| tillbox.news > 100);
+    assert!(!tillbox.progress().complete, "in the middle of it");
+    tillbox.replace(crate::config::System::PosKasir, TimeDelta::days(2));
+    tillbox.run_till(TimeDelta::hours(3), |tillbox| tillbox.progress().complete);
+    assert_eq!(tillbox.gaps, []);
+    assert_eq!(tillbox.differences(), Vec::<String>::new());
+}

@@ -551,3 +551,33 @@ fn a_sale_that_was_uploaded_late_is_captured_within_the_hour() {
     shop.run_until(uploaded + TimeDelta::minutes(75));
     assert!(shop.has("L-2"), "the recent tier reads the last two days again");
 }
+
+/// A card that dies in its first hours is replaced days later: what lies before the 90 days that the config asks for is
+/// nobody's gap, and the rest is read.
+#[test]
+fn a_box_replaced_in_its_first_reading_opens_no_gap_before_what_is_asked() {
+    for read_days in [0, 5] {
+        let mut test = box_on(regular(30, 95), 90);
+        let reached = test.now - TimeDelta::days(90 - read_days);
+        test.run_till(TimeDelta::hours(3), |test| test.watermark() >= reached && test.news > 0);
+        assert!(!test.progress().complete, "in the middle of it");
+        test.replace(crate::config::System::Qasir, TimeDelta::days(2));
+        test.run_till(TimeDelta::hours(3), |test| test.progress().complete);
+        assert_eq!(test.gaps, [], "after {read_days} days");
+        let missing = test.missing(test.now - TimeDelta::days(89));
+        assert!(missing.iter().all(|(_, sale)| sale.at > test.now - TimeDelta::minutes(2)), "{missing:?}");
+    }
+}
+
+/// What was sold since the first box began is owed, and what of it the source has forgotten is a gap.
+#[test]
+fn a_box_replaced_after_the_source_forgot_tells_what_is_lost() {
+    let mut test = box_on(regular(120, 105), 90);
+    let began = test.now;
+    test.run_till(TimeDelta::hours(3), |test| test.watermark() >= began - TimeDelta::days(85));
+    test.replace(crate::config::System::Qasir, TimeDelta::days(100));
+    test.run_till(TimeDelta::hours(6), |test| test.progress().complete);
+    let [gap] = &test.gaps[..] else { panic!("{:?}", test.gaps) };
+    assert_eq!(gap.reason, GapReason::BehindHistory);
+    assert!((gap.from - began).abs() < TimeDelta::hours(3), "{gap:?} begins at {began}");
+}
