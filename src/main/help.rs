@@ -113,15 +113,19 @@ Commands:
   export              all waiting events, a line of JSON each
   move                give the box to the outlet that the config names
   send FOLDER         send a store that was set aside
+  gaps                what is not proven complete and what could not be read, each with its handle
+  close-gap HANDLE    close a gap that nothing can prove
+  dismiss HANDLE      end a record that was put aside
   take-over           take the outlet back from another box that sends for it
   same-account NAME   the account that answers on a connection is the same shop's
 
 Options:
   -h, --help      this text; `tillbox outbox COMMAND --help` tells more of each
 
-list, show and export change nothing. They ask the running daemon, as the same user; while none runs they look into
-the store itself, which a daemon cannot open meanwhile. move and send need the store for themselves; take-over and
-same-account tell the running daemon, or the store. Each of the four says first what it will do, and asks.
+list, show, export and gaps change nothing. They ask the running daemon, as the same user; while none runs they look
+into the store itself, which a daemon cannot open meanwhile. move and send need the store for themselves; take-over,
+same-account, close-gap and dismiss tell the running daemon, or the store. move, send, take-over and same-account say
+first what they will do, and ask.
 ";
 
 const LIST: &str = "\
@@ -216,8 +220,8 @@ Options:
   --json          answer with one JSON value
   -h, --help      this text
 
-Each has the handle by which a person ends it: `tillbox outbox close-gap` and `tillbox outbox dismiss`. It changes nothing.
-It asks the running daemon, as the same user; while none runs it looks into the store itself.
+Each has the handle by which a person ends it: `tillbox outbox close-gap` and `tillbox outbox dismiss`. It changes
+nothing. It asks the running daemon, as the same user; while none runs it looks into the store itself.
 
 Exit codes: 0 told, 75 try again later, 78 the config must be corrected.
 ";
@@ -233,8 +237,8 @@ Options:
   --config FILE   the config file (default /etc/tillbox/tillbox.toml)
   -h, --help      this text
 
-Headquarters gets name and reason, and the day is never called complete by it. `tillbox outbox gaps` shows the handles. It
-tells the running daemon, or the store; a second call says that it is done already, and by whom.
+Headquarters gets name and reason, and the day is never called complete by it. `tillbox outbox gaps` shows the
+handles. It tells the running daemon, or the store; a second call says that it is done already, and by whom.
 
 Exit codes: 0 done, 1 nothing has that handle, 64 usage, 75 try again later, 78 the config must be corrected.
 ";
@@ -250,8 +254,8 @@ Options:
   --config FILE   the config file (default /etc/tillbox/tillbox.toml)
   -h, --help      this text
 
-Headquarters gets name and reason, and the day is never called complete by it. `tillbox outbox gaps` shows the handles. It
-tells the running daemon, or the store; a second call says that it is done already, and by whom.
+Headquarters gets name and reason, and the day is never called complete by it. `tillbox outbox gaps` shows the
+handles. It tells the running daemon, or the store; a second call says that it is done already, and by whom.
 
 Exit codes: 0 done, 1 nothing has that handle, 64 usage, 75 try again later, 78 the config must be corrected.
 ";

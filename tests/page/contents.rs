@@ -144,7 +144,7 @@ fn the_text_for_a_person_names_everything() {
     for part in [
         "outlet   jkt-014 (Warung Sabang), Asia/Jakarta",
         "state    The box needs a technician.",
-        "cause    The point of sale does not let the box in.\nremedy   The technician renews the key or password",
+        "cause    The point of sale does not let the box in, or cannot be trusted.\nremedy   The technician does what the cause says",
         "light    sync  blinks slowly",
         "hq       mqtts://mqtt.hq.example:8883: does not work; it is tried again, since 11:58 (2 h 47 min ago)",
         "  !      hq_unreachable: mqtts://mqtt.hq.example:8883: connection refused (since 11:58 (2 h 47 min ago))",
