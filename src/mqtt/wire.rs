@@ -564,6 +564,6 @@ mod tests {
     #[test]
     fn a_code_that_nobody_knows_is_a_refusal() {
         let text = Refusal { code: 0xf3, reason: Some("no\nway".to_owned()) }.to_string();
-        assert_eq!(text, "0xf3 a code that the standard does not know, \"noway\"");
+        assert_eq!(text, "0xf3 a code that the standard does not know, \"no\\nway\"");
     }
 }
