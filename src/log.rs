@@ -1,6 +1,6 @@
 //! Where the log goes: the journal under systemd, else standard error.
 //!
-//! Points of sale and brokers have a say in what is told. Whatever a line or a field holds goes through [`Cleaned`], so
+//! Points of sale and brokers have a say in what is told. Whatever a line or a field holds goes through `Cleaned`, so
 //! that nobody who logs has to think of it: no name can begin a line of its own, or steer the terminal of who reads it.
 
 use std::{array, fmt};

@@ -332,13 +332,13 @@ fn try_all(path: &Path, config: &Config, json: bool) -> ExitCode {
 fn status(path: &Path, json: bool) -> ExitCode {
     let (folder, zone, faults) = match Config::load(path) {
         Ok(config) => (config.outbox.path, config.outlet.timezone, None),
-        Err(faults) => match Config::to_be_asked(path) {
-            Some((folder, zone)) => (folder, zone, Some(faults)),
-            None => {
+        Err(faults) => {
+            let Some((folder, zone)) = Config::to_be_asked(path) else {
                 eprint!("{}", faults.shown());
                 return ExitCode::from(CONFIG);
-            }
-        },
+            };
+            (folder, zone, Some(faults))
+        }
     };
     let asked = client::overview(&folder);
     if let Some(faults) = faults {

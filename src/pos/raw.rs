@@ -326,10 +326,13 @@ fn mend_string(content: &[u8], mended: &mut String) {
     }
 }
 
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
 /// A control character that stands raw in a string; gives how many bytes that was.
 fn mend_control(rest: &str, mended: &mut String) -> usize {
     let code = rest.bytes().next().unwrap_or_default();
-    mended.push_str(&format!("\\u{code:04x}"));
+    mended.push_str("\\u00");
+    mended.extend([code >> 4, code & 15].map(|digit| char::from(HEX[usize::from(digit)])));
     1
 }
 

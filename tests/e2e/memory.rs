@@ -97,11 +97,11 @@ fn no_answer_takes_more_memory_than_the_unit_allows() {
     ];
     let mut stage = Stage::new("broker");
     let heavy = HttpServer::start(Heavy(Mutex::new(transactions(&[sale("A-1", line)])))).expect("a port");
-    stage.setup.pos += &format!(
-        "\n[[pos]]\nname = \"heavy\"\nsystem = \"qasir\"\nbase-url = \"http://{}/v1\"\ntoken = \"any\"\npoll-every = \"1s\"\n\
-         requests-per-minute = 6000\nbackfill = \"1d\"\n",
-        heavy.address()
-    );
+    stage.setup.pos.extend([
+        "\n[[pos]]\nname = \"heavy\"\nsystem = \"qasir\"\nbase-url = \"http://",
+        &heavy.address().to_string(),
+        "/v1\"\ntoken = \"any\"\npoll-every = \"1s\"\nrequests-per-minute = 6000\nbackfill = \"1d\"\n",
+    ]);
     let mut daemon = stage.start();
     let group = group(&format!("tillbox-memory-{}", std::process::id()));
     if let Some(group) = &group {

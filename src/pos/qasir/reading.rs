@@ -43,6 +43,7 @@ impl Purpose {
 
 /// A stretch of time that is being read.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a finding of its own")]
 pub struct Reading {
     pub purpose: Purpose,
     /// When it was planned.

@@ -92,6 +92,9 @@ impl Probing {
     }
 }
 
+/// From when to when.
+pub type Span = (DateTime<Utc>, DateTime<Utc>);
+
 /// On the way back to an instant.
 #[derive(Debug, Clone)]
 pub struct Walk {
@@ -112,7 +115,7 @@ pub struct Walk {
     /// Days that hold more rows than one answer: nothing proves that they were read whole.
     pub cut: BTreeSet<NaiveDate>,
     /// Where rows could not be read, and what the answer was like.
-    pub spoilt: Vec<((DateTime<Utc>, DateTime<Utc>), String)>,
+    pub spoilt: Vec<(Span, String)>,
     /// Below which time rows could not be read: their lower neighbour is in the next answer.
     open: Option<(DateTime<Utc>, String)>,
 }

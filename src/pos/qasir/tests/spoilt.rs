@@ -29,7 +29,7 @@ fn cut_at(spoils: &'static str) -> Meddler {
         let mut answer = answered?;
         let text = String::from_utf8(answer.body).expect("text");
         let end = text.find(spoils).unwrap_or(text.len());
-        answer.body = text[..end].as_bytes().to_vec();
+        answer.body = text.as_bytes()[..end].to_vec();
         Ok(answer)
     })
 }
