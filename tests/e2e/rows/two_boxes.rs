@@ -123,6 +123,22 @@ fn row_09_an_old_box_does_not_take_the_outlet_back_by_itself() {
     assert!(!text.contains("no broker was reached"), "{text}");
 }
 
+/// The broker threw it off its line for the other one: that is no trouble of the internet.
+#[test]
+fn row_09_a_box_whose_line_another_one_took_names_that_one() {
+    let scene = Scene::new("broker", Rules::default());
+    scene.shop.sell(20);
+    let mut old = scene.start();
+    scene.wait_for_all(&old);
+    let newer = another(&scene.setup, scene.path()).start();
+    let report = old.wait_for_within(SOON, "red", |report| holds(report, "outlet_conflict"));
+    assert!(!holds(&report, "hq_unreachable"), "{report:#}");
+    let text = String::from_utf8_lossy(&scene.setup.run("status").stdout).into_owned();
+    assert!(text.contains(&format!("hq       {}: needs a technician", scene.setup.broker)), "{text}");
+    old.stop();
+    scene.wait_for_all(&newer);
+}
+
 #[test]
 fn row_09_a_command_gives_the_outlet_to_the_old_box() {
     let (scene, _, _) = old_and_new();
