@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{cursor::Order, parse::Listed};
 use crate::gap::{Gap, GapReason};
 
-/// Places that are remembered, each with its gap.
+/// Gaps that are remembered with their places; of more, a page is told anew when it is met.
 pub const SPOILT_MAX: usize = 64;
 
 /// Records that could not be read.

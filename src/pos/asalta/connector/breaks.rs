@@ -43,14 +43,12 @@ impl Asalta {
         let since = self.cursor.since;
         let own = &self.cursor.lists[list];
         let breaks = &mut self.lists[list].breaks;
-        // With too many of them to remember, nothing more is claimed.
-        let has_room = self.cursor.spoilt.len() < SPOILT_MAX;
-        if let Some((spoilt, fault)) = has_room.then(|| breaks.told(list, own.order, since)).flatten() {
+        if let Some((spoilt, fault)) = breaks.told(list, own.order, since) {
             let is_it =
                 |known: &&mut Spoilt| known.list == list && known.ids.0 < spoilt.ids.1 && spoilt.ids.0 < known.ids.1;
             if let Some(known) = self.cursor.spoilt.iter_mut().find(is_it) {
                 known.page = spoilt.page;
-            } else if spoilt.gap.to > since {
+            } else if spoilt.gap.to > since && self.cursor.spoilt.len() < SPOILT_MAX {
                 let asked = format!("asalta GET /pos/{}", requests::name(self.lists[list].resource));
                 let again = "the page is asked again with the list, which is read whole each night while this lasts";
                 let place = (spoilt.gap.from, spoilt.gap.to);
